@@ -1,0 +1,49 @@
+package queue
+
+import "time"
+
+// Bounds on what crosses this room. A broker refuses more with *FieldError.
+const (
+	// NameBytesMax bounds a queue's or tenant's name: names become parts of keys.
+	NameBytesMax = 64
+
+	// IDBytesMax bounds a message id, a result key and a lease token (hex of
+	// 16 bytes is 32; the rest is room for other brokers).
+	IDBytesMax = 64
+
+	// DigestBytesMax bounds a digest's text ("sha256:" and 64 hex digits are 71).
+	DigestBytesMax = 128
+
+	// MessageBytesMax bounds a message at Send, and how much of a message a dead
+	// letter keeps. An envelope is at most 256 KiB and its frame; the rest is slack.
+	MessageBytesMax = 512 << 10
+
+	// ResultBytesMax bounds a stored result: the largest task result of
+	// 16 MiB and what the worker's signature adds.
+	ResultBytesMax = 16<<20 + 64<<10
+
+	// BatchMax bounds deliveries, leases and settlements in one call, so that a
+	// broker's script runs for milliseconds, not seconds.
+	BatchMax = 1024
+
+	// LanesMax bounds the lanes named in one call.
+	LanesMax = 16384
+
+	// CodeBytesMax and ReasonBytesMax bound what is kept beside a dead letter.
+	CodeBytesMax   = 64
+	ReasonBytesMax = 1 << 10
+
+	// PageMax bounds one page of dead letters, which carry their messages.
+	PageMax = 100
+
+	// DelayMax bounds how far ahead a message may be parked: an envelope lives
+	// 24 h at most; beyond a week it is surely a wrong clock.
+	DelayMax = 7 * 24 * time.Hour
+
+	// StateGrace is how long the state of a message outlives the message, so that
+	// a copy that arrives late, by any clock within an hour, is still recognised.
+	StateGrace = time.Hour
+
+	// StateTTLMax bounds the life of a state record: DelayMax and the grace.
+	StateTTLMax = DelayMax + StateGrace
+)

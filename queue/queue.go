@@ -1,0 +1,153 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// Outgoing is a message and the lane that it goes to.
+type Outgoing struct {
+	Lane    Lane
+	Message []byte // 1 to MessageBytesMax bytes; not kept after Send returns
+}
+
+// A Sender puts messages into lanes. It needs no other right than that.
+type Sender interface {
+	// Send writes the whole batch in one pipelined write (more than BatchMax go
+	// in several). nil means that the broker has taken all of them.
+	// Errors: *FieldError (final, nothing was sent), *UnavailableError (some may
+	// have been taken; sending the same bytes again is safe).
+	Send(ctx context.Context, batch []Outgoing) error
+}
+
+// Claim says what a worker is ready to take.
+type Claim struct {
+	Lanes []Lane        // 1 to LanesMax; served in turn, so that no lane waits for another
+	Max   int           // 1 to BatchMax
+	Wait  time.Duration // how long to wait for the first message; 0 means only what is there
+}
+
+// A Delivery is one entry of a lane, leased to this worker.
+type Delivery struct {
+	Lane    Lane
+	Entry   string // the broker's name for it within the lane
+	Message []byte // owned by the caller
+	Token   string // the fence that Start puts up; of this delivery alone
+
+	// Fault is "" or says why the entry is no message: it did not come from a
+	// Sender. It can be settled with Dead or Drop and never starts.
+	Fault string
+
+	// Redelivered says that a lease on it ran out before.
+	Redelivered bool
+}
+
+// Unstarted returns the lease of a delivery that did not get as far as Start,
+// to settle it with Dead, Release or Drop, or to renew it until it does.
+func (d Delivery) Unstarted() Lease { return Lease{Lane: d.Lane, Entry: d.Entry} }
+
+// Start asks to begin work on a delivery that has been verified.
+type Start struct {
+	Delivery Delivery
+	ID       string    // message id, from the verified envelope
+	Digest   string    // of the whole message; equal digests are the same message
+	Expires  time.Time // when the message expires; its state is kept for StateGrace longer
+}
+
+// State is the answer to Start.
+type State int
+
+const (
+	// Granted: the message is this worker's to run.
+	Granted State = iota + 1
+	// Replayed: the same bytes have ended already. Drop it.
+	Replayed
+	// Duplicate: the same bytes wait, or run, as another entry. Drop it.
+	Duplicate
+	// Conflict: the id was used for other bytes. Let it be Dead.
+	Conflict
+	// Lost: the entry belongs to another worker by now. Forget it.
+	Lost
+)
+
+// String returns the word for s.
+func (s State) String() string {
+	switch s {
+	case Granted:
+		return "granted"
+	case Replayed:
+		return "replayed"
+	case Duplicate:
+		return "duplicate"
+	case Conflict:
+		return "conflict"
+	case Lost:
+		return "lost"
+	}
+	return "invalid"
+}
+
+// Started is what became of one Start, in the same place of the batch.
+type Started struct {
+	State State
+	Lease Lease // with a token when State is Granted; without one otherwise
+
+	Attempt int // 1 for the first; of Granted only
+	Crashes int // how often a lease ran out, or was settled with Retry's crash; of Granted only
+}
+
+// A Lease is the right to settle one entry.
+// Token is "" for a delivery that did not get as far as Start.
+type Lease struct {
+	Lane  Lane
+	Entry string
+	ID    string
+	Token string
+}
+
+// A Queue hands out messages and records what became of them. All methods are
+// safe for concurrent use and take batches of at most BatchMax.
+// Errors of all methods: *FieldError (final), *UnavailableError, ctx's.
+type Queue interface {
+	// Claim waits in the broker, never by sleeping and asking again, and returns
+	// as soon as one message is there: from 0 (Wait has passed) to Max of them.
+	// When ctx ends it returns ctx's error at once and loses nothing.
+	Claim(ctx context.Context, c Claim) ([]Delivery, error)
+
+	// Start records that work begins, and grants each message to one worker only.
+	// Asking again with the same delivery gives the same answer.
+	Start(ctx context.Context, batch []Start) ([]Started, error)
+
+	// Renew lets the leases last on, and returns those that are lost: work on
+	// them should end, for nothing of it can be settled.
+	Renew(ctx context.Context, batch []Lease) (lost []Lease, err error)
+
+	// Settle ends leases. Answers stand in the same places. Settling again what
+	// has been settled under the same lease answers Applied and changes nothing.
+	Settle(ctx context.Context, batch []Settlement) ([]Settled, error)
+}
+
+// Recovered is what Recover found.
+type Recovered struct {
+	Deliveries []Delivery
+	// Vanished counts entries that were leased but deleted from their lane by
+	// somebody else, so that nothing is left to deliver.
+	Vanished int
+	// Retired counts dead workers whose names were removed from lanes.
+	Retired int
+}
+
+// A Tender does what no message's arrival sets off. Every worker runs one, any
+// number may run at a time.
+type Tender interface {
+	// Promote moves messages whose time has come from the due set back into
+	// their lanes: at most max (1 to BatchMax), so call again while n is max.
+	// next is when the next one is due, zero when none waits. Due is by the
+	// broker's clock.
+	Promote(ctx context.Context, queue string, max int) (n int, next time.Time, err error)
+
+	// Recover takes over at most max (1 to BatchMax) deliveries whose lease has
+	// run out. Start them like others. Call again at once while it returns any,
+	// else every second or so.
+	Recover(ctx context.Context, lanes []Lane, max int) (Recovered, error)
+}

@@ -1,0 +1,207 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// Outcome is the kind of a Verdict.
+type Outcome int
+
+const (
+	OutcomeDone Outcome = iota + 1
+	OutcomeRetry
+	OutcomePark
+	OutcomeRelease
+	OutcomeDead
+	OutcomeDrop
+)
+
+// A Verdict says what is to become of a message. The zero value is none.
+// It is made by Done, Retry, Park, Release, Dead or Drop.
+type Verdict struct {
+	outcome Outcome
+	at      time.Time
+	crash   bool
+	code    string
+	reason  string
+}
+
+// Done ends the message: it was run, whether the task succeeded or failed for good.
+func Done() Verdict { return Verdict{outcome: OutcomeDone} }
+
+// Retry lets the message run again at or after at (at once when it is past).
+// With crash it counts as a crash of ours, else as a failed attempt.
+func Retry(at time.Time, crash bool) Verdict {
+	return Verdict{outcome: OutcomeRetry, at: at, crash: crash}
+}
+
+// Park lets the message wait until then; nothing is counted.
+func Park(until time.Time) Verdict { return Verdict{outcome: OutcomePark, at: until} }
+
+// Release gives the message back to its lane at once; nothing is counted.
+func Release() Verdict { return Verdict{outcome: OutcomeRelease} }
+
+// Dead ends the message and keeps it as a dead letter. code is a refusal's code
+// such as "policy.denied"; reason is for people, cut to ReasonBytesMax.
+func Dead(code, reason string) Verdict {
+	return Verdict{outcome: OutcomeDead, code: code, reason: cut(reason, ReasonBytesMax)}
+}
+
+// Drop forgets this copy of a message and leaves the message's state alone.
+func Drop() Verdict { return Verdict{outcome: OutcomeDrop} }
+
+// Outcome returns the kind of v, 0 for the zero value.
+func (v Verdict) Outcome() Outcome { return v.outcome }
+
+// At returns the time given to Retry or Park.
+func (v Verdict) At() time.Time { return v.at }
+
+// Crash returns what was given to Retry.
+func (v Verdict) Crash() bool { return v.crash }
+
+// Code returns the code given to Dead.
+func (v Verdict) Code() string { return v.code }
+
+// Reason returns the reason given to Dead, as it is kept.
+func (v Verdict) Reason() string { return v.reason }
+
+// String returns the word for v.
+func (v Verdict) String() string {
+	switch v.outcome {
+	case OutcomeDone:
+		return "done"
+	case OutcomeRetry:
+		return "retry"
+	case OutcomePark:
+		return "park"
+	case OutcomeRelease:
+		return "release"
+	case OutcomeDead:
+		return "dead"
+	case OutcomeDrop:
+		return "drop"
+	}
+	return "invalid"
+}
+
+// Settlement ends one lease.
+type Settlement struct {
+	Lease   Lease
+	Verdict Verdict
+
+	// Result, when there is one, is kept under ResultKey (the issuer's key id)
+	// and Lease.ID for ResultTTL, and waiters are told. Done and Dead only. A
+	// lease without a token may leave a result with Dead, but never replaces one.
+	Result    []byte
+	ResultKey string
+	ResultTTL time.Duration
+}
+
+// Check says whether s makes sense: the verdict fits the lease and is bounded.
+// Errors, final: *FieldError.
+func (s Settlement) Check() error {
+	if err := s.Lease.check(); err != nil {
+		return err
+	}
+	v := s.Verdict
+	started := s.Lease.Token != ""
+	switch v.outcome {
+	case OutcomeDone, OutcomeRetry, OutcomePark:
+		if !started {
+			return &FieldError{Field: "verdict", Text: v.String() + " needs a lease from Start"}
+		}
+	case OutcomeRelease, OutcomeDrop:
+	case OutcomeDead:
+		if v.code == "" || len(v.code) > CodeBytesMax {
+			return &FieldError{Field: "code", Text: fmt.Sprintf("has %d bytes, want 1 to %d", len(v.code), CodeBytesMax)}
+		}
+	default:
+		return &FieldError{Field: "verdict", Text: "none"}
+	}
+	return s.checkResult()
+}
+
+func (s Settlement) checkResult() error {
+	if len(s.Result) == 0 {
+		return nil
+	}
+	if o := s.Verdict.outcome; o != OutcomeDone && o != OutcomeDead {
+		return &FieldError{Field: "result", Text: s.Verdict.String() + " leaves none"}
+	}
+	if len(s.Result) > ResultBytesMax {
+		return &FieldError{Field: "result", Text: fmt.Sprintf("has %d bytes, at most %d are kept", len(s.Result), ResultBytesMax)}
+	}
+	if err := CheckID("result key", s.ResultKey); err != nil {
+		return err
+	}
+	if err := CheckID("id", s.Lease.ID); err != nil {
+		return err
+	}
+	if s.ResultTTL < time.Millisecond || s.ResultTTL > StateTTLMax {
+		return &FieldError{Field: "result ttl", Text: fmt.Sprintf("%s is not within 1ms to %s", s.ResultTTL, StateTTLMax)}
+	}
+	return nil
+}
+
+func (l Lease) check() error {
+	if err := l.Lane.Check(); err != nil {
+		return err
+	}
+	if l.Entry == "" || len(l.Entry) > IDBytesMax {
+		return &FieldError{Field: "entry", Text: fmt.Sprintf("has %d bytes, want 1 to %d", len(l.Entry), IDBytesMax)}
+	}
+	if l.Token == "" {
+		return nil
+	}
+	if err := CheckID("token", l.Token); err != nil {
+		return err
+	}
+	return CheckID("id", l.ID)
+}
+
+// Check says whether l can be a lease.
+// Errors, final: *FieldError.
+func (l Lease) Check() error { return l.check() }
+
+// Settled is the answer to a Settlement.
+type Settled int
+
+const (
+	// Applied: the verdict stands.
+	Applied Settled = iota + 1
+	// LeaseLost: the message is another worker's by now, or has ended. Nothing was changed.
+	LeaseLost
+	// Vanished: the verdict needed the message, and its entry had been deleted by
+	// somebody. It became a dead letter without bytes, with the code CodeVanished.
+	Vanished
+)
+
+// CodeVanished is the code of a dead letter whose message was deleted from its
+// lane while a worker held it, so that it could be neither retried nor kept.
+const CodeVanished = "queue.vanished"
+
+// String returns the word for s.
+func (s Settled) String() string {
+	switch s {
+	case Applied:
+		return "applied"
+	case LeaseLost:
+		return "lease lost"
+	case Vanished:
+		return "vanished"
+	}
+	return "invalid"
+}
+
+// cut returns at most max bytes of s, ending at a whole character.
+func cut(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max]
+}
