@@ -1,0 +1,12 @@
+package guest
+
+const (
+	// inputSizeMax bounds what is read from fd 0, in bytes. The worker's own bound is far lower (a payload fits one
+	// message); this one keeps a host that never ends the input from filling the guest's memory.
+	inputSizeMax = 16 << 20
+	// inputSizeFirst is the first buffer for the input, in bytes: most inputs fit, so most runs read twice.
+	inputSizeFirst = 16 << 10
+	// pairsMax bounds the key-value pairs of one log line: the line itself is cut at abi.LogLineSizeMax, so more of
+	// them would only cost time.
+	pairsMax = 64
+)
