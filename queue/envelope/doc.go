@@ -16,8 +16,8 @@
 // The format, byte for byte, is docs/reference/envelope.md; vectors for other implementations are in testdata/.
 //
 // [Reader.Open] takes these steps in this order, and stops at the first that fails: size, form of the frame, version,
-// type, place of the batch path, key known, key's purpose, signature, form of the body, fields, issuer, audience,
-// features of later versions, lifetime.
+// type, place of the batch path, key known, key's purpose, signature, form of the body, fields (lifetime and features of
+// later versions among them), issuer, audience, issued, expired.
 // Who may send what is not asked here; that is the room runtime/policy, which takes nothing but a [Verified].
 //
 //	key, _ := envelope.GenerateKey(envelope.Submit, nil)

@@ -1,0 +1,229 @@
+package envelope
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// A decoder reads, one after the other, the values of bytes that walk has passed. After a fault it returns zeros and
+// keeps the first err, so that a body reads as the list of its fields.
+type decoder struct {
+	part string
+	b    []byte
+	r    bytes.Reader
+	dec  *msgpack.Decoder
+	err  error
+}
+
+// newDecoder begins to read b. close gives back what it holds.
+func newDecoder(part string, b []byte) *decoder {
+	d := &decoder{part: part, b: b, dec: msgpack.GetDecoder()}
+	d.r.Reset(b)
+	d.dec.Reset(&d.r)
+	return d
+}
+
+func (d *decoder) close() {
+	d.dec.Reset(nil)
+	msgpack.PutDecoder(d.dec)
+}
+
+// at returns the offset of the next value. The library reads from a bytes.Reader directly, so nothing is read ahead.
+func (d *decoder) at() int { return len(d.b) - d.r.Len() }
+
+func (d *decoder) fail(what, text string) {
+	if d.err == nil {
+		d.err = &FormatError{d.part, d.at(), what + ": " + text}
+	}
+}
+
+// array reads the head of an array and returns its count, -1 for nil.
+func (d *decoder) array(what string) int {
+	if d.err != nil {
+		return 0
+	}
+	n, err := d.dec.DecodeArrayLen()
+	if err != nil {
+		d.fail(what, "not an array")
+		return 0
+	}
+	return n
+}
+
+// arrayOf reads the head of an array that must hold n values.
+func (d *decoder) arrayOf(what string, n int) {
+	if got := d.array(what); d.err == nil && got != n {
+		d.fail(what, fmt.Sprintf("has %d values, want %d", got, n))
+	}
+}
+
+func (d *decoder) int(what string) int64 {
+	if d.err != nil {
+		return 0
+	}
+	n, err := d.dec.DecodeInt64()
+	if err != nil {
+		d.fail(what, "not a number")
+		return 0
+	}
+	return n
+}
+
+// small reads a number from 0 to max.
+func (d *decoder) small(what string, max int) int {
+	n := d.int(what)
+	if d.err == nil && (n < 0 || n > int64(max)) {
+		d.err = &FieldError{what, fmt.Sprintf("is not from 0 to %d", max)}
+		return 0
+	}
+	return int(n)
+}
+
+// time reads milliseconds since 1970; 0 is the zero time.
+func (d *decoder) time(what string) time.Time {
+	ms := d.int(what)
+	if d.err != nil || ms == 0 {
+		return time.Time{}
+	}
+	if ms < 0 || ms > timeMax {
+		d.err = &FieldError{what, "is not a time before the year 10000"}
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// duration reads milliseconds, checked before they are multiplied.
+func (d *decoder) duration(what string, max time.Duration) time.Duration {
+	ms := d.int(what)
+	if d.err == nil && (ms < 0 || ms > max.Milliseconds()) {
+		d.err = &FieldError{what, "is not from 0 to " + max.String()}
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// str reads a string of at most sizeMax bytes.
+func (d *decoder) str(what string, sizeMax int) string {
+	if d.err != nil {
+		return ""
+	}
+	s, err := d.dec.DecodeString()
+	if err != nil {
+		d.fail(what, "not a string")
+		return ""
+	}
+	if len(s) > sizeMax {
+		d.err = &FieldError{what, fmt.Sprintf("is longer than %d bytes", sizeMax)}
+		return ""
+	}
+	return s
+}
+
+// view reads bytes and returns the part of the input that they are, nil for nil.
+func (d *decoder) view(what string) []byte {
+	if d.err != nil {
+		return nil
+	}
+	n, err := d.dec.DecodeBytesLen()
+	if err != nil || n > d.r.Len() {
+		d.fail(what, "not bytes")
+		return nil
+	}
+	if n < 0 {
+		return nil
+	}
+	at := d.at()
+	if _, err := d.r.Seek(int64(n), 1); err != nil {
+		d.fail(what, "not bytes")
+		return nil
+	}
+	return d.b[at : at+n : at+n]
+}
+
+// bytes reads bytes and returns a copy of them; it must not be nil. what is also the SizeError's word.
+func (d *decoder) bytes(what string, sizeMax int) []byte {
+	b := d.view(what)
+	if d.err != nil {
+		return nil
+	}
+	if b == nil {
+		d.fail(what, "not bytes")
+		return nil
+	}
+	if len(b) > sizeMax {
+		d.err = &SizeError{what, len(b), sizeMax}
+		return nil
+	}
+	return bytes.Clone(b)
+}
+
+// fixed fills dst from bytes of exactly that length. With optional, nil leaves dst zero.
+func (d *decoder) fixed(what string, dst []byte, optional bool) {
+	b := d.view(what)
+	if d.err != nil || b == nil && optional {
+		return
+	}
+	if len(b) != len(dst) {
+		d.fail(what, fmt.Sprintf("not %d bytes", len(dst)))
+		return
+	}
+	copy(dst, b)
+}
+
+// An encoder writes values in their only form. Writing to a bytes.Buffer cannot fail.
+type encoder struct {
+	buf bytes.Buffer
+	enc *msgpack.Encoder
+}
+
+// newEncoder expects to write about size bytes.
+func newEncoder(size int) *encoder {
+	e := &encoder{enc: msgpack.GetEncoder()}
+	e.buf.Grow(size)
+	e.enc.Reset(&e.buf)
+	return e
+}
+
+// close gives back what e holds and returns what was written.
+func (e *encoder) close() []byte {
+	e.enc.Reset(nil)
+	msgpack.PutEncoder(e.enc)
+	return e.buf.Bytes()
+}
+
+func (e *encoder) array(n int)              { _ = e.enc.EncodeArrayLen(n) }
+func (e *encoder) nil()                     { _ = e.enc.EncodeNil() }
+func (e *encoder) int(n int64)              { _ = e.enc.EncodeInt(n) }
+func (e *encoder) str(s string)             { _ = e.enc.EncodeString(s) }
+func (e *encoder) duration(d time.Duration) { e.int(d.Milliseconds()) }
+
+// time writes milliseconds since 1970, 0 for the zero time.
+func (e *encoder) time(t time.Time) {
+	if t.IsZero() {
+		e.int(0)
+		return
+	}
+	e.int(t.UnixMilli())
+}
+
+// bytes writes b, never nil: the library writes a nil slice as nil.
+func (e *encoder) bytes(b []byte) {
+	if b == nil {
+		b = []byte{}
+	}
+	_ = e.enc.EncodeBytes(b)
+}
+
+// orNil writes b, or nil when all of it is zero.
+func (e *encoder) orNil(b []byte) {
+	for _, c := range b {
+		if c != 0 {
+			e.bytes(b)
+			return
+		}
+	}
+	e.nil()
+}

@@ -1,0 +1,128 @@
+package envelope
+
+import (
+	"errors"
+	"time"
+)
+
+// A Keyring finds the keys that may have signed a task. It may return keys of any purpose: Open refuses those that
+// are not for submitting, by name. Whether a key is revoked is policy's to say, after the signature holds.
+type Keyring interface {
+	SubmitKey(id KeyID) (PublicKey, bool)
+}
+
+// A Reader opens messages that are meant for one deployment.
+type Reader struct {
+	Keys     Keyring // nil knows no key
+	Audience string  // "" is nobody: every message is refused
+}
+
+// A Verified is a task whose signature holds, that is meant for this deployment and in time. Only Open makes one;
+// the zero Verified has the zero PublicKey, and policy refuses it.
+type Verified struct {
+	task   Task
+	key    PublicKey
+	digest Digest
+}
+
+// Task returns the task. Its slices are shared with v and must not be changed; they are not parts of the message.
+func (v Verified) Task() Task { return v.task }
+
+// Key returns the key that signed.
+func (v Verified) Key() PublicKey { return v.key }
+
+// Digest returns the SHA-256 of the whole message. Two messages with one id but different digests are not the same.
+func (v Verified) Digest() Digest { return v.digest }
+
+// Open verifies msg and returns the task inside. msg is not kept. now is the instant by which Issued and Expires are
+// judged; call Open again, or compare Expires, before a later attempt.
+// Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnsupportedError, *UnknownKeyError,
+// *PurposeError, *SignatureError, *FieldError, *AudienceError, *LifetimeError, *NotYetError, *ExpiredError.
+// Source: docs/reference/envelope.md, "Reading a message".
+func (r Reader) Open(msg []byte, now time.Time) (Verified, error) {
+	if len(msg) > MessageSizeMax {
+		return Verified{}, &SizeError{"message", len(msg), MessageSizeMax}
+	}
+	f, err := openFrame(msg, taskType)
+	if err != nil {
+		return Verified{}, err
+	}
+	key, err := f.verify(r.find, Submit)
+	if err != nil {
+		return Verified{}, err
+	}
+	t, err := decodeTask(f.body)
+	if err != nil {
+		return Verified{}, err
+	}
+	if err := r.judge(t, f.key, now); err != nil {
+		return Verified{}, err
+	}
+	return Verified{task: t, key: key, digest: DigestOf(msg)}, nil
+}
+
+func (r Reader) find(id KeyID) (PublicKey, bool) {
+	if r.Keys == nil {
+		return PublicKey{}, false
+	}
+	return r.Keys.SubmitKey(id)
+}
+
+// judge refuses a task that is well formed but not for this reader, or not now.
+func (r Reader) judge(t Task, signer KeyID, now time.Time) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	// The frame's key id is not signed. It must be what the signer signed, or one message would have two issuers.
+	if t.Issuer != signer {
+		return &FieldError{"issuer", "is not the key that signed"}
+	}
+	if t.Audience != r.Audience {
+		return &AudienceError{t.Audience, r.Audience}
+	}
+	if t.Issued.Sub(now) > SkewMax {
+		return &NotYetError{t.Issued, now}
+	}
+	if !now.Before(t.Expires) {
+		return &ExpiredError{t.Expires, now}
+	}
+	return nil
+}
+
+// An Unverified is what can be said of a message for a person who looks at it. Nothing in it is proved, not even that
+// its key signed it, unless Fault is nil. Never decide anything by it.
+type Unverified struct {
+	Size   int    // bytes
+	Digest Digest // of the bytes as they are
+	Fault  error  // what Open refuses them for; nil if it does not
+
+	FrameRead bool  // Key is what the frame claims
+	Key       KeyID // the key that is claimed to have signed
+	KeyKnown  bool  // the reader has Key, for submitting
+	Signed    bool  // the signature holds under Key
+
+	BodyRead bool // Task is what the body claims
+	Task     Task
+}
+
+// Inspect says of any bytes what it can, in the same bounds as Open. Unlike Open it parses a body whose signature
+// does not hold; that body is walked before, like any other.
+func (r Reader) Inspect(msg []byte, now time.Time) Unverified {
+	u := Unverified{Size: len(msg), Digest: DigestOf(msg)}
+	_, u.Fault = r.Open(msg, now)
+	if len(msg) > MessageSizeMax {
+		return u
+	}
+	f, err := openFrame(msg, taskType)
+	if err != nil {
+		return u
+	}
+	u.FrameRead, u.Key = true, f.key
+	_, err = f.verify(r.find, Submit)
+	var forged *SignatureError
+	u.KeyKnown, u.Signed = err == nil || errors.As(err, &forged), err == nil
+	if t, err := decodeTask(f.body); err == nil {
+		u.BodyRead, u.Task = true, t
+	}
+	return u
+}

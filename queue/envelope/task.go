@@ -1,0 +1,346 @@
+package envelope
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// Limits are what the sender asks a task to be held to. Zero means not asked; the manifest's and the policy's limits
+// hold in any case, and the least one wins.
+type Limits struct {
+	Memory, Stack, Result int64         // bytes
+	Wall, CPU             time.Duration // whole milliseconds, at most 24 h
+	Calls                 int64         // host calls
+}
+
+// A Task is what a sender asks for. Fields without a word on zero must be set.
+type Task struct {
+	ID       MessageID
+	Issuer   KeyID  // the signing key; Sign sets it
+	Audience string // the deployment that may run it; a name, see CheckName
+	Tenant   string // a name
+	Queue    string // a name
+	Task     string // a name
+	Module   Digest // the only module that may run it; zero: the newest release
+
+	// Times have millisecond resolution on the wire; Sign cuts off the rest.
+	Issued    time.Time
+	NotBefore time.Time // zero: at once; else before Expires. It is no refusal: the worker parks the task until then
+	Expires   time.Time // after Issued, by LifetimeMax at most; from this instant on the message is refused
+
+	Attempts int // most attempts wanted, 0: as the manifest says; at most AttemptsMax
+	Limits   Limits
+
+	// Narrowed says that the sender gives up every capability that is not in Caps. Without it Caps must be empty, and
+	// the task has what manifest and policy give. With it and no Caps the task has none.
+	Narrowed bool
+	Caps     []string // capability lines; their grammar is judged where policy is, not here
+
+	UniqueKey    string        // this version refuses any but ""
+	UniqueWindow time.Duration // this version refuses any but 0
+
+	Priority    int       // 0 high, 1 normal, 2 low, as queue.Priority
+	ContentType string    // of Payload; "" is not stated
+	Encryption  string    // this version refuses any but ""
+	Payload     []byte    // at most PayloadSizeMax; nil and empty are the same
+	ReplyKey    []byte    // this version refuses any but nil
+	Trace       string    // W3C traceparent; "" is none
+	Parent      MessageID // the message whose task sent this one; zero is none
+}
+
+// taskArity is the number of values in a task's body.
+const taskArity = 22
+
+// limitsArity is the number of values in its limits.
+const limitsArity = 6
+
+// replyKeySizeMax, in bytes, has room for the public key of the hybrid with ML-KEM-768 (1,216).
+const replyKeySizeMax = 2 << 10
+
+// Sign returns the message for t, signed by key, which must be a submit key. The same t and key give the same bytes.
+// t and its slices are not kept.
+// Errors, final: *FieldError, *SizeError, *LifetimeError, *UnsupportedError for t; *PurposeError for key.
+// Source: docs/reference/envelope.md, "Frame" and "Body of a task".
+func Sign(t Task, key PrivateKey) ([]byte, error) {
+	t.Issuer = key.Public().ID()
+	t.Issued, t.NotBefore, t.Expires = wireTime(t.Issued), wireTime(t.NotBefore), wireTime(t.Expires)
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	return seal("message", taskType, t.encode(), key, Submit, MessageSizeMax)
+}
+
+// wireTime returns t as the wire can say it.
+func wireTime(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.UnixMilli(t.UnixMilli()).UTC()
+}
+
+// check refuses what neither Sign may write nor Open accept, whoever asks and at whatever time.
+func (t Task) check() error {
+	for _, part := range []func() error{t.checkNames, t.checkTimes, t.checkNumbers, t.checkTexts, t.checkCaps,
+		t.checkFeatures} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Task) checkNames() error {
+	if t.ID.IsZero() {
+		return &FieldError{"id", "is missing"}
+	}
+	for _, name := range [][2]string{
+		{"audience", t.Audience}, {"tenant", t.Tenant}, {"queue", t.Queue}, {"task", t.Task},
+	} {
+		if err := CheckName(name[0], name[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Task) checkTimes() error {
+	if t.Issued.IsZero() {
+		return &FieldError{"issued", "is missing"}
+	}
+	if t.Expires.IsZero() {
+		return &FieldError{"expires", "is missing"}
+	}
+	if err := checkTime("issued", t.Issued); err != nil {
+		return err
+	}
+	if err := checkTime("not_before", t.NotBefore); err != nil {
+		return err
+	}
+	if err := checkTime("expires", t.Expires); err != nil {
+		return err
+	}
+	if !t.Expires.After(t.Issued) {
+		return &FieldError{"expires", "is not after issued"}
+	}
+	if life := t.Expires.Sub(t.Issued); life > LifetimeMax {
+		return &LifetimeError{life}
+	}
+	if !t.NotBefore.IsZero() && !t.NotBefore.Before(t.Expires) {
+		return &FieldError{"not_before", "is not before expires"}
+	}
+	return nil
+}
+
+// checkTime refuses a time that is set but that the wire cannot say, or would say as "not set".
+func checkTime(what string, t time.Time) error {
+	if ms := t.UnixMilli(); !t.IsZero() && (ms <= 0 || ms > timeMax) {
+		return &FieldError{what, "is not between the years 1970 and 10000"}
+	}
+	return nil
+}
+
+func (t Task) checkNumbers() error {
+	if t.Attempts < 0 || t.Attempts > AttemptsMax {
+		return &FieldError{"attempts", fmt.Sprintf("is not from 0 to %d", AttemptsMax)}
+	}
+	if t.Priority < 0 || t.Priority > PriorityMax {
+		return &FieldError{"priority", fmt.Sprintf("is not from 0 to %d", PriorityMax)}
+	}
+	l := t.Limits
+	names := [...]string{"limits.memory", "limits.stack", "limits.result", "limits.calls"}
+	for i, n := range [...]int64{l.Memory, l.Stack, l.Result, l.Calls} {
+		if n < 0 {
+			return &FieldError{names[i], "is negative"}
+		}
+	}
+	if err := checkDuration("limits.wall", l.Wall, limitDurationMax); err != nil {
+		return err
+	}
+	if err := checkDuration("limits.cpu", l.CPU, limitDurationMax); err != nil {
+		return err
+	}
+	return checkDuration("unique_window", t.UniqueWindow, LifetimeMax)
+}
+
+func checkDuration(what string, d, most time.Duration) error {
+	if d < 0 || d > most {
+		return &FieldError{what, "is not from 0 to " + most.String()}
+	}
+	if d%time.Millisecond != 0 {
+		return &FieldError{what, "is not a whole number of milliseconds"}
+	}
+	return nil
+}
+
+func (t Task) checkTexts() error {
+	if err := checkLine("unique_key", t.UniqueKey, UniqueKeySizeMax); err != nil {
+		return err
+	}
+	if err := checkLine("content_type", t.ContentType, ContentTypeSizeMax); err != nil {
+		return err
+	}
+	if err := checkTrace(t.Trace); err != nil {
+		return err
+	}
+	if len(t.Payload) > PayloadSizeMax {
+		return &SizeError{"payload", len(t.Payload), PayloadSizeMax}
+	}
+	return nil
+}
+
+func (t Task) checkCaps() error {
+	if !t.Narrowed && len(t.Caps) > 0 {
+		return &FieldError{"caps", "are given, but the task is not narrowed to them"}
+	}
+	if len(t.Caps) > CapsMax {
+		return &FieldError{"caps", fmt.Sprintf("are more than %d", CapsMax)}
+	}
+	total := 0
+	for i, line := range t.Caps {
+		what := fmt.Sprintf("caps[%d]", i)
+		if line == "" {
+			return &FieldError{what, "is empty"}
+		}
+		if err := checkLine(what, line, CapSizeMax); err != nil {
+			return err
+		}
+		if total += len(line); total > CapsSizeMax {
+			return &FieldError{"caps", fmt.Sprintf("are longer than %d bytes together", CapsSizeMax)}
+		}
+	}
+	return nil
+}
+
+// checkFeatures refuses what the format has a place for and this version would have to ignore: a task that counts on
+// being unique, or on an answer that others cannot read, must not run without.
+func (t Task) checkFeatures() error {
+	switch {
+	case t.UniqueKey != "" || t.UniqueWindow != 0:
+		return &UnsupportedError{"unique key"}
+	case t.Encryption != "":
+		return &UnsupportedError{"encryption"}
+	case t.ReplyKey != nil:
+		return &UnsupportedError{"reply key"}
+	}
+	return nil
+}
+
+// encode returns the only bytes that t has as a body.
+func (t Task) encode() []byte {
+	e := newEncoder(len(t.Payload) + 512)
+	e.array(taskArity)
+	e.bytes(t.ID[:])
+	e.bytes(t.Issuer[:])
+	e.str(t.Audience)
+	e.str(t.Tenant)
+	e.str(t.Queue)
+	e.str(t.Task)
+	e.orNil(t.Module[:])
+	e.time(t.Issued)
+	e.time(t.NotBefore)
+	e.time(t.Expires)
+	e.int(int64(t.Attempts))
+	e.array(limitsArity)
+	e.int(t.Limits.Memory)
+	e.int(t.Limits.Stack)
+	e.int(t.Limits.Result)
+	e.duration(t.Limits.Wall)
+	e.duration(t.Limits.CPU)
+	e.int(t.Limits.Calls)
+	if t.Narrowed {
+		e.array(len(t.Caps))
+		for _, line := range t.Caps {
+			e.str(line)
+		}
+	} else {
+		e.nil()
+	}
+	e.str(t.UniqueKey)
+	e.duration(t.UniqueWindow)
+	e.int(int64(t.Priority))
+	e.str(t.ContentType)
+	e.str(t.Encryption)
+	e.bytes(t.Payload)
+	if t.ReplyKey == nil {
+		e.nil()
+	} else {
+		e.bytes(t.ReplyKey)
+	}
+	e.str(t.Trace)
+	e.orNil(t.Parent[:])
+	return e.close()
+}
+
+// decodeTask reads a body. Nothing of the result is part of body.
+// Errors, final: *FormatError, *FieldError, *SizeError.
+func decodeTask(body []byte) (Task, error) {
+	if err := walk("body", body); err != nil {
+		return Task{}, err
+	}
+	d := newDecoder("body", body)
+	defer d.close()
+	var t Task
+	d.arrayOf("body", taskArity)
+	d.fixed("id", t.ID[:], false)
+	d.fixed("issuer", t.Issuer[:], false)
+	t.Audience = d.str("audience", NameSizeMax)
+	t.Tenant = d.str("tenant", NameSizeMax)
+	t.Queue = d.str("queue", NameSizeMax)
+	t.Task = d.str("task", NameSizeMax)
+	d.fixed("module", t.Module[:], true)
+	t.Issued = d.time("issued")
+	t.NotBefore = d.time("not_before")
+	t.Expires = d.time("expires")
+	t.Attempts = d.small("attempts", AttemptsMax)
+	t.Limits = decodeLimits(d)
+	t.Caps, t.Narrowed = decodeCaps(d)
+	t.UniqueKey = d.str("unique_key", UniqueKeySizeMax)
+	t.UniqueWindow = d.duration("unique_window", LifetimeMax)
+	t.Priority = d.small("priority", PriorityMax)
+	t.ContentType = d.str("content_type", ContentTypeSizeMax)
+	t.Encryption = d.str("encryption", fieldSizeMax)
+	t.Payload = d.bytes("payload", PayloadSizeMax)
+	if key := d.view("reply_key"); len(key) > replyKeySizeMax {
+		d.fail("reply_key", "too long")
+	} else {
+		t.ReplyKey = bytes.Clone(key)
+	}
+	t.Trace = d.str("trace", fieldSizeMax)
+	d.fixed("parent", t.Parent[:], true)
+	if d.err != nil {
+		return Task{}, d.err
+	}
+	if !bytes.Equal(t.encode(), body) {
+		return Task{}, &FormatError{"body", -1, "not the encoding of what it says"}
+	}
+	return t, nil
+}
+
+func decodeLimits(d *decoder) Limits {
+	d.arrayOf("limits", limitsArity)
+	var l Limits
+	l.Memory = d.int("limits.memory")
+	l.Stack = d.int("limits.stack")
+	l.Result = d.int("limits.result")
+	l.Wall = d.duration("limits.wall", limitDurationMax)
+	l.CPU = d.duration("limits.cpu", limitDurationMax)
+	l.Calls = d.int("limits.calls")
+	return l
+}
+
+// decodeCaps reads nil as not narrowed, and an array, empty or not, as narrowed.
+func decodeCaps(d *decoder) (caps []string, narrowed bool) {
+	n := d.array("caps")
+	if d.err != nil || n < 0 {
+		return nil, false
+	}
+	if n > CapsMax {
+		d.err = &FieldError{"caps", fmt.Sprintf("are more than %d", CapsMax)}
+		return nil, false
+	}
+	for range n {
+		caps = append(caps, d.str("caps", CapSizeMax))
+	}
+	return caps, true
+}
