@@ -1,0 +1,36 @@
+package capability
+
+import (
+	"cmp"
+	"time"
+)
+
+// Limits are the numeric bounds of one task. A zero field is not stated by this layer. Sizes are
+// bytes.
+type Limits struct {
+	Memory, Stack, Result, Log, Payload int64
+	Wall, CPU                           time.Duration
+	Calls, LogLines                     int64
+}
+
+// Tightest gives for each field the smaller of those stated.
+func (l Limits) Tightest(m Limits) Limits {
+	return Limits{
+		Memory: tighter(l.Memory, m.Memory), Stack: tighter(l.Stack, m.Stack), Result: tighter(l.Result, m.Result),
+		Log: tighter(l.Log, m.Log), Payload: tighter(l.Payload, m.Payload),
+		Wall: tighter(l.Wall, m.Wall), CPU: tighter(l.CPU, m.CPU),
+		Calls: tighter(l.Calls, m.Calls), LogLines: tighter(l.LogLines, m.LogLines),
+	}
+}
+
+// tighter gives the smaller of two bounds, where zero is none.
+func tighter[T cmp.Ordered](a, b T) T {
+	var none T
+	if a == none {
+		return b
+	}
+	if b == none {
+		return a
+	}
+	return min(a, b)
+}
