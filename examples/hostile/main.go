@@ -88,13 +88,16 @@ func calls(n uint64) uint64 {
 	return calls(n/2) + calls(n/2) + 1
 }
 
-// recurse goes down for ever. Each frame is large, so that not the heap but the stack is what fills.
+// recurse goes down 2^64 times. Each frame is large, so that not the heap but the stack is what fills.
 //
 //go:noinline
 func recurse(n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
 	var frame [64]uint64
 	frame[n%64] = n
-	return recurse(n+frame[n%64]) + frame[(n+1)%64]
+	return recurse(n+1) + frame[(n+1)%64]
 }
 
 // hoarded keeps what hoard takes.
