@@ -246,7 +246,15 @@ func cleanPath(path string, pattern bool) (string, *fault) {
 			return "", faultAt(i, "%q cannot stand in a path", c)
 		}
 	}
-	return b.String(), checkSegments(path)
+	clean := b.String()
+	// Decoding letters may have put a second escape together ("%25%32%65" is "%252e"): a server
+	// that decodes twice would read what was never decided on.
+	for i := 0; i+4 < len(clean); i++ {
+		if clean[i:i+3] == "%25" && hex(clean[i+3]) && hex(clean[i+4]) {
+			return "", faultAt(0, "an escape within an escape in the path")
+		}
+	}
+	return clean, checkSegments(path)
 }
 
 // cleanEscape reads the %XX that s begins with.
