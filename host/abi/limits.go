@@ -10,8 +10,8 @@ const (
 	FieldsMax = 2048
 	// HTTPBodySizeMax bounds the body of an HTTP answer in bytes, after decompression.
 	HTTPBodySizeMax = 4 << 20
-	// HTTPHeadersMax bounds the headers of an HTTP request and of an answer, in lines.
-	HTTPHeadersMax = 64
+	// HTTPHeadersMax bounds the headers of an HTTP request and of an answer, in lines; an answer with more is TooLarge.
+	HTTPHeadersMax = 128
 	// KVKeySizeMax bounds a key in bytes; keys are part of Redis key names, which stay readable at this size.
 	KVKeySizeMax = 512
 	// KVValueSizeMax bounds a value in bytes: larger things are blobs, and one value must not stall the store's connection.

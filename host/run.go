@@ -1,0 +1,173 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/caisson-run/caisson/host/abi"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// An EndingKind says who ended a guest before it returned by itself.
+type EndingKind int
+
+const (
+	EndingNone        EndingKind = iota // nobody: it returned, or trapped
+	EndingExit                          // the guest, by proc_exit
+	EndingLimit                         // a limit of the host that was spent
+	EndingInterrupted                   // the context of the run; its cause says why
+	EndingCrash                         // a defect in a host function
+)
+
+// An Ending is how a guest was ended by a host function.
+type Ending struct {
+	Kind   EndingKind
+	Code   string     // EndingLimit: "limit.result", "limit.log" or "limit.calls"; EndingCrash: "sandbox.crash"
+	Status abi.Status // EndingExit
+	Text   string     // EndingLimit, EndingCrash: what happened, without paths or guest data
+}
+
+// RunConfig is what one run of a guest starts with. The slices are not changed and must not change while it runs.
+type RunConfig struct {
+	Tenant string          // whose keys and connections are used
+	Held   capability.Held // what the run may do; the zero value holds nothing
+	// Limits: Result, Log, LogLines and Calls are judged here; a field that is 0 means the default of limits.go. The others are the sandbox's.
+	Limits capability.Limits
+	Input  []byte   // the payload, read from fd 0
+	Args   []string // constants of the manifest, argv; no NUL
+	Env    []string // constants of the manifest, "NAME=value"; no NUL
+	// StdoutLogs makes fd 1 a log: the module imports result_write.
+	StdoutLogs bool
+	// Log takes one line at a time, escaped and at most abi.LogLineSizeMax bytes before escaping. It is called on the run's goroutine.
+	// level is "debug", "info", "warn" or "error". nil drops the lines.
+	Log func(level, line string)
+}
+
+// A Run is everything that belongs to one run of one guest. It dies with it.
+// It is used by one goroutine, the one that runs the guest.
+type Run struct {
+	host   *Host
+	config RunConfig
+	fine   bool // "clock fine" is held
+	began  time.Time
+
+	memory  api.Memory // the guest's, found at its first call that needs one
+	unread  []byte     // the rest of the payload
+	closed  [3]bool    // fd 0-2, by fd_close
+	result  []byte
+	answer  []byte
+	waiting bool // answer holds one that was not read
+
+	errorKind  string
+	errorText  string
+	retryAfter time.Duration
+
+	calls      int64
+	randomSize int64
+	logSize    int64
+	logLines   int64
+	stdout     lineSplitter
+	stderr     lineSplitter
+
+	ending Ending
+}
+
+// Begin starts the record of one run.
+func (h *Host) Begin(c RunConfig) *Run {
+	c.Limits.Result = orDefault(c.Limits.Result, resultSizeDefault)
+	c.Limits.Log = orDefault(c.Limits.Log, logSizeDefault)
+	c.Limits.LogLines = orDefault(c.Limits.LogLines, logLinesDefault)
+	c.Limits.Calls = orDefault(c.Limits.Calls, callsDefault)
+	return &Run{
+		host:   h,
+		config: c,
+		fine:   c.Held.Check(capability.ClockFine()) == nil,
+		began:  h.now(),
+		unread: c.Input,
+	}
+}
+
+func orDefault(v, d int64) int64 {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+type runKey struct{}
+
+// Context returns ctx carrying the run; every call of the guest must be made with it, InstantiateModule included.
+func (r *Run) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, runKey{}, r)
+}
+
+// Finish writes out the log lines that have no newline yet. It is called once, when the guest has ended.
+func (r *Run) Finish() {
+	r.flush(&r.stdout)
+	r.flush(&r.stderr)
+}
+
+// Ending says how a host function ended the guest; its Kind is EndingNone when none did.
+func (r *Run) Ending() Ending { return r.ending }
+
+// Result returns the bytes that the guest gave as its result. The caller owns them once the guest has ended.
+func (r *Run) Result() []byte { return r.result }
+
+// Error returns what error_write said last: kind is abi.ErrorRetry, abi.ErrorFail, or "" when it was not called.
+// text is escaped and bounded; after is the delay asked for, 0 for none.
+func (r *Run) Error() (kind, text string, after time.Duration) {
+	return r.errorKind, r.errorText, r.retryAfter
+}
+
+// Calls returns how many host calls were counted against limits.calls.
+func (r *Run) Calls() int64 { return r.calls }
+
+// LogSize returns how many bytes of log the guest wrote.
+func (r *Run) LogSize() int64 { return r.logSize }
+
+// view returns the n bytes at ptr of the guest's memory, shared with it.
+// ok is false when they are not all inside, or when the module has no memory exported as abi.ExportMemory.
+func (r *Run) view(ptr, n uint32) (span []byte, ok bool) {
+	if r.memory == nil {
+		return nil, false
+	}
+	return r.memory.Read(ptr, n)
+}
+
+// stop ends the guest: the panic unwinds its stack and comes out of the wazero call as an error.
+// The first ending stands. An ExitError is used because wazero builds no stack trace for it.
+func (r *Run) stop(e Ending) {
+	if r.ending.Kind == EndingNone {
+		r.ending = e
+	}
+	panic(sys.NewExitError(uint32(e.Status)))
+}
+
+func (r *Run) stopLimit(code, text string) {
+	r.stop(Ending{Kind: EndingLimit, Code: code, Text: text, Status: 1})
+}
+
+// checkContext ends the guest when the run's time or its right to run is over.
+func (r *Run) checkContext(ctx context.Context) {
+	if ctx.Err() != nil {
+		r.stop(Ending{Kind: EndingInterrupted, Status: 1})
+	}
+}
+
+// countCall charges one host call.
+func (r *Run) countCall() {
+	if r.calls >= r.config.Limits.Calls {
+		r.stopLimit("limit.calls", "more host calls than allowed")
+	}
+	r.calls++
+}
+
+// writeResult appends p, which is guest memory, to the result.
+func (r *Run) writeResult(p []byte) {
+	if int64(len(p)) > r.config.Limits.Result-int64(len(r.result)) {
+		r.stopLimit("limit.result", "result larger than allowed")
+	}
+	r.result = append(r.result, p...)
+}

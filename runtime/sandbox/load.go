@@ -1,0 +1,190 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/host/abi"
+	"github.com/tetratelabs/wazero"
+)
+
+// A compiled is a module that was read and compiled, or why it could not be; the same for every manifest.
+type compiled struct {
+	ready chan struct{} // closed when the fields below are set
+	err   error         // *AdmissionError, final, or one that is about this attempt
+	*layout
+	form   form
+	facts  Facts
+	module wazero.CompiledModule
+
+	// Under Sandbox.mu:
+	uses int    // runs and loads going on
+	used uint64 // when it was last used, by Sandbox.clock
+}
+
+// Load admits m and compiles it, unless its digest is known. Loads of one digest at once compile it once.
+// Errors: *AdmissionError, final; else ctx's, or that the sandbox is closed.
+func (s *Sandbox) Load(ctx context.Context, m Module) (*Program, error) {
+	switch m.Start {
+	case "", "template", "each":
+	default:
+		return nil, fmt.Errorf("sandbox: Start: %q is neither template nor each", m.Start)
+	}
+	for _, v := range slices.Concat(m.Args, m.Env) {
+		if strings.IndexByte(v, 0) >= 0 {
+			return nil, errors.New("sandbox: Args and Env: hold a NUL")
+		}
+	}
+	c, err := s.acquire(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer s.releaseModule(c)
+	if err := checkNeeds(s.host, c.layout, m.Needs); err != nil {
+		return nil, err
+	}
+	m.Args, m.Env = slices.Clone(m.Args), slices.Clone(m.Env)
+	return &Program{sandbox: s, module: m, facts: c.facts, form: c.form, stdout: importsResultWrite(c.layout)}, nil
+}
+
+func importsResultWrite(l *layout) bool {
+	return slices.ContainsFunc(l.imports, func(f importedFunction) bool {
+		return f.module == abi.Module && f.name == abi.ResultWrite
+	})
+}
+
+// acquire returns the compiled module, compiling it if it must. The caller gives it back with releaseModule.
+func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, errClosed
+	}
+	c := s.modules[m.Digest]
+	if c == nil {
+		c = &compiled{ready: make(chan struct{})}
+		s.modules[m.Digest] = c
+		s.busy.Add(1)
+		c.uses++ // of the compile itself
+		go s.compile(c, m)
+	}
+	c.uses++
+	s.clock++
+	c.used = s.clock
+	s.evict()
+	s.mu.Unlock()
+
+	var err error
+	select {
+	case <-c.ready:
+		err = c.err
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.releaseModule(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (s *Sandbox) releaseModule(c *compiled) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.uses--
+	s.evict()
+}
+
+// evict drops the least used modules above modulesMax. One that is in use stays, so there can be more for a while.
+func (s *Sandbox) evict() {
+	for len(s.modules) > modulesMax {
+		var oldest [32]byte
+		var found *compiled
+		for digest, c := range s.modules {
+			if c.uses == 0 && (found == nil || c.used < found.used) {
+				oldest, found = digest, c
+			}
+		}
+		if found == nil {
+			return
+		}
+		delete(s.modules, oldest)
+		if found.module != nil {
+			// Its code is unmapped here; uses == 0 says that nobody is inside.
+			_ = found.module.Close(context.Background())
+		}
+	}
+}
+
+// compile fills c. It runs on a goroutine of its own, because wazero cannot be interrupted and the callers can; Close waits for it.
+func (s *Sandbox) compile(c *compiled, m Module) {
+	defer s.busy.Done()
+	defer s.releaseModule(c)
+	defer close(c.ready)
+	select {
+	case s.compileTurn <- struct{}{}:
+		c.err = s.admit(c, m)
+		<-s.compileTurn
+	case <-s.closing.Done():
+		c.err = errClosed
+	}
+	// A refusal is kept, as it is the same next time; anything else is tried again.
+	if e := (*AdmissionError)(nil); c.err != nil && (!errors.As(c.err, &e) || c.err == errDigest) {
+		s.mu.Lock()
+		delete(s.modules, m.Digest)
+		s.mu.Unlock()
+	}
+}
+
+// errDigest is not kept as a refusal of the digest, which may well have a good module.
+var errDigest = admission("module.invalid", "the bytes do not have the module's digest")
+
+func (s *Sandbox) admit(c *compiled, m Module) (err error) {
+	if sha256.Sum256(m.Bytes) != m.Digest {
+		return errDigest
+	}
+	if c.layout, err = readLayout(m.Bytes); err != nil {
+		return err
+	}
+	if c.form, err = checkForm(c.layout); err != nil {
+		return err
+	}
+	if err = checkImports(s.host, c.layout); err != nil {
+		return err
+	}
+	c.facts = factsOf(c.layout, c.form)
+	c.module, err = s.compileModule(c.code)
+	c.code, c.types, c.functions = nil, nil, nil
+	return err
+}
+
+// compileModule hands the bytes to wazero, which panics on some.
+func (s *Sandbox) compileModule(code []byte) (m wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("compiler panicked", "panic", fmt.Sprint(p))
+			err = admission("module.invalid", "the compiler cannot take this module")
+		}
+	}()
+	m, err = s.runtime.CompileModule(context.Background(), code)
+	if err != nil {
+		return nil, admission("module.invalid", "%s", host.Escape([]byte(err.Error()[:min(len(err.Error()), errorLineMax)])))
+	}
+	return m, nil
+}
+
+func factsOf(l *layout, f form) Facts {
+	facts := Facts{Form: "command", Functions: l.bodies, MemoryMin: int64(l.memoryMin), MemoryMax: int64(l.memoryMax)}
+	if f == reactor {
+		facts.Form = "reactor"
+	}
+	for _, im := range l.imports {
+		facts.Imports = append(facts.Imports, im.module+"."+im.name)
+	}
+	return facts
+}
