@@ -220,6 +220,7 @@ func TestWithin(t *testing.T) {
 		{"enqueue q a.b", "enqueue q a.*", true},
 		{"enqueue q a.b.c", "enqueue q a.*", true},
 		{"enqueue q a", "enqueue q a.*", false},
+		{"enqueue q a.", "enqueue q a.*", false},
 		{"enqueue q a.*", "enqueue q a.b", false},
 		{"enqueue p a.b", "enqueue q a.*", false},
 	}

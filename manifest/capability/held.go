@@ -75,7 +75,7 @@ func (h Held) Check(c Capability) error {
 	switch {
 	case !h.need.Allows(c):
 		return &DeniedError{Capability: c, Layer: Manifest}
-	case !h.grant.Allows(c):
+	case !h.grant.Allows(c): // Hold has shown need within grant; asked again so that no one bug opens it
 		return &DeniedError{Capability: c, Layer: Policy}
 	case h.narrowed != nil && !h.narrowed.Allows(c):
 		return &DeniedError{Capability: c, Layer: Sender}

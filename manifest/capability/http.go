@@ -208,9 +208,6 @@ func checkLabel(label string) *fault {
 // numeric tells whether a resolver might take a name that ends with this label for an address
 // (WHATWG URL, "ends in a number").
 func numeric(label string) bool {
-	if _, err := strconv.ParseUint(label, 10, 64); err == nil {
-		return true
-	}
 	if rest, ok := strings.CutPrefix(label, "0x"); ok {
 		return strings.Trim(rest, "0123456789abcdef") == ""
 	}

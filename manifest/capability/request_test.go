@@ -70,7 +70,7 @@ func TestHTTPRequestSpellings(t *testing.T) {
 		"https://127.0.0.1./", "https://127.0.0.1:0080/", "https://1.2.3.4.5/", "https://1.0x1/", "https://a.1/",
 		"https://ok.com@evil.com/", "https://ok.com:pw@evil.com/", "https://@ok.com/", "https://evil.com#@ok.com/", "https://ok.com#@evil.com/", "https://ok.com/#", "https://ok.com#",
 		`https://ok.com\@evil.com/`, `https:\\ok.com/`, `https://ok.com/\..\x`, `https://evil.com\.ok.com/`,
-		"https://ok.com\t/", "https://ok.com/\t", "\thttps://ok.com/", " https://ok.com/", "https://ok.com/ ", "https://ok.com/a b", "https://ok.com/\r\nHost: evil", "https://ok.com/\n", "https://ok.com/\x00", "https://ok.com/\x7f", "https://ok.com/?\r\nx",
+		"https://ok.com\t/", "https://ok.com/\t", "\thttps://ok.com/", " https://ok.com/", "https://ok.com/ ", "https://ok.com/a b", "https://ok.com/\r\nHost: evil", "https://ok.com/\n", "https://ok.com/\x00", "https://ok.com/\x7f", "https://ok.com/?\r\nx", "https://ok.com/?a b", `https://ok.com/?a\b`, "https://ok.com/?é",
 		"https://ok.com/%2f", "https://ok.com/a%2Fb", "https://ok.com/%2e%2e/x", "https://ok.com/.%2e/x", "https://ok.com/%5c", "https://ok.com/%00", "https://ok.com/%0d%0aHost:x", "https://ok.com/%7f",
 		"https://ok.com/%252e%252e/", "https://ok.com/%25%32%65", "https://ok.com/%", "https://ok.com/%4", "https://ok.com/%zz",
 		"https://ok.com/../x", "https://ok.com/a/..", "https://ok.com/./x", "https://ok.com/a/.", "https://ok.com/..;/x", "https://ok.com/..;a=b/x", "https://ok.com/..%3b/x", "https://ok.com/.;/x",

@@ -53,11 +53,9 @@ func pathWithin(need, grant string) bool {
 		switch {
 		case g == "*" && !grantMore:
 			return true // any rest, also an empty one
-		case n == "*" && !needMore:
-			return false // the need is any rest, the grant is not
 		case needMore != grantMore:
 			return false
-		case n != g && (g != "*" || n == ""):
+		case n != g && g != "*": // n may be a * that is any rest: a grant that is not fails here or above
 			return false
 		case !needMore:
 			return true
