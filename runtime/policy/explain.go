@@ -65,11 +65,7 @@ func (p *Policy) ExplainRelease(v envelope.Verified, now time.Time, need capabil
 		if a.narrowed != nil && !a.narrowed.Allows(c) {
 			why = "the sender keeps less than this"
 		}
-		at := who.grantLine(granted, c)
-		if at == 0 && why == "" {
-			why = "by several lines together"
-		}
-		x.note("need", line, "granted", why, at)
+		x.noteNeed(who, granted, c, why)
 	}
 	return x
 }
@@ -93,7 +89,23 @@ func (x *Explanation) refused(code, text string) {
 	x.Verdict, x.Code, x.Text = "refused", code, text
 }
 
-// grantLine is the first line of a decision's grants that covers c, 0 when it takes several lines together.
+// noteNeed notes the line of a decision's grants that covers c. Reading and writing may be covered by a line each.
+func (x *Explanation) noteNeed(who *principal, d *decision, c capability.Capability, why string) {
+	line := c.String()
+	if at := who.grantLine(d, c); at != 0 {
+		x.note("need", line, "granted", why, at)
+		return
+	}
+	for _, part := range [][2]string{{" ro ", "to read"}, {" wo ", "to write"}} {
+		half, err := capability.Parse(strings.Replace(line, " rw ", part[0], 1))
+		if err != nil {
+			panic("internal error: a part of a capability does not parse: " + err.Error())
+		}
+		x.note("need", line, "granted", strings.TrimPrefix(why+", "+part[1], ", "), who.grantLine(d, half))
+	}
+}
+
+// grantLine is the first line of a decision's grants that covers c, 0 when none does alone.
 func (who *principal) grantLine(d *decision, c capability.Capability) int {
 	for _, i := range d.grants {
 		for _, l := range who.rules.grants[i].caps {
