@@ -25,6 +25,6 @@
 //	...
 //	verified, err := envelope.Reader{Keys: keys, Audience: "prod"}.Open(msg, time.Now())
 //
-// Limits: a message is at most 256 KiB, its payload 224 KiB, its life 24 hours, a result's output 4 MiB; limits.go
+// Limits: a message is at most 256 KiB, its payload 224 KiB, its life 24 hours, a result's output 16 MiB; limits.go
 // has them all.
 package envelope

@@ -121,9 +121,9 @@ func (k PublicKey) Verify(payloadType string, body, sig []byte) bool {
 // The zero PrivateKey signs nothing.
 type PrivateKey struct {
 	public PublicKey
-	// secret is behind a pointer because fmt reads unexported fields of a struct that holds a PrivateKey without
-	// calling its methods; of a pointer inside, it prints the address only.
-	secret *ed25519.PrivateKey
+	// secret is behind a function because fmt reads the unexported fields of a struct that holds a PrivateKey without
+	// calling its methods. Of a function it can print the address only; a pointer it follows for verbs like %s.
+	secret func() ed25519.PrivateKey
 }
 
 // GenerateKey makes a key from 32 bytes of random; nil means crypto/rand.
@@ -167,7 +167,7 @@ func newPrivateKey(p Purpose, seed [ed25519.SeedSize]byte) PrivateKey {
 	secret := ed25519.NewKeyFromSeed(seed[:])
 	return PrivateKey{
 		public: PublicKey{purpose: p, key: [ed25519.PublicKeySize]byte(secret[ed25519.SeedSize:])},
-		secret: &secret,
+		secret: func() ed25519.PrivateKey { return secret },
 	}
 }
 
@@ -187,7 +187,7 @@ func (k PrivateKey) Sign(payloadType string, body []byte) []byte {
 	if k.secret == nil {
 		return nil
 	}
-	return ed25519.Sign(*k.secret, pae(payloadType, body))
+	return ed25519.Sign(k.secret(), pae(payloadType, body))
 }
 
 // Text returns the secret itself, as one line: for a file that nobody else can read, and for nothing else.
@@ -196,7 +196,7 @@ func (k PrivateKey) Text() string {
 	if k.secret == nil {
 		return ""
 	}
-	return keyText(k.public.purpose.secretPrefix(), k.secret.Seed())
+	return keyText(k.public.purpose.secretPrefix(), k.secret().Seed())
 }
 
 // String says which key k is, without the secret.

@@ -16,7 +16,8 @@ const (
 	ResultSizeMax = OutputSizeMax + 16<<10
 
 	// OutputSizeMax bounds Result.Output, in bytes. Results wait in Redis until they expire.
-	OutputSizeMax = 4 << 20
+	// It is the most that a manifest's limits.result may ask for.
+	OutputSizeMax = 16 << 20
 
 	// LifetimeMax is the longest time from Issued to Expires. A worker remembers message ids until they expire,
 	// so this bounds that memory, and the time for which a stolen message is of use.

@@ -13,7 +13,7 @@ var (
 
 	// order8 are the y of the four points of order eight; the other y of small order are 0, 1 and -1.
 	order8 = []*big.Int{
-		hexInt("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7"),
+		hexInt("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7"),
 		hexInt("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826"),
 	}
 )
