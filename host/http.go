@@ -26,6 +26,10 @@ type HTTPConfig struct {
 	// AllowAddr are addresses outside of the public internet that may be dialled all the same: an operator's own services, or a test's.
 	// A capability is needed for them as for any other. An IPv4 prefix is written as IPv4.
 	AllowAddr []netip.Prefix
+	// ConnectTo names the "host:port" to dial in the place of the one that a request names; nil dials that. ctx carries the
+	// values of the run's context. The certificate is still verified for the name in the URL, and the address that is dialled
+	// is still checked. It is how a test answers for a service of the internet on loopback.
+	ConnectTo func(ctx context.Context, hostport string) string
 	// Timeout bounds one fetch, answer body included; 0 means 30 s, at most 1 h. The run's own deadline holds besides.
 	Timeout time.Duration
 }

@@ -99,9 +99,12 @@ func (f *fetcher) newTransport() *tenantTransport {
 	return &tenantTransport{RoundTripper: t, drop: t.CloseIdleConnections}
 }
 
-// dial connects to hostport, whose host is the one of the request's URL. Every address that is tried is checked where it is used: right
+// dial connects to hostport, whose host is the one of the request's URL, or to where ConnectTo sends it. Every address that is tried is checked where it is used: right
 // before connect, after all resolving, so there is no moment for a name to change between check and use.
 func (f *fetcher) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
+	if f.config.ConnectTo != nil {
+		hostport = f.config.ConnectTo(ctx, hostport)
+	}
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return nil, err
