@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-
-	"github.com/caisson-run/caisson/host/abi"
 )
 
 // HTTP sends requests through the worker. Each needs a capability such as "http GET https://api.example.com/*".
@@ -71,7 +69,7 @@ func (Client) Do(ctx context.Context, r Request) (Response, error) {
 
 // responseOf reads an answer frame: status, body, then names and values in turn.
 func responseOf(fields [][]byte) (Response, bool) {
-	if len(fields) < 2 || len(fields)%2 != 0 || len(fields) > 2+2*abi.HTTPHeadersMax {
+	if len(fields) < 2 || len(fields)%2 != 0 {
 		return Response{}, false
 	}
 	status, err := strconv.Atoi(string(fields[0]))
