@@ -24,6 +24,7 @@ const (
 	ReasonCluster    Reason = "cluster"     // the cluster has no owner for the keys at this moment
 	ReasonMasterDown Reason = "master_down" // a replica that lost its master
 	ReasonBusy       Reason = "busy"        // a script runs for too long, or it asks to try again
+	ReasonData       Reason = "data"        // a key holds something that this room did not write
 )
 
 // UnavailableError reports that the broker did not do what was asked, or that

@@ -1,0 +1,121 @@
+package redisqueue
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// Keys of blobs. They carry no hash tag, so that modules spread over a cluster;
+// nothing is done to two of them at once.
+const (
+	blobPrefix = "cs:mod:b:"
+	blobIndex  = "cs:mod:names" // zset, all scores 0: ordered by bytes
+)
+
+// Blobs keeps named bytes that are written once: the module store in Redis. It
+// checks no digest; whoever reads does. It is safe for concurrent use.
+type Blobs struct{ client *Client }
+
+// OpenBlobs returns the blobs kept in c. It connects to nothing.
+func OpenBlobs(c *Client) *Blobs { return &Blobs{client: c} }
+
+func checkBlobName(name string) error {
+	if n := len(name); n == 0 || n > blobNameBytesMax {
+		return &queue.FieldError{Field: "name", Text: fmt.Sprintf("has %d bytes, want 1 to %d", n, blobNameBytesMax)}
+	}
+	return nil
+}
+
+// Get returns a blob of at most sizeMax bytes.
+// Errors: one that is fs.ErrNotExist; *queue.FieldError when it is larger;
+// *queue.UnavailableError.
+func (b *Blobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
+	if err := checkBlobName(name); err != nil {
+		return nil, err
+	}
+	if sizeMax < 1 || sizeMax > blobBytesMax {
+		return nil, &queue.FieldError{Field: "size", Text: fmt.Sprintf("%d, want 1 to %d", sizeMax, blobBytesMax)}
+	}
+	data, err := b.read(ctx, name, sizeMax)
+	if err != nil {
+		return nil, err
+	}
+	if data == "" {
+		return nil, &fs.PathError{Op: "get blob", Path: name, Err: fs.ErrNotExist}
+	}
+	if int64(len(data)) > sizeMax {
+		return nil, &queue.FieldError{Field: "size", Text: fmt.Sprintf("%q has more than %d bytes", name, sizeMax)}
+	}
+	return []byte(data), nil
+}
+
+// read returns up to sizeMax+1 bytes, "" when there are none: no blob is empty.
+func (b *Blobs) read(ctx context.Context, name string, sizeMax int64) (string, error) {
+	var data string
+	err := b.client.do(ctx, "blob get", func(ctx context.Context) error {
+		var err error
+		data, err = b.client.rdb.GetRange(ctx, blobPrefix+name, 0, sizeMax).Result()
+		return err
+	})
+	return data, err
+}
+
+// Put writes a blob that is not there yet. The same bytes again are no error.
+// Errors: one that is fs.ErrExist when other bytes are there; *queue.FieldError;
+// *queue.UnavailableError.
+func (b *Blobs) Put(ctx context.Context, name string, data []byte) error {
+	if err := checkBlobName(name); err != nil {
+		return err
+	}
+	if n := len(data); n == 0 || n > blobBytesMax {
+		return &queue.FieldError{Field: "data", Text: fmt.Sprintf("has %d bytes, want 1 to %d", n, blobBytesMax)}
+	}
+	var fresh bool
+	err := b.client.do(ctx, "blob put", func(ctx context.Context) error {
+		var err error
+		fresh, err = b.client.rdb.SetNX(ctx, blobPrefix+name, data, 0).Result()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		old, err := b.read(ctx, name, int64(len(data)))
+		if err != nil {
+			return err
+		}
+		if old != string(data) {
+			return &fs.PathError{Op: "put blob", Path: name, Err: fs.ErrExist}
+		}
+	}
+	// The name second, so that every name has its bytes; and again for bytes that
+	// were there, in case whoever wrote them stopped here.
+	return b.client.do(ctx, "blob put", func(ctx context.Context) error {
+		return b.client.rdb.ZAdd(ctx, blobIndex, redis.Z{Member: name}).Err()
+	})
+}
+
+// List returns up to limit (1 to 10,000) names that begin with prefix, in the
+// order of their bytes.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (b *Blobs) List(ctx context.Context, prefix string, limit int) ([]string, error) {
+	if len(prefix) > blobNameBytesMax {
+		return nil, &queue.FieldError{Field: "prefix", Text: fmt.Sprintf("has more than %d bytes", blobNameBytesMax)}
+	}
+	if limit < 1 || limit > blobListMax {
+		return nil, &queue.FieldError{Field: "max", Text: fmt.Sprintf("%d, want 1 to %d", limit, blobListMax)}
+	}
+	from, to := lexRange(prefix, "")
+	var names []string
+	err := b.client.do(ctx, "blob list", func(ctx context.Context) error {
+		var err error
+		names, err = b.client.rdb.ZRangeByLex(ctx, blobIndex, &redis.ZRangeBy{Min: from, Max: to, Count: int64(limit)}).Result()
+		return err
+	})
+	return names, err
+}

@@ -1,0 +1,403 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// Claim waits for messages and returns as soon as one is there.
+// Errors: as queue.Queue says.
+//
+// A read that has gone out to Redis is never cut, for what it brings would be
+// nobody's until its lease runs out. So reads are short (blockMax), and when ctx
+// ends in the middle of one, Claim returns and the read's end is awaited in the
+// background, where whatever it brings goes back to its lane; see Close.
+func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, error) {
+	if err := checkClaim(c); err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(c.Wait)
+	for first := true; ; first = false {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if got := q.takeHeld(c); len(got) > 0 {
+			return got, nil
+		}
+		left := time.Until(end)
+		if !first && left <= 0 {
+			return nil, nil
+		}
+		got, err := q.detached(ctx, func(ctx context.Context) ([]queue.Delivery, error) {
+			return q.look(ctx, c, min(left, blockMax))
+		})
+		if err != nil || len(got) > 0 {
+			return got, err
+		}
+	}
+}
+
+func checkClaim(c queue.Claim) error {
+	if c.Wait < 0 {
+		return &queue.FieldError{Field: "wait", Text: "is negative"}
+	}
+	return checkLanes(c.Lanes, c.Max)
+}
+
+func checkLanes(lanes []queue.Lane, limit int) error {
+	if n := len(lanes); n == 0 || n > queue.LanesMax {
+		return &queue.FieldError{Field: "lanes", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.LanesMax)}
+	}
+	for _, l := range lanes {
+		if err := l.Check(); err != nil {
+			return err
+		}
+	}
+	return checkMax(limit)
+}
+
+func checkMax(limit int) error {
+	if limit < 1 || limit > queue.BatchMax {
+		return &queue.FieldError{Field: "max", Text: fmt.Sprintf("%d, want 1 to %d", limit, queue.BatchMax)}
+	}
+	return nil
+}
+
+// detached runs read to its end even when ctx ends before; what it brings then
+// goes back. The goroutine ends with its read, within blockMax and a reply's
+// Timeout, and Close waits for it.
+func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queue.Delivery, error)) ([]queue.Delivery, error) {
+	type answer struct {
+		got []queue.Delivery
+		err error
+	}
+	done, gone := make(chan answer), make(chan struct{})
+	q.late.Add(1)
+	go func() {
+		defer q.late.Done()
+		got, err := read(context.WithoutCancel(ctx))
+		select {
+		case done <- answer{got, err}:
+		case <-gone:
+			q.giveBack(got)
+		}
+	}()
+	select {
+	case a := <-done:
+		return a.got, a.err
+	case <-ctx.Done():
+		close(gone)
+		return nil, ctx.Err()
+	}
+}
+
+// giveBack returns deliveries to their lanes. When that fails their leases run
+// out, and somebody recovers them.
+func (q *Queue) giveBack(ds []queue.Delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), q.client.conf.Timeout)
+	defer cancel()
+	for len(ds) > 0 {
+		n := min(len(ds), queue.BatchMax)
+		batch := make([]queue.Settlement, n)
+		for i, d := range ds[:n] {
+			batch[i] = queue.Settlement{Lease: d.Unstarted(), Verdict: queue.Release()}
+		}
+		if _, err := q.Settle(ctx, batch); err != nil {
+			q.conf.Logger.Warn("deliveries not given back", "count", len(ds), "error", err)
+			return
+		}
+		ds = ds[n:]
+	}
+}
+
+// takeHeld returns what an earlier read brought beyond its Max.
+func (q *Queue) takeHeld(c queue.Claim) []queue.Delivery {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.held) == 0 {
+		return nil
+	}
+	asked := make(map[queue.Lane]bool, len(c.Lanes))
+	for _, l := range c.Lanes {
+		asked[l] = true
+	}
+	var got, rest []queue.Delivery
+	for _, d := range q.held {
+		if len(got) < c.Max && asked[d.Lane] {
+			got = append(got, d)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	q.held = rest
+	return got
+}
+
+// look reads once: without waiting where there was more the last time, and then,
+// when nothing is there, waiting on all lanes. A lane without its group gets it,
+// and one that is no stream is left out, before it looks again.
+func (q *Queue) look(ctx context.Context, c queue.Claim, wait time.Duration) ([]queue.Delivery, error) {
+	for tries := 0; ; tries++ {
+		lanes := q.serviceable(c.Lanes)
+		if len(lanes) == 0 {
+			return nil, damaged("claim", errors.New("every lane is left out: none is a stream"))
+		}
+		got, err := q.lookIn(ctx, lanes, c.Max, wait)
+		var u *queue.UnavailableError
+		if len(got) > 0 || tries == 2 || !errors.As(err, &u) || u.Reason != queue.ReasonData {
+			return got, err
+		}
+		if err := q.mend(ctx, lanes); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// lookIn returns what is there even when one of its reads fails: what is claimed
+// must be handed out, and the fault will show again.
+func (q *Queue) lookIn(ctx context.Context, lanes []queue.Lane, limit int, wait time.Duration) ([]queue.Delivery, error) {
+	if plans := q.plans(lanes, limit); len(plans) > 0 {
+		got, err := q.read(ctx, plans, 0)
+		if err != nil || len(got) > 0 {
+			return got, err
+		}
+	}
+	// Redis may find entries in more lanes than limit before it begins to wait;
+	// what is more is held for the next Claim. It cannot be many: plans had just
+	// found nothing.
+	got, err := q.read(ctx, []plan{{lanes, max(1, limit/len(lanes))}}, wait)
+	if len(got) > limit {
+		q.mu.Lock()
+		q.held = append(q.held, got[limit:]...)
+		q.mu.Unlock()
+		got = got[:limit:limit]
+	}
+	return got, err
+}
+
+// plan is one read of XREADGROUP: at most count entries from each lane.
+type plan struct {
+	lanes []queue.Lane
+	count int
+}
+
+// plans returns the reads that go before waiting: none in the simple case that
+// one waiting read can serve everybody, i.e. no lane had more than its share the
+// last time and there are no more lanes than Max.
+//
+// Each lane gets one entry, or its turn at it, before a hot lane gets the rest;
+// so the many messages of one lane never hold up the few of another.
+func (q *Queue) plans(lanes []queue.Lane, limit int) []plan {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var hot, cold []queue.Lane
+	for _, l := range lanes {
+		if q.hot[l] {
+			hot = append(hot, l)
+		} else {
+			cold = append(cold, l)
+		}
+	}
+	if len(lanes) == 1 || len(hot) == 0 && len(lanes) <= limit {
+		return nil
+	}
+	hotMax := limit
+	if len(cold) > 0 {
+		hotMax = limit - min(len(cold), (limit+1)/2)
+	}
+	hot = q.window(hot, hotMax)
+	cold = q.window(cold, limit-len(hot))
+	q.turn++
+	var out []plan
+	if len(cold) > 0 {
+		out = append(out, plan{cold, 1})
+	}
+	if len(hot) > 0 {
+		out = append(out, plan{hot, (limit - len(cold)) / len(hot)})
+	}
+	return out
+}
+
+// window returns n of lanes, other ones each turn. q.mu is held.
+func (q *Queue) window(lanes []queue.Lane, n int) []queue.Lane {
+	if len(lanes) <= n {
+		return lanes
+	}
+	out := make([]queue.Lane, n)
+	for i := range out {
+		out[i] = lanes[(q.turn*n+i)%len(lanes)]
+	}
+	return out
+}
+
+// read is one XREADGROUP for each plan, in one trip. Only a single plan may wait.
+func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]queue.Delivery, error) {
+	var cmds []*redis.Cmd
+	err := q.client.do(ctx, "claim", func(ctx context.Context) error {
+		pipe := q.client.rdb.Pipeline()
+		cmds = cmds[:0]
+		for _, p := range plans {
+			cmds = append(cmds, pipe.Do(ctx, q.readArgs(p, wait)...))
+		}
+		_, err := pipe.Exec(ctx)
+		if fromServer(err) {
+			return nil // looked at one by one below
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var got []queue.Delivery
+	var fault error
+	for i, cmd := range cmds {
+		ds, err := q.deliveries(plans[i], cmd)
+		q.note(plans[i], ds)
+		got = append(got, ds...)
+		fault = errors.Join(fault, err)
+	}
+	if len(got) > 0 || fault == nil {
+		return got, nil
+	}
+	return nil, unavailable("claim", fault)
+}
+
+func (q *Queue) readArgs(p plan, wait time.Duration) []any {
+	args := make([]any, 0, 9+2*len(p.lanes))
+	args = append(args, "XREADGROUP", "GROUP", group, q.consumer, "COUNT", p.count)
+	if ms := wait.Milliseconds(); ms > 0 {
+		args = append(args, "BLOCK", ms) // 0 would be for ever
+	}
+	args = append(args, "STREAMS")
+	for _, l := range p.lanes {
+		args = append(args, laneKey(l))
+	}
+	for range p.lanes {
+		args = append(args, ">")
+	}
+	return args
+}
+
+// deliveries reads the reply of XREADGROUP: [[lane, entries], ...].
+func (q *Queue) deliveries(p plan, cmd *redis.Cmd) ([]queue.Delivery, error) {
+	reply, err := cmd.Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	streams, ok := reply.([]any)
+	if !ok {
+		return nil, damaged("claim", fmt.Errorf("reply is %T, want a list", reply))
+	}
+	byKey := make(map[string]queue.Lane, len(p.lanes))
+	for _, l := range p.lanes {
+		byKey[laneKey(l)] = l
+	}
+	var got []queue.Delivery
+	for _, raw := range streams {
+		pair, ok := raw.([]any)
+		if !ok || len(pair) != 2 {
+			return got, damaged("claim", fmt.Errorf("stream is %T, want a pair", raw))
+		}
+		key, _ := pair[0].(string)
+		lane, ok := byKey[key]
+		if !ok {
+			return got, damaged("claim", errors.New("reply names a lane that was not asked for"))
+		}
+		ds, _, err := entriesOf(lane, pair[1])
+		if err != nil {
+			return got, damaged("claim", err)
+		}
+		for i := range ds {
+			ds[i].Token = q.token()
+		}
+		got = append(got, ds...)
+	}
+	return got, nil
+}
+
+// note remembers which lanes of p gave all that they were asked for: they are hot.
+func (q *Queue) note(p plan, got []queue.Delivery) {
+	counts := map[queue.Lane]int{}
+	for _, d := range got {
+		counts[d.Lane]++
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range p.lanes {
+		if counts[l] >= p.count {
+			q.hot[l] = true
+		} else {
+			delete(q.hot, l)
+		}
+	}
+}
+
+// mend makes each lane's group, from the first entry on, and the lane itself
+// where it is missing. Lanes that hold something else are left out for a while.
+func (q *Queue) mend(ctx context.Context, lanes []queue.Lane) error {
+	var cmds []redis.Cmder
+	err := q.client.do(ctx, "claim", func(ctx context.Context) error {
+		pipe := q.client.rdb.Pipeline()
+		for _, l := range lanes {
+			pipe.XGroupCreateMkStream(ctx, laneKey(l), group, "0")
+		}
+		var err error
+		cmds, err = pipe.Exec(ctx)
+		if fromServer(err) {
+			return nil // looked at one by one below
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, cmd := range cmds {
+		err := cmd.Err()
+		if err == nil || strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			continue
+		}
+		if reason(err) != queue.ReasonData {
+			return unavailable("claim", err)
+		}
+		q.leaveOut(lanes[i], err)
+	}
+	return nil
+}
+
+// leaveOut lets reads do without a lane for a while.
+func (q *Queue) leaveOut(l queue.Lane, err error) {
+	q.mu.Lock()
+	q.broken[l] = time.Now().Add(brokenFor)
+	q.mu.Unlock()
+	q.conf.Logger.Warn("lane left out", "lane", l.String(), "error", err)
+}
+
+// serviceable returns the lanes that are not left out.
+func (q *Queue) serviceable(lanes []queue.Lane) []queue.Lane {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.broken) == 0 {
+		return lanes
+	}
+	now := time.Now()
+	var out []queue.Lane
+	for _, l := range lanes {
+		until, broken := q.broken[l]
+		if broken && now.Before(until) {
+			continue
+		}
+		delete(q.broken, l)
+		out = append(out, l)
+	}
+	return out
+}

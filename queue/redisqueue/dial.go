@@ -1,0 +1,203 @@
+package redisqueue
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Config says where Redis is and who we are to it. There is no field that turns
+// the verification of the server off, on purpose.
+type Config struct {
+	// Addr is host:port. Required.
+	Addr string
+
+	// User and Password of a Redis ACL user. Required. "default" is refused: it
+	// is whoever gave no name, and it should be off.
+	User     string
+	Password string
+
+	// CA is PEM: whom we trust to sign the server's certificate. Required; the
+	// authorities of the system are not used.
+	CA []byte
+
+	// Cert and Key are PEM, both or none: what we show when the server asks.
+	Cert []byte
+	Key  []byte
+
+	// ServerName is the name to check the certificate for. Default: Addr's host.
+	ServerName string
+
+	// DialTimeout bounds connecting, TLS and authentication. Default 5 s.
+	DialTimeout time.Duration
+
+	// Timeout bounds waiting for one reply, at least 2 s. Default 5 s.
+	Timeout time.Duration
+
+	// Connections bounds the pool, 2 to 1024. Default 16.
+	Connections int
+}
+
+// Client is a pool of connections to one Redis. It is safe for concurrent use.
+// It connects when it is first needed, and again whenever that fails.
+type Client struct {
+	rdb  *redis.Client
+	conf Config // as given, with defaults
+}
+
+// quiet keeps go-redis, whose logger is global, from writing to stderr what we
+// return as errors anyway.
+var quiet sync.Once
+
+// Dial checks c and returns a Client. It does not connect yet: see Ping.
+// Errors: all faulty fields at once, each *ConfigError, joined.
+func Dial(c Config) (*Client, error) {
+	tlsConf, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	quiet.Do(logging.Disable)
+	rdb := redis.NewClient(&redis.Options{
+		Addr:            c.Addr,
+		Username:        c.User,
+		Password:        c.Password,
+		TLSConfig:       tlsConf,
+		Protocol:        2, // replies are parsed by us, see reply.go
+		DisableIdentity: true,
+		// go-redis would send a command again that may have been done already.
+		// Client.do does, for calls that are built for it.
+		MaxRetries:            -1,
+		DialerRetries:         1,
+		DialTimeout:           c.DialTimeout,
+		ReadTimeout:           c.Timeout,
+		WriteTimeout:          c.Timeout,
+		ContextTimeoutEnabled: true,
+		PoolSize:              c.Connections,
+		PoolTimeout:           c.Timeout,
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled,
+		},
+	})
+	return &Client{rdb: rdb, conf: c}, nil
+}
+
+// Ping asks whether Redis is there and knows us.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.do(ctx, "ping", func(ctx context.Context) error { return c.rdb.Ping(ctx).Err() })
+}
+
+// Close closes every connection. Calls that go on fail.
+func (c *Client) Close() error { return c.rdb.Close() }
+
+// ConfigError reports a field of a Config that cannot be.
+type ConfigError struct {
+	Field string
+	Text  string
+}
+
+func (e *ConfigError) Error() string { return "redis: config: " + e.Field + ": " + e.Text }
+
+// Code returns "redis.config".
+func (e *ConfigError) Code() string { return "redis.config" }
+
+// check fills in defaults and returns the TLS settings.
+func (c *Config) check() (*tls.Config, error) {
+	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, &ConfigError{Field: field, Text: fmt.Sprintf(format, args...)})
+	}
+	host, err := checkAddr(c.Addr)
+	if err != nil {
+		fault("Addr", "%v", err)
+	}
+	switch c.User {
+	case "":
+		fault("User", "missing; make an ACL user, see docs/reference/redis.md")
+	case "default":
+		fault("User", `"default" is refused; make an ACL user, see docs/reference/redis.md`)
+	}
+	if c.Password == "" {
+		// go-redis sends no AUTH at all without one and would be "default".
+		fault("Password", "missing")
+	}
+	if c.ServerName == "" {
+		c.ServerName = host
+	}
+	orDefault(&c.DialTimeout, 5*time.Second)
+	orDefault(&c.Timeout, 5*time.Second)
+	if c.DialTimeout < 10*time.Millisecond || c.DialTimeout > time.Minute {
+		fault("DialTimeout", "%s is not within 10ms to 1m", c.DialTimeout)
+	}
+	if c.Timeout < timeoutMin || c.Timeout > time.Minute {
+		fault("Timeout", "%s is not within %s to 1m", c.Timeout, timeoutMin)
+	}
+	if c.Connections == 0 {
+		c.Connections = 16
+	}
+	if c.Connections < 2 || c.Connections > 1024 {
+		fault("Connections", "%d is not within 2 to 1024", c.Connections)
+	}
+	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	faults = append(faults, c.checkPEM(tlsConf)...)
+	return tlsConf, errors.Join(faults...)
+}
+
+func (c *Config) checkPEM(tlsConf *tls.Config) []error {
+	var faults []error
+	if len(c.CA)+len(c.Cert)+len(c.Key) > caBytesMax {
+		return []error{&ConfigError{Field: "CA", Text: fmt.Sprintf("CA, Cert and Key have more than %d bytes", caBytesMax)}}
+	}
+	tlsConf.RootCAs = x509.NewCertPool()
+	if len(c.CA) == 0 {
+		faults = append(faults, &ConfigError{Field: "CA", Text: "missing"})
+	} else if !tlsConf.RootCAs.AppendCertsFromPEM(c.CA) {
+		faults = append(faults, &ConfigError{Field: "CA", Text: "holds no certificate in PEM"})
+	}
+	if len(c.Cert) == 0 && len(c.Key) == 0 {
+		return faults
+	}
+	pair, err := tls.X509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		// The library's text names the fault and never the key's bytes.
+		return append(faults, &ConfigError{Field: "Cert", Text: "with Key: " + err.Error()})
+	}
+	tlsConf.Certificates = []tls.Certificate{pair}
+	return faults
+}
+
+func orDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// checkAddr returns the host of host:port.
+func checkAddr(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", errors.New("want host:port")
+	}
+	if host == "" {
+		return "", errors.New("no host")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+		return "", fmt.Errorf("port %q is not 1 to 65535", port)
+	}
+	for i := range len(host) {
+		if c := host[i]; c <= ' ' || c >= 0x7f || c == '/' || c == '@' || c == '\\' {
+			return "", fmt.Errorf("%q in the host", c)
+		}
+	}
+	return host, nil
+}

@@ -1,0 +1,172 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+var _ queue.Inspector = (*Client)(nil)
+
+// DeadLetters returns a page of dead letters, oldest first.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (c *Client) DeadLetters(ctx context.Context, name, after string, n int) ([]queue.DeadLetter, error) {
+	if err := queue.CheckName("queue", name); err != nil {
+		return nil, err
+	}
+	if n < 1 || n > queue.PageMax {
+		return nil, &queue.FieldError{Field: "n", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.PageMax)}
+	}
+	from := "-"
+	if after != "" {
+		if !entryID(after) {
+			return nil, &queue.FieldError{Field: "after", Text: "is no entry"}
+		}
+		from = "(" + after
+	}
+	var entries []redis.XMessage
+	err := c.do(ctx, "dead letters", func(ctx context.Context) error {
+		var err error
+		entries, err = c.rdb.XRangeN(ctx, deadKey(name), from, "+", int64(n)).Result()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]queue.DeadLetter, len(entries))
+	for i, e := range entries {
+		out[i] = deadLetter(name, e)
+	}
+	return out, nil
+}
+
+// entryID says whether s is <digits>-<digits>.
+func entryID(s string) bool {
+	ms, seq, ok := strings.Cut(s, "-")
+	_, err1 := strconv.ParseUint(ms, 10, 64)
+	_, err2 := strconv.ParseUint(seq, 10, 64)
+	return ok && err1 == nil && err2 == nil
+}
+
+func deadLetter(name string, e redis.XMessage) queue.DeadLetter {
+	text := func(field string) string {
+		s, _ := e.Values[field].(string)
+		return s
+	}
+	d := queue.DeadLetter{
+		Entry:  e.ID,
+		Code:   text("code"),
+		Reason: text("reason"),
+		Lane:   parseLane(name, text("lane")),
+		Worker: text("worker"),
+	}
+	if _, id, found := strings.Cut(text("member"), ":"); found {
+		d.ID = id
+	}
+	if ms, err := strconv.ParseInt(text("at"), 10, 64); err == nil {
+		d.At = time.UnixMilli(ms)
+	}
+	if m, there := e.Values["e"].(string); there {
+		d.Message = []byte(m)
+	}
+	return d
+}
+
+// State returns what is kept about a message.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (c *Client) State(ctx context.Context, lane queue.Lane, id string) (queue.TaskState, error) {
+	if err := lane.Check(); err != nil {
+		return queue.TaskState{}, err
+	}
+	if err := queue.CheckID("id", id); err != nil {
+		return queue.TaskState{}, err
+	}
+	var values []any
+	err := c.do(ctx, "state", func(ctx context.Context) error {
+		var err error
+		values, err = c.rdb.HMGet(ctx, stateKey(lane, id),
+			"state", "lane", "digest", "worker", "fails", "crashes").Result()
+		return err
+	})
+	if err != nil {
+		return queue.TaskState{}, err
+	}
+	text := func(i int) string {
+		s, _ := values[i].(string)
+		return s
+	}
+	if text(0) == "" {
+		return queue.TaskState{}, nil
+	}
+	fails, _ := strconv.Atoi(text(4))
+	crashes, _ := strconv.Atoi(text(5))
+	return queue.TaskState{
+		Phase:   queue.Phase(text(0)),
+		Lane:    parseLane(lane.Queue, text(1)),
+		Digest:  text(2),
+		Worker:  text(3),
+		Attempt: fails + 1,
+		Crashes: crashes,
+	}, nil
+}
+
+// Depth counts lanes and the sets of their queues, in one trip.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (c *Client) Depth(ctx context.Context, lanes []queue.Lane) (queue.Depths, error) {
+	if err := checkLanes(lanes, 1); err != nil {
+		return queue.Depths{}, err
+	}
+	names, _ := byQueue(len(lanes), func(i int) string { return lanes[i].Queue })
+	lengths := make([]*redis.IntCmd, len(lanes))
+	pending := make([]*redis.XPendingCmd, len(lanes))
+	due, dead := make([]*redis.IntCmd, len(names)), make([]*redis.IntCmd, len(names))
+	err := c.do(ctx, "depth", func(ctx context.Context) error {
+		pipe := c.rdb.Pipeline()
+		for i, l := range lanes {
+			lengths[i] = pipe.XLen(ctx, laneKey(l))
+			pending[i] = pipe.XPending(ctx, laneKey(l), group)
+		}
+		for i, name := range names {
+			due[i] = pipe.ZCard(ctx, dueKey(name))
+			dead[i] = pipe.XLen(ctx, deadKey(name))
+		}
+		_, err := pipe.Exec(ctx)
+		if fromServer(err) {
+			return nil // looked at one by one below
+		}
+		return err
+	})
+	if err != nil {
+		return queue.Depths{}, err
+	}
+	out := queue.Depths{Lanes: make([]queue.Depth, len(lanes)), Due: map[string]int64{}, Dead: map[string]int64{}}
+	var fault error
+	for i, l := range lanes {
+		d := queue.Depth{Lane: l}
+		// A lane that nobody has claimed from yet has no group.
+		if p, err := pending[i].Result(); err == nil {
+			d.Running = p.Count
+		} else if !strings.HasPrefix(err.Error(), "NOGROUP") {
+			fault = errors.Join(fault, err)
+		}
+		// What is settled is deleted, so a lane holds what waits and what runs.
+		d.Waiting = max(0, lengths[i].Val()-d.Running)
+		fault = errors.Join(fault, lengths[i].Err())
+		out.Lanes[i] = d
+	}
+	for i, name := range names {
+		out.Due[name], out.Dead[name] = due[i].Val(), dead[i].Val()
+		fault = errors.Join(fault, due[i].Err(), dead[i].Err())
+	}
+	if fault != nil {
+		return queue.Depths{}, unavailable("depth", fault)
+	}
+	return out, nil
+}

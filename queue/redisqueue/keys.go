@@ -1,0 +1,48 @@
+package redisqueue
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// group is the consumer group of every lane.
+const group = "workers"
+
+// Keys of a queue. Names are checked before (queue.CheckName), so none can hold
+// a colon or a brace; see docs/reference/redis.md for the whole list.
+
+func prefix(name string) string        { return "cs:{" + name + "}:" }
+func dueKey(name string) string        { return prefix(name) + "due" }
+func parkedKey(name string) string     { return prefix(name) + "parked" }
+func deadKey(name string) string       { return prefix(name) + "dead" }
+func lanePrefix(name string) string    { return prefix(name) + "in:" }
+func statePrefix(name string) string   { return prefix(name) + "st:" }
+func channelPrefix(name string) string { return prefix(name) + "done:" }
+
+func laneKey(l queue.Lane) string { return lanePrefix(l.Queue) + laneName(l) }
+
+func stateKey(l queue.Lane, id string) string { return statePrefix(l.Queue) + member(l, id) }
+
+func resultKey(name, issuer, id string) string { return prefix(name) + "res:" + issuer + ":" + id }
+
+// laneName is a lane's name within its queue.
+func laneName(l queue.Lane) string {
+	return l.Tenant + ":" + strconv.Itoa(int(l.Priority))
+}
+
+// member is a message's name within its queue: tenants do not share ids.
+func member(l queue.Lane, id string) string { return l.Tenant + ":" + id }
+
+// parseLane reads what laneName wrote. What does not parse comes back with its
+// queue only: the text is Redis's word, and nothing follows from it.
+func parseLane(name, text string) queue.Lane {
+	tenant, digit, _ := strings.Cut(text, ":")
+	n, err := strconv.Atoi(digit)
+	l := queue.Lane{Queue: name, Tenant: tenant, Priority: queue.Priority(n)}
+	if err != nil || l.Check() != nil {
+		return queue.Lane{Queue: name}
+	}
+	return l
+}

@@ -1,0 +1,65 @@
+package redisqueue
+
+import "time"
+
+const (
+	// blockMax bounds one blocking read. Claim waits longer by asking again. It
+	// is how late Close may be, and how soon a half-open connection shows.
+	blockMax = time.Second
+
+	// timeoutMin keeps a reply's deadline above blockMax, or idle reads would fail.
+	timeoutMin = 2 * time.Second
+
+	// leaseMin and leaseMax bound Config.Lease: below, renewal cannot keep up;
+	// above, a dead worker's messages wait for longer than anybody wants.
+	leaseMin = 100 * time.Millisecond
+	leaseMax = time.Hour
+
+	// brokenFor is how long a lane that is no stream is left out of reads.
+	brokenFor = 10 * time.Second
+
+	// retireEvery and retireAfter: names of workers that are gone are looked for
+	// once a minute, and removed an hour after their last sign of life.
+	retireEvery    = time.Minute
+	retireAfter    = time.Hour
+	retireLanesMax = 256
+	retireMax      = 64
+
+	// recoverRounds bounds how many pieces of a lane's pending list one Recover
+	// looks through; the next one goes on from there.
+	recoverRounds = 8
+
+	// settleBytesMax bounds the results in one script call, so that a batch of
+	// large results does not stop Redis for long.
+	settleBytesMax = 8 << 20
+
+	// waitBatch bounds the results read in one trip.
+	waitBatch = 32
+
+	// Retries of Wait when Redis answers with an error: they grow from the first
+	// to the last, with jitter.
+	waitRetryMin = 50 * time.Millisecond
+	waitRetryMax = 2 * time.Second
+
+	// Values of tenants.
+	kvQuotaDefault  = 16 << 20
+	kvKeyBytesMax   = 1 << 10
+	kvValueBytesMax = 1 << 20
+	kvTTLMax        = 366 * 24 * time.Hour
+	kvListMax       = 1000
+	kvScanPiece     = 512  // keys looked at in one script call
+	kvChargeBytes   = 96   // about what index, expiry and hash take for a key
+	kvPurgeMax      = 1024 // expired keys removed by one write that needs room
+
+	// Blobs: names are digests and paths of releases.
+	blobNameBytesMax = 512
+	blobBytesMax     = 128 << 20
+	blobListMax      = 10000
+
+	// caBytesMax bounds certificates and keys given as PEM.
+	caBytesMax = 1 << 20
+
+	// deadMaxDefault is how many dead letters a queue keeps.
+	deadMaxDefault = 10000
+	deadMaxMax     = 1000000
+)

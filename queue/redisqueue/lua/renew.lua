@@ -1,0 +1,41 @@
+-- renew: let leases of one queue last on.
+--
+-- KEYS[2i-1]  state hash of item i, or its lane again when it was not started
+-- KEYS[2i]    lane stream of item i
+-- ARGV[1]     consumer group
+-- ARGV[2]     consumer, i.e. this worker
+-- ARGV[2i+1]  entry        ARGV[2i+2] token, '' when it was not started
+-- returns     the numbers i of the leases that are lost
+--
+-- A lease lasts by the idle time that Redis keeps for a pending entry, and
+-- XCLAIM sets it to 0. XCLAIM alone would take an entry back from a worker that
+-- recovered it, so ownership is asked first: the newest token, or, where there
+-- is none, the entry's owner. With the newest token the entry is ours even when
+-- another worker has just recovered it: it has not started it, and its start will
+-- be told that it is lost.
+
+local group, consumer = ARGV[1], ARGV[2]
+
+local function owned(lane, entry)
+  local p = redis.pcall('XPENDING', lane, group, entry, entry, 1)
+  return not p.err and #p > 0 and p[1][2] == consumer
+end
+
+local function held(key, lane, entry, token)
+  if token == '' then return owned(lane, entry) end
+  local st = redis.pcall('HMGET', key, 'state', 'token')
+  if st.err or not st[1] then return owned(lane, entry) end
+  return st[1] == 'running' and st[2] == token
+end
+
+local lost = {}
+for i = 1, #KEYS / 2 do
+  local lane, entry = KEYS[2 * i], ARGV[2 * i + 1]
+  local kept = false
+  if held(KEYS[2 * i - 1], lane, entry, ARGV[2 * i + 2]) then
+    local got = redis.pcall('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID')
+    kept = not got.err and #got > 0
+  end
+  if not kept then lost[#lost + 1] = i end
+end
+return lost

@@ -1,0 +1,55 @@
+package redisqueue
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The contract of each script (KEYS, ARGV, returns) stands at its top.
+var (
+	//go:embed lua/start.lua
+	startSource string
+	//go:embed lua/renew.lua
+	renewSource string
+	//go:embed lua/settle.lua
+	settleSource string
+	//go:embed lua/promote.lua
+	promoteSource string
+	//go:embed lua/retire.lua
+	retireSource string
+	//go:embed lua/kv_get.lua
+	kvGetSource string
+	//go:embed lua/kv_put.lua
+	kvPutSource string
+	//go:embed lua/kv_list.lua
+	kvListSource string
+
+	startScript   = redis.NewScript(startSource)
+	renewScript   = redis.NewScript(renewSource)
+	settleScript  = redis.NewScript(settleSource)
+	promoteScript = redis.NewScript(promoteSource)
+	retireScript  = redis.NewScript(retireSource)
+	kvGetScript   = redis.NewScript(kvGetSource)
+	kvPutScript   = redis.NewScript(kvPutSource)
+	kvListScript  = redis.NewScript(kvListSource)
+)
+
+// ints runs a script that returns want integers (any number when want is below 0).
+func (c *Client) ints(ctx context.Context, op string, s *redis.Script, want int, keys []string, args []any) ([]int64, error) {
+	var out []int64
+	err := c.do(ctx, op, func(ctx context.Context) error {
+		var err error
+		out, err = s.Run(ctx, c.rdb, keys, args...).Int64Slice()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if want >= 0 && len(out) != want {
+		return nil, damaged(op, fmt.Errorf("script returned %d values, want %d", len(out), want))
+	}
+	return out, nil
+}

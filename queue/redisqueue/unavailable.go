@@ -1,0 +1,141 @@
+package redisqueue
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// do runs f, which must be safe to run again, and types its error.
+//
+// A connection that died while it lay in the pool (Redis was restarted) shows
+// only when it is used, so f is run again as often as there may be such
+// connections, without waiting. A server that cannot be dialled is not: the
+// caller decides when to come back.
+func (c *Client) do(ctx context.Context, op string, f func(context.Context) error) error {
+	tries := 1 + min(int(c.rdb.PoolStats().IdleConns)+1, c.conf.Connections)
+	for {
+		err := f(ctx)
+		if err == nil || errors.Is(err, redis.Nil) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		tries--
+		if tries == 0 || !stale(err) {
+			return unavailable(op, err)
+		}
+	}
+}
+
+// fromServer says whether err is an error reply, of which a pipeline may hold some
+// beside good replies. Nil replies count.
+func fromServer(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}
+
+// stale says whether err is that of a connection that was cut.
+func stale(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op != "dial" && !op.Timeout() && !refusedByTLS(err)
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// unavailable types err, which is not nil.
+func unavailable(op string, err error) error {
+	var known *queue.UnavailableError
+	var field *queue.FieldError
+	if errors.As(err, &known) || errors.As(err, &field) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &queue.UnavailableError{Op: op, Reason: reason(err), Err: err}
+}
+
+// damaged reports a reply that this room cannot have asked for.
+func damaged(op string, err error) error {
+	return &queue.UnavailableError{Op: op, Reason: queue.ReasonData, Err: err}
+}
+
+// replies maps the first word of an error reply to what it means.
+// Source: Redis 7 src/server.c (shared errors), and cluster.c.
+var replies = map[string]queue.Reason{
+	"LOADING":      queue.ReasonLoading,
+	"READONLY":     queue.ReasonReadOnly,
+	"MISCONF":      queue.ReasonReadOnly,
+	"NOREPLICAS":   queue.ReasonReadOnly,
+	"OOM":          queue.ReasonMemory,
+	"NOAUTH":       queue.ReasonAuth,
+	"WRONGPASS":    queue.ReasonAuth,
+	"NOPERM":       queue.ReasonPermission,
+	"CLUSTERDOWN":  queue.ReasonCluster,
+	"MOVED":        queue.ReasonCluster,
+	"ASK":          queue.ReasonCluster,
+	"CROSSSLOT":    queue.ReasonCluster,
+	"TRYAGAIN":     queue.ReasonBusy,
+	"BUSY":         queue.ReasonBusy,
+	"UNKILLABLE":   queue.ReasonBusy,
+	"MASTERDOWN":   queue.ReasonMasterDown,
+	"NOGROUP":      queue.ReasonData,
+	"WRONGTYPE":    queue.ReasonData,
+	"BUSYKEY":      queue.ReasonData,
+	"INVALIDOBJ":   queue.ReasonData,
+	"NOSCRIPT":     queue.ReasonBusy,
+	"EXECABORT":    queue.ReasonBusy,
+	"NOTBUSY":      queue.ReasonBusy,
+	"UNBLOCKED":    queue.ReasonBusy,
+	"INPROG":       queue.ReasonBusy,
+	"NOMASTERLINK": queue.ReasonMasterDown,
+}
+
+func reason(err error) queue.Reason {
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		return replyReason(reply.Error())
+	}
+	if refusedByTLS(err) {
+		return queue.ReasonAuth
+	}
+	var timeout net.Error
+	if errors.Is(err, redis.ErrPoolTimeout) || errors.As(err, &timeout) && timeout.Timeout() {
+		return queue.ReasonTimeout
+	}
+	return queue.ReasonConnection
+}
+
+func replyReason(text string) queue.Reason {
+	word, rest, _ := strings.Cut(text, " ")
+	if r, ok := replies[word]; ok {
+		return r
+	}
+	if word == "ERR" {
+		switch {
+		case strings.HasPrefix(rest, "max number of clients"):
+			return queue.ReasonConnection
+		case strings.Contains(rest, "AUTH"), strings.HasPrefix(rest, "invalid password"):
+			return queue.ReasonAuth
+		}
+	}
+	// Any other error reply is about what the keys hold.
+	return queue.ReasonData
+}
+
+func refusedByTLS(err error) bool {
+	var alert tls.AlertError
+	var verify *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var name x509.HostnameError
+	return errors.As(err, &alert) || errors.As(err, &verify) || errors.As(err, &authority) || errors.As(err, &name)
+}
