@@ -10,7 +10,9 @@ import (
 // known is a keyring of one key; a worker's is its policy.
 type known struct{ key envelope.PublicKey }
 
-func (k known) SubmitKey(id envelope.KeyID) (envelope.PublicKey, bool) { return k.key, id == k.key.ID() }
+func (k known) SubmitKey(id envelope.KeyID) (envelope.PublicKey, bool) {
+	return k.key, id == k.key.ID()
+}
 
 func Example() {
 	key, err := envelope.GenerateKey(envelope.Submit, nil)
