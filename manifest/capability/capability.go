@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -173,12 +174,12 @@ func parse(words []word) (Capability, *fault) {
 		}
 	case Secret:
 		if c.verb, f = oneOf(words[1], "use", "read"); f == nil {
-			c.what, f = words[2].text, checkName(words[2].text, "secret").in(words[2].at)
+			c.what, f = words[2].text, checkNameAt(words[2].text, "secret").in(words[2].at)
 		}
 	case Enqueue:
-		c.where, f = words[1].text, checkName(words[1].text, "queue").in(words[1].at)
+		c.where, f = words[1].text, checkNameAt(words[1].text, "queue").in(words[1].at)
 		if f == nil {
-			c.what, f = words[2].text, checkName(strings.TrimSuffix(words[2].text, ".*"), "task").in(words[2].at)
+			c.what, f = words[2].text, checkNameAt(strings.TrimSuffix(words[2].text, ".*"), "task").in(words[2].at)
 		}
 	}
 	if f != nil {
@@ -196,8 +197,16 @@ func oneOf(w word, allowed ...string) (string, *fault) {
 	return "", faultAt(w.at, "want %s, not %q", strings.Join(allowed, " or "), w.text)
 }
 
-// checkName holds names to the envelope's grammar: [a-z0-9][a-z0-9._-]{0,63} without "..".
-func checkName(s, what string) *fault {
+// CheckName holds a name to the one grammar of names, [a-z0-9][a-z0-9._-]{0,63} without "..",
+// which is the envelope's too; what says which name it is, such as "task".
+func CheckName(what, s string) error {
+	if f := checkNameAt(s, what); f != nil {
+		return errors.New(f.text)
+	}
+	return nil
+}
+
+func checkNameAt(s, what string) *fault {
 	if s == "" || len(s) > nameSizeMax {
 		return faultAt(0, "a %s name has 1 to %d characters", what, nameSizeMax)
 	}

@@ -57,6 +57,19 @@ func (f *File) Has(key string) bool {
 	return ok
 }
 
+// Faulty tells whether the key, or anything inside it, has a fault already: judging its value again
+// would only repeat it.
+func (f *File) Faulty(key string) bool {
+	shown := printable(key)
+	for _, fault := range f.faults {
+		rest, ok := strings.CutPrefix(fault.Key, shown)
+		if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return false
+}
+
 // At gives the position of a key or array element, or of its nearest parent that is there; 1, 1
 // when none is.
 func (f *File) At(key string) (line, column int) {

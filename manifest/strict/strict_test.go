@@ -224,8 +224,14 @@ func TestSemanticFaults(t *testing.T) {
 	if err == nil {
 		t.Fatal("the unknown key was accepted")
 	}
+	if !f.Faulty("zzz") || f.Faulty("zz") || f.Faulty("needs") {
+		t.Error("Faulty is wrong before")
+	}
 	f.Fault("needs.caps", "is %s", "short\x1b")
 	f.Fault("needs.caps", "is %s", "short\x1b") // said twice, kept once
+	if !f.Faulty("needs") || !f.Faulty("needs.caps") || f.Faulty("needs.caps[0]") {
+		t.Error("Faulty is wrong after")
+	}
 	f.FaultInside("needs.caps[0]", 4, "inside")
 	f.FaultInside("needs.caps[0]", 99, "outside")
 	f.FaultInside("needs.caps[1]", 2, "escaped")
