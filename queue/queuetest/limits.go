@@ -1,0 +1,21 @@
+package queuetest
+
+import "time"
+
+const (
+	// startMax bounds waiting for a redis-server to answer or to end: an
+	// overloaded machine, not Redis, needs this long.
+	startMax = 20 * time.Second
+
+	// pollEvery is how often a condition on the other side of a wire is looked at.
+	pollEvery = 5 * time.Millisecond
+
+	// eventually bounds every such condition.
+	eventually = 15 * time.Second
+
+	// portTries bounds looking for a port that nobody takes before Redis does.
+	portTries = 5
+
+	// replyBytesMax bounds one reply to a Server's own commands.
+	replyBytesMax = 1 << 20
+)

@@ -1,0 +1,303 @@
+package queuetest
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue/devtls"
+)
+
+// Options changes what Start starts. The zero value is what tests mostly want.
+type Options struct {
+	// Sync is Redis's appendfsync: "everysec" (default), "always" or "no".
+	Sync string
+
+	// Conf are further lines of redis.conf.
+	Conf []string
+}
+
+// Server is a redis-server of its own. It is not safe for concurrent use, except
+// that clients of it may come and go as they like.
+type Server struct {
+	tb       testing.TB
+	dir      string
+	port     int
+	opts     Options
+	ca       []byte
+	client   devtls.Pair
+	password string
+	cmd      *exec.Cmd
+	ended    chan struct{}
+}
+
+// Login is what a client needs to reach a Server.
+type Login struct {
+	Addr     string
+	User     string
+	Password string
+	CA       []byte // PEM
+	Cert     []byte // PEM
+	Key      []byte // PEM
+}
+
+// Start starts a server and stops it when the test ends.
+func Start(tb testing.TB, opts Options) *Server {
+	tb.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		tb.Fatal("redis-server is missing; apt-get install redis-server, or run make test, which does")
+	}
+	if opts.Sync == "" {
+		opts.Sync = "everysec"
+	}
+	s := &Server{tb: tb, dir: tb.TempDir(), opts: opts, password: secret(tb)}
+	s.certificates()
+	s.users()
+	for try := 1; ; try++ {
+		s.port = freePort(tb)
+		s.configure()
+		if err := s.launch(path); err == nil {
+			break
+		} else if try == portTries {
+			tb.Fatal(err)
+		}
+	}
+	tb.Cleanup(s.Kill)
+	return s
+}
+
+// Login returns what a client needs to be user.
+func (s *Server) Login(user string) Login {
+	s.tb.Helper()
+	if Rules(user) == "" {
+		s.tb.Fatalf("no user %q", user)
+	}
+	return Login{
+		Addr: s.Addr(), User: user, Password: s.password,
+		CA: s.ca, Cert: s.client.Cert, Key: s.client.Key,
+	}
+}
+
+// Addr returns host:port.
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// Stop ends the server in good order, as an operator would.
+func (s *Server) Stop() { s.tb.Helper(); s.end(syscall.SIGTERM) }
+
+// Kill ends the server at once. What Redis had not yet written is lost.
+func (s *Server) Kill() { s.tb.Helper(); s.end(syscall.SIGKILL) }
+
+// Freeze stops the server's process without ending it; connections stay open.
+func (s *Server) Freeze() { s.tb.Helper(); s.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen server go on.
+func (s *Server) Thaw() { s.tb.Helper(); s.signal(syscall.SIGCONT) }
+
+// Restart starts an ended server again, on the same port and data.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.RestartWith()
+}
+
+// RestartWith is Restart with further lines of redis.conf.
+func (s *Server) RestartWith(conf ...string) {
+	s.tb.Helper()
+	if s.cmd != nil {
+		s.tb.Fatal("the server still runs")
+	}
+	s.opts.Conf = append(s.opts.Conf, conf...)
+	s.configure()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if err := s.launch(path); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// Do runs one command as UserAdmin and returns the reply: string, int64, nil,
+// []any, or Error.
+func (s *Server) Do(args ...string) any {
+	s.tb.Helper()
+	c, err := s.connect(UserAdmin)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer c.close()
+	reply, err := c.do(args...)
+	if err != nil {
+		s.tb.Fatalf("%s: %v", args[0], err)
+	}
+	return reply
+}
+
+func (s *Server) certificates() {
+	s.tb.Helper()
+	now := time.Now()
+	authority, err := devtls.NewAuthority(now)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	server, err := authority.Server(now)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if s.client, err = authority.Client("test", now); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.ca = authority.CertPEM()
+	s.write("ca.pem", s.ca)
+	s.write("server.pem", server.Cert)
+	s.write("server.key", server.Key)
+}
+
+// users writes the ACL file: with it "default" can be off from the first moment.
+func (s *Server) users() {
+	s.tb.Helper()
+	var b strings.Builder
+	b.WriteString("user default off\n")
+	for name, rights := range rules {
+		fmt.Fprintf(&b, "user %s on >%s %s\n", name, s.password, rights)
+	}
+	s.write("users.acl", []byte(b.String()))
+}
+
+func (s *Server) configure() {
+	s.tb.Helper()
+	lines := []string{
+		"bind 127.0.0.1", "port 0", fmt.Sprintf("tls-port %d", s.port),
+		"tls-ca-cert-file " + s.file("ca.pem"), "tls-cert-file " + s.file("server.pem"),
+		"tls-key-file " + s.file("server.key"), "tls-auth-clients yes",
+		"aclfile " + s.file("users.acl"), "dir " + s.dir, "logfile " + s.file("redis.log"),
+		"appendonly yes", "appendfsync " + s.opts.Sync, "save \"\"",
+		"maxmemory-policy noeviction", "daemonize no", "shutdown-timeout 0",
+	}
+	lines = append(lines, s.opts.Conf...)
+	s.write("redis.conf", []byte(strings.Join(lines, "\n")+"\n"))
+}
+
+func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Server) write(name string, data []byte) {
+	s.tb.Helper()
+	if err := os.WriteFile(s.file(name), data, 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// launch starts the process and waits until it answers. The goroutine ends with
+// the process, which end or the test's cleanup sees to.
+func (s *Server) launch(path string) error {
+	cmd := exec.Command(path, s.file("redis.conf"))
+	dieWithUs(cmd)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("redis-server: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	s.cmd, s.ended = cmd, ended
+	deadline, tick := time.NewTimer(startMax), time.NewTicker(pollEvery)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for {
+		if s.answers() {
+			return nil
+		}
+		select {
+		case <-ended:
+			s.cmd = nil
+			return fmt.Errorf("redis-server ended: %s", s.log())
+		case <-deadline.C:
+			s.Kill()
+			return fmt.Errorf("redis-server does not answer: %s", s.log())
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) answers() bool {
+	c, err := s.connect(UserAdmin)
+	if err != nil {
+		return false
+	}
+	defer c.close()
+	reply, err := c.do("PING")
+	return err == nil && reply == "PONG"
+}
+
+func (s *Server) log() string {
+	data, err := os.ReadFile(s.file("redis.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data[max(0, len(data)-2000):])
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.tb.Helper()
+	if s.cmd == nil {
+		s.tb.Fatal("the server does not run")
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *Server) end(sig syscall.Signal) {
+	s.tb.Helper()
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGCONT) // a frozen one could not end
+	_ = s.cmd.Process.Signal(sig)             // an error says that it has ended already
+	select {
+	case <-s.ended:
+	case <-time.After(startMax):
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+	}
+	s.cmd = nil
+}
+
+func (s *Server) connect(user string) (*conn, error) {
+	pair, err := tls.X509KeyPair(s.client.Cert, s.client.Key)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(s.ca)
+	return dial(s.Addr(), user, s.password, &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{pair},
+	})
+}
+
+func secret(tb testing.TB) string {
+	tb.Helper()
+	b := make([]byte, 16)
+	if _, err := rand.Read(b); err != nil {
+		tb.Fatal(err)
+	}
+	return hex.EncodeToString(b)
+}
+
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,12 @@
+package queuetest
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithUs lets the kernel end the server when the test's process is killed and
+// can clean up nothing.
+func dieWithUs(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}

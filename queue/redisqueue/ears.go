@@ -1,0 +1,205 @@
+package redisqueue
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// earsQuiet is how long nothing may be heard before Redis is asked for a sign of
+// life, and how long it may then take to give one.
+const earsQuiet = 3 * time.Second
+
+// ears is one subscribed connection and those who wait for what it hears.
+// go-redis would connect again by itself too, but tell nobody why it cannot.
+type ears struct {
+	client *Client
+	cancel context.CancelFunc
+	ctx    context.Context // ends with close; of the goroutine, not of any caller
+	done   sync.WaitGroup
+
+	mu      sync.Mutex
+	running bool
+	closed  bool
+	pubsub  *redis.PubSub                   // of the session that goes on, or nil
+	waiters map[string]map[*waiter]struct{} // by channel; channels stay until close
+}
+
+var errClosed = errors.New("results are closed")
+
+func newEars(c *Client) *ears {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &ears{client: c, ctx: ctx, cancel: cancel, waiters: map[string]map[*waiter]struct{}{}}
+}
+
+func (e *ears) close() {
+	e.mu.Lock()
+	e.closed = true
+	pubsub := e.pubsub
+	e.mu.Unlock()
+	e.cancel()
+	if pubsub != nil {
+		_ = pubsub.Close() // ends its Receive
+	}
+	e.done.Wait()
+	e.fail(unavailable("wait", errClosed))
+}
+
+// join lets w hear of channel. A channel stays subscribed until close: there is
+// one for each issuer and queue, and whoever waits once waits again.
+func (e *ears) join(channel string, w *waiter) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return unavailable("wait", errClosed)
+	}
+	_, known := e.waiters[channel]
+	if !known {
+		e.waiters[channel] = map[*waiter]struct{}{}
+	}
+	e.waiters[channel][w] = struct{}{}
+	switch {
+	case !e.running:
+		e.running = true
+		e.done.Add(1)
+		go e.run()
+	case known:
+		// It may be that no word of a subscription comes any more.
+		w.tellAll()
+	case e.pubsub != nil:
+		// One write of a few bytes. When it fails the session ends, and the next
+		// one begins with all channels.
+		if err := e.pubsub.Subscribe(e.ctx, channel); err != nil {
+			_ = e.pubsub.Close()
+		}
+	}
+	return nil
+}
+
+func (e *ears) leave(channel string, w *waiter) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.waiters[channel], w)
+}
+
+// run holds session after session until close.
+func (e *ears) run() {
+	defer e.done.Done()
+	var retry backoff
+	for e.ctx.Err() == nil {
+		heard, err := e.session()
+		if e.ctx.Err() != nil {
+			return
+		}
+		if err = unavailable("wait", err); hopeless(err) {
+			e.fail(err)
+		}
+		if heard {
+			retry.worked()
+		}
+		retry.failed()
+		select {
+		case <-e.ctx.Done():
+		case <-retry.after():
+		}
+	}
+}
+
+// session connects, subscribes to every channel and passes on what it hears until
+// an error. heard says whether it got as far as hearing anything.
+func (e *ears) session() (heard bool, err error) {
+	pubsub, err := e.connect()
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		e.mu.Lock()
+		e.pubsub = nil
+		e.mu.Unlock()
+		_ = pubsub.Close()
+	}()
+	asked := false // for a sign of life
+	for {
+		message, err := pubsub.ReceiveTimeout(e.ctx, earsQuiet)
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
+			asked = true
+			if err := pubsub.Ping(e.ctx); err != nil {
+				return heard, err
+			}
+			continue
+		}
+		if err != nil {
+			return heard, err
+		}
+		heard, asked = true, false
+		switch m := message.(type) {
+		case *redis.Subscription:
+			e.tell(m.Channel, (*waiter).tellAll)
+		case *redis.Message:
+			e.tell(m.Channel, func(w *waiter) { w.tell(m.Payload) })
+		}
+	}
+}
+
+// connect subscribes to every channel. The lock is not held over the network, so
+// that nobody's Wait is late to end; who joins meanwhile is subscribed after it.
+func (e *ears) connect() (*redis.PubSub, error) {
+	e.mu.Lock()
+	channels := slices.Collect(maps.Keys(e.waiters))
+	e.mu.Unlock()
+	pubsub := e.client.rdb.Subscribe(e.ctx)
+	if err := pubsub.Subscribe(e.ctx, channels...); err != nil {
+		_ = pubsub.Close()
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		_ = pubsub.Close()
+		return nil, errClosed
+	}
+	for c := range e.waiters {
+		if !slices.Contains(channels, c) {
+			if err := pubsub.Subscribe(e.ctx, c); err != nil {
+				_ = pubsub.Close()
+				return nil, err
+			}
+		}
+	}
+	e.pubsub = pubsub
+	return pubsub, nil
+}
+
+func (e *ears) tell(channel string, say func(*waiter)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for w := range e.waiters[channel] {
+		say(w)
+	}
+}
+
+// fail ends every Wait.
+func (e *ears) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ws := range e.waiters {
+		for w := range ws {
+			w.fail(err)
+		}
+	}
+}
+
+// hopeless says whether waiting cannot mend err: we are not who may read this.
+func hopeless(err error) bool {
+	var u *queue.UnavailableError
+	return !errors.As(err, &u) || u.Reason == queue.ReasonAuth || u.Reason == queue.ReasonPermission
+}
