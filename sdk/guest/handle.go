@@ -46,14 +46,11 @@ func Handle[In, Out any](f func(context.Context, In) (Out, error)) {
 	}
 }
 
-// Main is for the body of main. A reactor never runs it; in a module that was built as a command it runs the task and
-// exits with its status, and on any other platform it says that this program is a task, and exits with status 1.
+// Main is for the body of main, which a reactor never runs. Wherever else the program is started, Main says that it is a
+// task, and exits with status 1.
 func Main() {
-	if !canRun {
-		fmt.Fprintln(os.Stderr, "guest: this program runs only as a task; build it with: caisson module build")
-		os.Exit(1)
-	}
-	os.Exit(int(run()))
+	fmt.Fprintln(os.Stderr, "guest: this program "+ErrOutside.Error()+"; build it with: caisson module build")
+	os.Exit(1)
 }
 
 // run is one run of the task, from input to status.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -249,4 +251,26 @@ func TestResponseOf(t *testing.T) {
 			t.Errorf("%s: taken", name)
 		}
 	}
+}
+
+// The test binary stands in for a task that is started on its own: see TestMain.
+func TestMainOutside(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), "GUEST_TEST_MAIN=1")
+	output, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || string(output) != "guest: this program runs only as a task; build it with: caisson module build\n" {
+		t.Errorf("got %q, %v", output, err)
+	}
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv("GUEST_TEST_MAIN") != "" {
+		Main()
+	}
+	os.Exit(m.Run())
 }

@@ -1,0 +1,4 @@
+// Command faulty has a manifest with faults.
+package main
+
+func main() {}
