@@ -376,3 +376,22 @@ func TestKeyVectors(t *testing.T) {
 		t.Errorf("only %d keys", n)
 	}
 }
+
+// The page's example is the vector that it names.
+func TestPageShowsTheVector(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/envelope.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := vectorFiles.ReadFile("testdata/valid/task-least.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, hexPart, _ := bytes.Cut(text, []byte("\nhex:\n"))
+	if !bytes.Contains(page, hexPart) {
+		t.Error("docs/reference/envelope.md shows other bytes than testdata/valid/task-least.txt")
+	}
+	if n := len(readVector(t, "testdata/valid/task-least.txt").message); !bytes.Contains(page, fmt.Appendf(nil, "all %d bytes", n)) {
+		t.Errorf("docs/reference/envelope.md has the wrong length, want %d", n)
+	}
+}
