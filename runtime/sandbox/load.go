@@ -70,6 +70,7 @@ func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
 		c = &compiled{ready: make(chan struct{})}
 		s.modules[m.Digest] = c
 		s.busy.Add(1)
+		s.stats.Compiles++
 		c.uses++ // of the compile itself
 		go s.compile(c, m)
 	}

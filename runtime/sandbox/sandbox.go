@@ -35,6 +35,23 @@ type Sandbox struct {
 	busy    sync.WaitGroup // runs and compiles
 	modules map[[32]byte]*compiled
 	clock   uint64
+	stats   Stats
+}
+
+// Stats are counts since Open, for metrics.
+type Stats struct {
+	Modules  int   // kept now
+	Compiles int64 // done, refused ones included
+	Runs     int64 // begun
+}
+
+// Stats returns the counts as they are now.
+func (s *Sandbox) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	stats.Modules = len(s.modules)
+	return stats
 }
 
 // Open makes a sandbox. ctx is used only during the call.
@@ -95,7 +112,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	}
 }
 
-// enter counts one run or compile in, unless the sandbox is closed. Every enter that answers true is followed by one busy.Done.
+// enter counts one run in, unless the sandbox is closed. Every enter that answers true is followed by one busy.Done.
 func (s *Sandbox) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +120,7 @@ func (s *Sandbox) enter() bool {
 		return false
 	}
 	s.busy.Add(1)
+	s.stats.Runs++
 	return true
 }
 
