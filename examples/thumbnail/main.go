@@ -63,15 +63,24 @@ func decode(data []byte) (image.Image, string, error) {
 	return picture, format, nil
 }
 
-// scale fits picture into width x height.
+// scale fits picture into width x height. It halves the picture as often as it can, where each new pixel is the mean of
+// four, and does the rest in one step: a quarter of the work of a filter that is as wide as the whole step, and as smooth.
 func scale(picture image.Image, width, height int) image.Image {
-	from := picture.Bounds()
-	to := fit(from.Dx(), from.Dy(), width, height)
-	if to == from.Size() {
+	size := picture.Bounds().Size()
+	to := fit(size.X, size.Y, width, height)
+	for size.X >= 2*to.X && size.Y >= 2*to.Y {
+		size = size.Div(2)
+		picture = resize(picture, size)
+	}
+	if size == to {
 		return picture
 	}
+	return resize(picture, to)
+}
+
+func resize(picture image.Image, to image.Point) image.Image {
 	small := image.NewRGBA(image.Rectangle{Max: to})
-	draw.BiLinear.Scale(small, small.Bounds(), picture, from, draw.Src, nil)
+	draw.ApproxBiLinear.Scale(small, small.Bounds(), picture, picture.Bounds(), draw.Src, nil)
 	return small
 }
 

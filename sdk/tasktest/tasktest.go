@@ -24,6 +24,8 @@ type Task struct {
 	TTL map[string]time.Duration
 	// Log holds what the last run logged, each line as "level: text", at most logLinesMax (1000) of them.
 	Log []string
+	// Usage is what the last run took: what to choose the limits of task.toml by.
+	Usage sandbox.Usage
 
 	program *sandbox.Program
 	held    capability.Held
@@ -90,6 +92,7 @@ func (task *Task) Run(t testing.TB, in, out any) error {
 	}
 	task.Log, task.missed = nil, nil
 	outcome := task.run(t, input)
+	task.Usage = outcome.Usage
 	for _, host := range task.missed {
 		t.Errorf("tasktest: the task sent a request to %s, but Task.HTTP was not called", host)
 	}
