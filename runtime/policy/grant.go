@@ -127,22 +127,36 @@ func (c *compiler) compile(roles []*role) (*rules, error) {
 		if c.cost += len(g.queues) * len(g.tasks); c.cost > costMax {
 			return nil, errTooLarge
 		}
-		for _, q := range g.queues {
-			for _, t := range g.tasks {
-				named[cell{q, t}] = append(named[cell{q, t}], i)
-			}
+		for _, at := range g.cells() {
+			named[at] = append(named[at], i)
 		}
 	}
 	decisions := map[string]*decision{}
-	for at := range named {
-		d, err := c.decide(made.grants, named, at, decisions)
-		if err != nil {
-			return nil, err
+	for _, g := range made.grants { // not over named, whose order differs, and with it the fault that comes first
+		for _, at := range g.cells() {
+			if made.cells[at] != nil {
+				continue
+			}
+			d, err := c.decide(made.grants, named, at, decisions)
+			if err != nil {
+				return nil, err
+			}
+			made.cells[at] = d
 		}
-		made.cells[at] = d
 	}
 	c.rules[id] = made
 	return made, nil
+}
+
+// cells gives each pair of a queue and a task line of the grant.
+func (g *grant) cells() []cell {
+	list := make([]cell, 0, len(g.queues)*len(g.tasks))
+	for _, q := range g.queues {
+		for _, t := range g.tasks {
+			list = append(list, cell{q, t})
+		}
+	}
+	return list
 }
 
 // decide unites the grants that match a cell: those that have its line, and those that have a pattern above it.

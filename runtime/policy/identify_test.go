@@ -33,8 +33,14 @@ func TestIdentifyRefusesOtherPurposes(t *testing.T) {
 	}
 	for _, k := range keys {
 		who, refusal := p.identify(k, time.Now(), nil)
-		if who != nil || refusal == nil || refusal.Code() != CodeKeyPurpose || refusal.Line == 0 {
+		if who != nil || refusal == nil || refusal.Code() != "policy.key_purpose" || refusal.Line == 0 {
 			t.Errorf("%s key: %v, %v", k.Purpose(), who, refusal)
 		}
+	}
+	// An id is 16 bytes of a hash. Should two keys ever share one, the one that is not in the file is unknown.
+	id := keys[0].ID()
+	p.keys[id] = &key{public: keys[1], principal: &principal{purpose: envelope.Submit}}
+	if _, refusal := p.identify(keys[0], time.Now(), nil); refusal == nil || refusal.Code() != CodeKeyUnknown {
+		t.Errorf("another key of the same id: %v", refusal)
 	}
 }

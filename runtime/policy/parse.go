@@ -19,8 +19,11 @@ func Parse(name string, data []byte) (*Policy, error) {
 		return nil, err // what is missing may only be missing because the syntax broke before it
 	}
 	r := &reader{
-		file:       file,
-		policy:     &Policy{file: name, version: src.Version, audience: src.Audience, keys: map[envelope.KeyID]*key{}},
+		file: file,
+		policy: &Policy{
+			file: name, version: src.Version, audience: src.Audience,
+			keys: map[envelope.KeyID]*key{}, publishers: map[string]*publisher{},
+		},
 		roles:      map[string]*role{},
 		names:      map[string]int{},
 		points:     map[string]string{},
@@ -116,19 +119,24 @@ func (r *reader) tenants(src []tenantSrc) {
 		quota := int64(tenantKVDefault)
 		if t.KV != nil {
 			quota = int64(*t.KV)
-			r.between(at+".kv", quota, tenantKVMax, bytesText)
+			r.between(at+".kv", quota, bounds{1, tenantKVMax}, bytesText)
 		}
 		r.policy.tenants = append(r.policy.tenants, tenant{name: t.Name, kv: quota, line: r.line(at + ".name")})
 	}
 }
 
-// between faults a stated number that is nothing, or more than it can mean.
-func (r *reader) between(at string, n, most int64, text func(int64) string) {
+// bounds is the range of a number that the file may state.
+type bounds struct{ least, most int64 }
+
+// between faults a stated number that is out of its range.
+func (r *reader) between(at string, n int64, b bounds, text func(int64) string) {
 	switch {
 	case n <= 0:
 		r.fault(at, "must be more than 0; leave it out to state nothing")
-	case n > most:
-		r.fault(at, "%s is above the maximum %s", text(n), text(most))
+	case n < b.least:
+		r.fault(at, "%s is below the minimum %s", text(n), text(b.least))
+	case n > b.most:
+		r.fault(at, "%s is above the maximum %s", text(n), text(b.most))
 	}
 }
 
@@ -235,6 +243,7 @@ func (r *reader) publishers(src []pubSrc) {
 		at := fmt.Sprintf("publisher[%d]", i)
 		r.name(at+".name", "publisher", s.Name)
 		p := &publisher{name: s.Name, tasks: r.patterns(at+".tasks", s.Tasks, "a publisher without tasks can publish nothing")}
+		r.policy.publishers[s.Name] = p
 		r.keys(at, holder{name: "publisher " + s.Name, purpose: envelope.Publish, texts: s.Keys, revoked: s.Revoked, ids: s.RevokedKeys},
 			func(k *key) { k.publisher = p })
 	}

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caisson-run/caisson/manifest/strict"
 	"github.com/caisson-run/caisson/runtime/policy"
@@ -55,6 +55,9 @@ func TestFaults(t *testing.T) {
 		{"limit of nothing", `wall = "30s"`, `wall = "0s"`, `role[0].grant[1].limits.wall: must be more than 0`, 0},
 		{"negative limit", `calls = 50`, `calls = -1`, `role[0].grant[1].limits.calls: must be more than 0`, 0},
 		{"unknown limit", `calls = 50`, `call = 50`, `role[0].grant[1].limits.call: unknown key; calls is meant?`, 0},
+		{"limit below the least", `memory = "64MiB"`, `memory = "1KiB"`, `role[0].grant[1].limits.memory: 1KiB is below the minimum 64KiB`, 0},
+		{"limit above the most", `memory = "64MiB"`, `memory = "5GiB"`, `role[0].grant[1].limits.memory: 5GiB is above the maximum 4GiB`, 0},
+		{"absurd time", `wall = "30s"`, `wall = "25h"`, `role[0].grant[1].limits.wall: 25h is above the maximum 1h`, 0},
 		{"limit past all numbers", `memory = "64MiB"`, `memory = "9999999999GiB"`, `role[0].grant[1].limits.memory: "9999999999GiB" is out of range`, 0},
 
 		{"principal twice", `name    = "auditor"`, `name = "billing"`, `principal[1].name: billing is already the name of the principal in line 30`, 0},
@@ -88,7 +91,7 @@ func TestFaults(t *testing.T) {
 		{"submit key publishes", `keys  = ["{publish:media-team}"]`, `keys  = ["{submit:media-team}"]`, `publisher[0].keys[0]: this is a submit key; here stand publish keys`, 0},
 		{"worker with a role", `name = "worker-1"`, "name = \"worker-1\"\nroles = [\"images\"]", `worker[0].roles: unknown key`, 0},
 		{"worker twice", `name    = "worker-2"`, `name = "worker-1"`, `worker[1].name: worker-1 is already the name of the worker`, 0},
-		{"syntax", `kv   = "64MiB"`, `kv   = `, `@:8: `, 0},
+		{"syntax", `version  = 7`, `version  = `, `@:12: `, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := simple(t)
@@ -155,10 +158,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	golden(t, "testdata/faulty.txt", err.Error()+"\n")
 }
 
-// TestIndexIsBounded: a file of a legal size that would make an index out of all proportion.
+// TestIndexIsBounded: files of a legal size that would make an index out of all proportion.
 func TestIndexIsBounded(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("version = 1\naudience = \"prod\"\n[[tenant]]\nname = \"acme\"\n[[role]]\nname = \"wide\"\n")
 	list := func(n int, form string) string {
 		parts := make([]string, n)
 		for i := range parts {
@@ -166,14 +167,44 @@ func TestIndexIsBounded(t *testing.T) {
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
+	wide, deep := &strings.Builder{}, &strings.Builder{}
 	for i := range 20 {
-		fmt.Fprintf(&b, "[[role.grant]]\nqueues = %s\ntasks = %s\n", list(64, `"q%d"`), list(256, fmt.Sprintf(`"t%d.x%%d"`, i)))
+		fmt.Fprintf(wide, "[[role.grant]]\nqueues = %s\ntasks = %s\n", list(64, `"q%d"`), list(256, fmt.Sprintf(`"t%d.x%%d"`, i)))
 	}
-	b.WriteString("[[principal]]\nname = \"a\"\npurpose = \"submit\"\ntenant = \"acme\"\nkeys = [\"{submit:a}\"]\nroles = [\"wide\"]\n")
-	began := time.Now()
-	_, err := policy.Parse("policy.toml", []byte(fill(t, b.String())))
-	if err == nil || !strings.Contains(err.Error(), "principal[0].roles: the grants of this file come to too many combinations") {
-		t.Errorf("after %s: %v", time.Since(began), err)
+	fmt.Fprintf(deep, "[[role.grant]]\nqueues = [\"q\"]\ntasks = [\"t.*\"]\ncaps = %s\n", list(256, `"kv ro k%d"`))
+	for i := range 1100 {
+		fmt.Fprintf(deep, "[[role.grant]]\nqueues = [\"q\"]\ntasks = [\"t.x%d\"]\n", i)
+	}
+	for name, grants := range map[string]*strings.Builder{"cells": wide, "capabilities": deep} {
+		text := "version = 1\naudience = \"prod\"\n[[tenant]]\nname = \"acme\"\n[[role]]\nname = \"many\"\n" + grants.String() +
+			"[[principal]]\nname = \"a\"\npurpose = \"submit\"\ntenant = \"acme\"\nkeys = [\"{submit:a}\"]\nroles = [\"many\"]\n"
+		_, err := policy.Parse("policy.toml", []byte(fill(t, text)))
+		if err == nil || !strings.Contains(err.Error(), "principal[0].roles: the grants of this file come to too many combinations") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCombinationsOfRolesAreNotMistaken: rules are shared between principals with the same roles, and only those.
+func TestCombinationsOfRolesAreNotMistaken(t *testing.T) {
+	text := "version = 1\naudience = \"prod\"\n[[tenant]]\nname = \"acme\"\n"
+	for _, role := range []string{"a", "bc", "ab", "c"} {
+		text += fmt.Sprintf("[[role]]\nname = %q\n[[role.grant]]\nqueues = [\"media\"]\ntasks = [\"t.%s\"]\n", role, role)
+	}
+	for _, who := range [][3]string{{"one", "a", "bc"}, {"two", "ab", "c"}, {"three", "bc", "a"}} {
+		text += fmt.Sprintf("[[principal]]\nname = %q\npurpose = \"submit\"\ntenant = \"acme\"\nkeys = [\"{submit:%s}\"]\nroles = [%q, %q]\n",
+			who[0], who[0], who[1], who[2])
+	}
+	p := parse(t, text)
+	for who, may := range map[string]string{"one": "a bc", "two": "ab c", "three": "a bc"} {
+		for _, role := range []string{"a", "bc", "ab", "c"} {
+			k := task()
+			k.Task = "t." + role
+			_, err := p.Authorize(verified(t, k, submitKey(t, who)), noon)
+			if want := slices.Contains(strings.Fields(may), role); (err == nil) != want {
+				t.Errorf("%s, task of role %s: %v, want allowed %v", who, role, err, want)
+			}
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ type Policy struct {
 	audienceLine int
 	tenants      []tenant // as in the file
 	keys         map[envelope.KeyID]*key
+	publishers   map[string]*publisher
 }
 
 type tenant struct {

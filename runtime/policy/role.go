@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/queue/envelope"
@@ -107,7 +106,7 @@ func (r *reader) limits(at string, src limitsSrc, g *grant) {
 			continue
 		}
 		place := at + "." + f.name
-		r.between(place, n, math.MaxInt64, f.text)
+		r.between(place, n, f.bounds, f.text)
 		f.set(&g.limits, n)
 		g.limitLines[f.name] = r.line(place)
 	}
