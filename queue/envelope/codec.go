@@ -82,14 +82,10 @@ func (d *decoder) small(what string, max int) int {
 	return int(n)
 }
 
-// time reads milliseconds since 1970; 0 is the zero time.
+// time reads milliseconds since 1970; 0 is the zero time. What is too far in the future is for check to refuse.
 func (d *decoder) time(what string) time.Time {
 	ms := d.int(what)
 	if d.err != nil || ms == 0 {
-		return time.Time{}
-	}
-	if ms < 0 || ms > timeMax {
-		d.err = &FieldError{what, "is not a time before the year 10000"}
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()

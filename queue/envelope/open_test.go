@@ -192,8 +192,12 @@ func bodyEdits() []bodyEdit {
 		{"issued 2^63-1", put(num(math.MaxInt64), atIssued), field},
 		{"expires zero", put(num(0), atExpires), field},
 		{"expires 2^63-1", put(num(math.MaxInt64), atExpires), field},
-		{"expires before issued", put(ms(now.Add(-time.Hour)), atExpires), field},
-		{"expires with issued", put(ms(now.Add(-500*time.Millisecond)), atExpires), field},
+		{"expires before issued", func(b node) node {
+			return b.with(num(0), atNotBefore).with(ms(now.Add(-time.Hour)), atExpires)
+		}, field},
+		{"expires with issued", func(b node) node {
+			return b.with(num(0), atNotBefore).with(ms(now.Add(-500*time.Millisecond)), atExpires)
+		}, field},
 		{"lives 25 h", put(ms(now.Add(25*time.Hour)), atExpires), envelope.CodeTTL},
 		{"expired", func(b node) node {
 			return b.with(ms(now.Add(-2*time.Hour)), atIssued).with(num(0), atNotBefore).with(ms(now), atExpires)
@@ -409,7 +413,7 @@ func TestSignRefuses(t *testing.T) {
 		"issued 1969":            {func(t *envelope.Task) { t.Issued = time.Unix(-1, 0) }, envelope.CodeField},
 		"no expires":             {func(t *envelope.Task) { t.Expires = time.Time{} }, envelope.CodeField},
 		"25 h":                   {func(t *envelope.Task) { t.Expires = t.Issued.Add(25 * time.Hour) }, envelope.CodeTTL},
-		"expires with issued":    {func(t *envelope.Task) { t.Expires = t.Issued }, envelope.CodeField},
+		"expires with issued":    {func(t *envelope.Task) { t.Expires, t.NotBefore = t.Issued, time.Time{} }, envelope.CodeField},
 		"not before is 1970":     {func(t *envelope.Task) { t.NotBefore = time.Unix(0, 0) }, envelope.CodeField},
 		"not before too late":    {func(t *envelope.Task) { t.NotBefore = t.Expires }, envelope.CodeField},
 		"negative attempts":      {func(t *envelope.Task) { t.Attempts = -1 }, envelope.CodeField},
