@@ -1,0 +1,107 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/caisson-run/caisson/queue/envelope"
+)
+
+// A ConfigError reports a field of Config that is not usable. It is final.
+type ConfigError struct{ Field, Text string }
+
+func (e *ConfigError) Error() string { return "client: config: " + e.Field + ": " + e.Text }
+
+// Code returns "client.config".
+func (e *ConfigError) Code() string { return "client.config" }
+
+// A TaskError reports a task that cannot be sent. Nothing of its batch was. It is final.
+type TaskError struct {
+	Index int    // in the batch
+	Name  string // of the task
+	Err   error
+}
+
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("client: task %d (%q): %v", e.Index, e.Name, e.Err)
+}
+
+// Code returns that of Err, such as "envelope.field", else "client.task".
+func (e *TaskError) Code() string {
+	var coded interface {
+		error
+		Code() string
+	}
+	if errors.As(e.Err, &coded) {
+		return coded.Code()
+	}
+	return "client.task"
+}
+
+// Unwrap returns Err.
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// A BatchError reports a batch that is too large for one call. Nothing of it was sent.
+type BatchError struct{ Text string }
+
+func (e *BatchError) Error() string { return "client: batch: " + e.Text }
+
+// Code returns "client.batch".
+func (e *BatchError) Code() string { return "client.batch" }
+
+// A ReceiptError reports a receipt that was not given out by Send, or has lost what the call needs. It is final.
+type ReceiptError struct {
+	ID   envelope.MessageID
+	Text string
+}
+
+func (e *ReceiptError) Error() string { return fmt.Sprintf("client: receipt %s: %s", e.ID, e.Text) }
+
+// Code returns "client.receipt".
+func (e *ReceiptError) Code() string { return "client.receipt" }
+
+// A RejectedError reports bytes that the broker gave as the result of a message and that are not: forged, replayed, or
+// another message's. It says nothing of the message, which may yet end.
+type RejectedError struct {
+	ID  envelope.MessageID // of the message that was waited for
+	Err error              // an error of envelope.OpenResult, or *MismatchError
+}
+
+func (e *RejectedError) Error() string {
+	return fmt.Sprintf("client: result of %s: rejected: %v", e.ID, e.Err)
+}
+
+// Code returns "client.rejected".
+func (e *RejectedError) Code() string { return "client.rejected" }
+
+// Unwrap returns Err.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// A MismatchError reports a field of a signed result that is not as in the message that was sent.
+type MismatchError struct{ Field string }
+
+func (e *MismatchError) Error() string { return e.Field + " is not that of the message sent" }
+
+// A RefusedError reports a message that was not run, or that the worker ended. It is final.
+type RefusedError struct{ Result envelope.Result }
+
+func (e *RefusedError) Error() string { return outcome(e.Result) }
+
+// Code returns that of the result, such as "policy.denied".
+func (e *RefusedError) Code() string { return e.Result.Code }
+
+// A FailedError reports a task that failed for good, or whose attempts or time ran out: Result.Status tells which.
+type FailedError struct{ Result envelope.Result }
+
+func (e *FailedError) Error() string { return outcome(e.Result) }
+
+// Code returns that of the result, such as "task.failed".
+func (e *FailedError) Code() string { return e.Result.Code }
+
+func outcome(r envelope.Result) string {
+	text := fmt.Sprintf("client: task %s (%s): %s: %s", r.Task, r.ID, r.Status, r.Code)
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	return text
+}

@@ -1,0 +1,202 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caisson-run/caisson/queue/envelope"
+)
+
+// Wait returns the result of the message that r is the receipt of, when it has come. Give ctx a deadline: a result that
+// nobody writes, or that was waited for only after its time to live, never comes.
+// Errors: *RefusedError and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's,
+// and joined to it a *RejectedError for what came and was no result.
+func (c *Client) Wait(ctx context.Context, r Receipt) (envelope.Result, error) {
+	var result envelope.Result
+	var ended error
+	err := c.WaitAll(ctx, []Receipt{r}, func(_ Receipt, got envelope.Result, err error) { result, ended = got, err })
+	if err != nil {
+		return envelope.Result{}, err
+	}
+	return result, ended
+}
+
+// WaitAll calls got once for each receipt, one call at a time, in the order in which results come, and returns nil when all
+// have. err is nil, *RefusedError or *FailedError, as Wait's. All waits of a Client share one subscription of its Results.
+// Errors: as Wait's, save for *RefusedError and *FailedError; what got was called for has come all the same.
+func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Receipt, result envelope.Result, err error)) error {
+	if c.cfg.Results == nil {
+		return &ConfigError{"Results", "is missing"}
+	}
+	queues, err := byQueue(receipts)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var calls sync.Mutex // one call of got at a time, over all queues
+	deliver := func(r Receipt, result envelope.Result) {
+		calls.Lock()
+		defer calls.Unlock()
+		got(r, result, verdict(result))
+	}
+	errs := make(chan error, len(queues))
+	for name, pending := range queues {
+		w := &wait{client: c, queue: name, pending: pending, rejected: map[string]rejection{}, deliver: deliver}
+		go func() { errs <- w.run(ctx) }() // ends with ctx, and is waited for below
+	}
+	var first error
+	for range queues {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+			cancel()
+		}
+	}
+	return first
+}
+
+// byQueue sorts receipts by queue and id. The same receipt twice is one.
+func byQueue(receipts []Receipt) (map[string]map[string]Receipt, error) {
+	queues := map[string]map[string]Receipt{}
+	for _, r := range receipts {
+		if r.ID.IsZero() || r.Digest.IsZero() || r.Queue == "" {
+			return nil, &ReceiptError{r.ID, "has no id, digest or queue"}
+		}
+		pending := queues[r.Queue]
+		if pending == nil {
+			pending = map[string]Receipt{}
+			queues[r.Queue] = pending
+		}
+		id := r.ID.String()
+		if same, ok := pending[id]; ok && same.Digest != r.Digest {
+			return nil, &ReceiptError{r.ID, "is given twice, with two digests"}
+		}
+		pending[id] = r
+	}
+	return queues, nil
+}
+
+// verdict says as an error how a message ended.
+func verdict(r envelope.Result) error {
+	switch r.Status {
+	case envelope.StatusDone:
+		return nil
+	case envelope.StatusRefused:
+		return &RefusedError{r}
+	}
+	return &FailedError{r}
+}
+
+// A wait is one WaitAll on one queue.
+type wait struct {
+	client   *Client
+	queue    string
+	pending  map[string]Receipt   // by id
+	rejected map[string]rejection // by id: the last bytes that were no result
+	deliver  func(Receipt, envelope.Result)
+}
+
+type rejection struct {
+	digest envelope.Digest
+	err    *RejectedError
+}
+
+// run returns when nothing is pending. The queue reports each id once; after a rejection the round is broken off, a little later
+// each time, and what is pending is asked for again.
+func (w *wait) run(ctx context.Context) error {
+	key := w.client.cfg.Key.Public().ID().String()
+	pause := againMin
+	for {
+		round, stop := context.WithCancel(ctx)
+		var again *time.Timer
+		ids := make([]string, 0, len(w.pending))
+		for id := range w.pending {
+			ids = append(ids, id)
+		}
+		err := w.client.cfg.Results.Wait(round, w.queue, key, ids, func(id string, b []byte) {
+			if !w.take(id, b) && again == nil {
+				again = time.AfterFunc(pause, stop)
+			}
+		})
+		if again == nil || len(w.pending) == 0 || ctx.Err() != nil || err != nil && round.Err() == nil {
+			if again != nil {
+				again.Stop()
+			}
+			stop()
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			return w.end(err)
+		}
+		<-round.Done() // nothing more to come in this round, but the pause is not over
+		pause = min(2*pause, againMax)
+	}
+}
+
+// take looks at what the queue gave for id, and reports whether it was the result.
+func (w *wait) take(id string, b []byte) bool {
+	r, ok := w.pending[id]
+	if !ok {
+		return true // not asked for
+	}
+	result, err := w.client.open(r, b)
+	if err == nil {
+		delete(w.pending, id)
+		delete(w.rejected, id)
+		w.deliver(r, result)
+		return true
+	}
+	before, digest := w.rejected[id], envelope.DigestOf(b)
+	if before.digest != digest {
+		w.rejected[id] = rejection{digest, err}
+		if tell := w.client.cfg.Rejected; tell != nil {
+			tell(err)
+		}
+	}
+	return false
+}
+
+// end returns err, nil when nothing is pending, together with what was rejected and never replaced.
+func (w *wait) end(err error) error {
+	if len(w.pending) == 0 {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("the queue reported fewer results than it was asked for")
+	}
+	errs := []error{err}
+	for _, r := range w.rejected {
+		if len(errs) > rejectedMax {
+			break
+		}
+		errs = append(errs, r.err)
+	}
+	return fmt.Errorf("client: wait: %d of queue %s have not come: %w", len(w.pending), w.queue, errors.Join(errs...))
+}
+
+// open verifies b and holds it against what was sent.
+func (c *Client) open(r Receipt, b []byte) (envelope.Result, *RejectedError) {
+	result, err := envelope.OpenResult(b, c.cfg.Workers)
+	if err != nil {
+		return envelope.Result{}, &RejectedError{r.ID, err}
+	}
+	for _, part := range []struct {
+		field string
+		same  bool
+	}{
+		{"id", result.ID == r.ID},
+		{"message", result.Message == r.Digest},
+		{"audience", result.Audience == c.cfg.Audience},
+		{"tenant", result.Tenant == c.cfg.Tenant},
+		{"queue", result.Queue == r.Queue},
+		{"task", result.Task == r.Task || r.Task == ""},
+	} {
+		if !part.same {
+			return envelope.Result{}, &RejectedError{r.ID, &MismatchError{part.field}}
+		}
+	}
+	return result, nil
+}
