@@ -15,6 +15,9 @@ const (
 	PriorityLow    Priority = 2
 )
 
+// Priorities returns the three, highest first.
+func Priorities() []Priority { return []Priority{PriorityHigh, PriorityNormal, PriorityLow} }
+
 // Valid reports whether p is one of the three priorities.
 func (p Priority) Valid() bool { return p >= PriorityHigh && p <= PriorityLow }
 
