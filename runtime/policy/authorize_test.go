@@ -92,6 +92,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestRefusalsNameNoFolder: a refusal goes into the dead letters, where a path of the worker's machine has no place.
+func TestRefusalsNameNoFolder(t *testing.T) {
+	p, err := policy.Parse("/etc/caisson/policy.toml", []byte(fill(t, simple(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Authorize(verified(t, task(), submitKey(t, "fired")), noon)
+	if err == nil || strings.Contains(err.Error(), "etc") || !strings.Contains(err.Error(), "(policy.toml:") {
+		t.Error(err)
+	}
+	if _, err = policy.Parse("/etc/caisson/policy.toml", nil); err == nil || !strings.HasPrefix(err.Error(), "/etc/caisson/policy.toml:1:1: ") {
+		t.Error(err)
+	}
+}
+
 // lineOf finds the first line of simple that begins with start; 0 for "".
 func lineOf(t *testing.T, start string) int {
 	t.Helper()

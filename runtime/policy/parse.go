@@ -3,13 +3,15 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/caisson-run/caisson/manifest/strict"
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Parse reads a policy file; name is what faults and explanations call it.
+// Parse reads a policy file; name is what faults call it. Refusals and explanations call it by the last part of name,
+// since dead letters carry them away from this machine.
 // data is at most strict.FileSizeMax (1 MiB) and must not be changed while Parse runs; nothing of it is kept.
 // Errors, final: strict.Faults, every fault of the file at once.
 func Parse(name string, data []byte) (*Policy, error) {
@@ -21,7 +23,7 @@ func Parse(name string, data []byte) (*Policy, error) {
 	r := &reader{
 		file: file,
 		policy: &Policy{
-			file: name, version: src.Version, audience: src.Audience,
+			file: filepath.Base(name), version: src.Version, audience: src.Audience,
 			keys: map[envelope.KeyID]*key{}, publishers: map[string]*publisher{},
 		},
 		roles:      map[string]*role{},

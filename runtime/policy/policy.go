@@ -8,7 +8,7 @@ import (
 
 // A Policy is a policy file that has no fault. It never changes; a new file is a new Policy.
 type Policy struct {
-	file         string // as faults and explanations call it
+	file         string // as refusals and explanations call it
 	version      int64
 	audience     string
 	audienceLine int
