@@ -77,8 +77,13 @@ func TestDirRefusesLinks(t *testing.T) {
 	if _, err := modstore.Resolve(ctx, s, "img.b", manifest.Digest{}, policy, 0); !errors.As(err, &down) {
 		t.Errorf("linked folder: %v", err)
 	}
-	if err := s.PutRelease(ctx, "img.b", 1, []byte("x")); !errors.As(err, &down) {
+	if err := s.PutRelease(ctx, "img.b", 5, []byte("x")); !errors.As(err, &down) {
 		t.Errorf("put through a linked folder: %v", err)
+	}
+	check(t, os.Rename(filepath.Join(root, "modules"), filepath.Join(root, "moved")))
+	check(t, os.Symlink("moved", filepath.Join(root, "modules")))
+	if _, err := s.Module(ctx, digestOf("one")); !errors.As(err, &down) {
+		t.Errorf("module through a linked folder: %v", err)
 	}
 }
 

@@ -131,6 +131,17 @@ func TestStoreRefusesNames(t *testing.T) {
 				t.Errorf("task %q resolves: %v", task, err)
 			}
 		}
+		// Not even when something stands under such a name.
+		for _, task := range []string{"A", "a..b", "-a"} {
+			b.tamper("releases/"+task+"/0000000000000001.json", []byte("x"))
+			for stored := range b.store.Releases(ctx, task) {
+				t.Errorf("task %q has release %v", task, stored)
+			}
+		}
+		b.tamper(modstore.ModuleName(digestOf("x")), make([]byte, manifest.ModuleSizeMax+1))
+		if _, err := b.store.Module(ctx, digestOf("x")); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("a module without end: %v", err)
+		}
 		for _, n := range []uint64{0, manifest.NumberMax + 1} {
 			if err := b.store.PutRelease(ctx, "img.a", n, []byte("x")); !errors.As(err, &bad) {
 				t.Errorf("number %d: %v", n, err)
