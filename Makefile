@@ -1,0 +1,37 @@
+# Targets for people. CI calls `make test` and nothing else.
+GO ?= go
+
+.PHONY: demo test check install-tools fuzz
+
+demo: ## run the whole way on this machine
+	$(GO) run ./cmd/caisson demo
+
+test: install-tools check ## install what tests need, check, and run every test under the race detector
+	$(GO) test -race -timeout 12m ./...
+
+check: ## vet, format, staticcheck
+	$(GO) vet ./...
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
+	$(GO) tool staticcheck ./...
+
+# The race detector needs a C compiler; the tests start a real redis-server; docs/start.md uses openssl.
+install-tools:
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v gcc >/dev/null || command -v clang >/dev/null || missing="$$missing gcc libc6-dev"; \
+	if [ -n "$$missing" ]; then \
+		sudo=$$( [ "$$(id -u)" = 0 ] || command -v sudo ); \
+		echo "installing:$$missing"; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+FUZZTIME ?= 30s
+
+fuzz: ## every fuzz target, one after the other, for FUZZTIME each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// clientFile is client.toml: who sends, to which deployment, over which broker. Source: docs/reference/cli.md.
+type clientFile struct {
+	Audience string       `toml:"audience"`
+	Tenant   string       `toml:"tenant"`
+	Queue    string       `toml:"queue"`
+	Key      string       `toml:"key"`
+	Workers  []string     `toml:"workers"` // public keys whose results are believed
+	Redis    redisSection `toml:"redis"`
+}
+
+// connection is an open client and what it came from.
+type connection struct {
+	client  *client.Client
+	redis   *redisqueue.Client
+	results *redisqueue.Results
+	file    clientFile
+	key     envelope.PrivateKey
+
+	workers workerKeys
+}
+
+func (c *connection) close() {
+	c.results.Close()
+	c.redis.Close()
+}
+
+// workerKeys are the keys whose results a sender believes.
+type workerKeys map[envelope.KeyID]envelope.PublicKey
+
+// WorkerKey implements envelope.WorkerKeyring.
+func (w workerKeys) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) {
+	key, known := w[id]
+	return key, known
+}
+
+// connect reads client.toml, every fault of it at once, and connects. queueName replaces the file's when set.
+func connect(path, queueName string) (*connection, error) {
+	conn := &connection{file: clientFile{Queue: "default", Key: "submit.key"}}
+	file, base, err := decodeFile(path, &conn.file)
+	if err != nil {
+		return nil, err
+	}
+	settings := conn.file.Redis.config(file, base)
+	if conn.key, err = readPrivateKey(base.path(conn.file.Key), envelope.Submit); err != nil {
+		file.Fault("key", "%v", err)
+	}
+	conn.workers = workerKeys{}
+	if len(conn.file.Workers) == 0 {
+		file.Fault("workers", "is missing: results are believed only from the keys listed here")
+	}
+	for i, text := range conn.file.Workers {
+		key, err := envelope.ParsePublicKey(text)
+		if err != nil || key.Purpose() != envelope.Worker {
+			file.Fault(fmt.Sprintf("workers[%d]", i), "is no public key of a worker")
+			continue
+		}
+		conn.workers[key.ID()] = key
+	}
+	for key, name := range map[string]string{"audience": conn.file.Audience, "tenant": conn.file.Tenant, "queue": conn.file.Queue} {
+		if err := envelope.CheckName(key, name); err != nil {
+			file.Fault(key, "%v", err)
+		}
+	}
+	if err := file.Err(); err != nil {
+		return nil, misused(err)
+	}
+	if queueName != "" {
+		conn.file.Queue = queueName
+	}
+	return conn, conn.open(settings)
+}
+
+func (c *connection) open(settings redisqueue.Config) (err error) {
+	if c.redis, err = redisqueue.Dial(settings); err != nil {
+		return err
+	}
+	c.results = redisqueue.OpenResults(c.redis)
+	c.client, err = client.Open(client.Config{
+		Sender: c.redis, Results: c.results, Key: c.key, Workers: c.workers,
+		Audience: c.file.Audience, Tenant: c.file.Tenant, Queue: c.file.Queue,
+	})
+	if err != nil {
+		c.redis.Close()
+	}
+	return err
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses, for programs to read. Source: docs/reference/cli.md.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitMisused = 2
+	exitRefused = 3
+)
+
+func main() {
+	os.Exit(Main())
+}
+
+// Main runs the command with the process's arguments and streams and returns its exit status.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
+
+// run is Main with everything given. ctx ends with the first interrupt.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	status := statusOf(err)
+	var quiet *quietError
+	if !errors.As(err, &quiet) {
+		for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+			fmt.Fprintf(stderr, "caisson: %s\n", line)
+		}
+	}
+	var h *hintError
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "caisson: hint: %s\n", h.hint)
+	}
+	return status
+}
+
+// newRoot builds the whole command anew, so that tests run it many times in one process.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "caisson",
+		Short: "A task queue whose every task runs in a sandbox",
+		Long: `Caisson runs tasks from a queue. A task is a WebAssembly module that holds only the powers which its
+manifest declares, the policy grants and its sender allowed. Nothing runs that is not signed.
+
+Exit status: 0 done, 1 failed, 2 misused, 3 refused.`,
+		Example:       "  caisson demo\n  caisson worker --config worker.toml\n  caisson task send text.upper --input '\"hello\"' --wait",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return misuse("%v", err).withHint("%s --help", c.CommandPath())
+	})
+	root.AddCommand(
+		demoCommand(), keyCommand(), manifestCommand(), moduleCommand(), policyCommand(),
+		taskCommand(), workerCommand(), versionCommand(),
+	)
+	for _, c := range root.Commands() {
+		requireVerb(c)
+	}
+	return root
+}
+
+// requireVerb makes a noun without its verb, or with an unknown one, a misuse.
+func requireVerb(c *cobra.Command) {
+	if !c.HasSubCommands() {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return misuse("%s needs a verb", c.CommandPath()).withHint("%s --help", c.CommandPath())
+		}
+		return misuse("%s has no verb %q", c.CommandPath(), args[0]).withHint("%s --help", c.CommandPath())
+	}
+	c.RunE = func(*cobra.Command, []string) error { return nil }
+}

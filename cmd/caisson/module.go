@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/sdk/gobuild"
+)
+
+// buildTimeout bounds the Go toolchain: a cold build of a large task on a slow machine takes a few minutes.
+const buildTimeout = 10 * time.Minute
+
+func moduleCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "module",
+		Short:   "Build, inspect and publish task modules",
+		Example: "  caisson module build examples/thumbnail\n  caisson module publish examples/thumbnail --key publish.key --store modules",
+	}
+	c.AddCommand(moduleBuildCommand(), moduleInspectCommand(), modulePublishCommand())
+	return c
+}
+
+func moduleBuildCommand() *cobra.Command {
+	out, asJSON := "", false
+	c := &cobra.Command{
+		Use:   "build [FOLDER]",
+		Short: "Compile the Go task in a folder to the module that its manifest names",
+		Long: `Runs the Go toolchain for wasip1/wasm in the folder, which holds task.toml and the task's Go package. Tasks in other
+languages are built with their own toolchains; see docs/reference/task-contract.md.`,
+		Example: "  caisson module build\n  caisson module build examples/thumbnail -o /tmp/thumbnail.wasm",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := manifestPath(args)
+			m, err := readManifest(path)
+			if err != nil {
+				return err
+			}
+			target := out
+			if target == "" {
+				target = filepath.Join(filepath.Dir(path), m.Module)
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), buildTimeout)
+			defer cancel()
+			if err := gobuild.Build(ctx, filepath.Dir(path), target); err != nil {
+				return err
+			}
+			data, err := readFile(target, moduleFileMax)
+			if err != nil {
+				return err
+			}
+			built := moduleInfo{File: target, Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data)}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), built)
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "built    %s\nmodule   %s\nsize     %d bytes\n", built.File, built.Digest, built.Size)
+			return err
+		},
+	}
+	c.Flags().StringVarP(&out, "out", "o", "", "the module's file (default: the one that the manifest names)")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// moduleInfo is what is shown of a module.
+type moduleInfo struct {
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+	Size   int    `json:"size_bytes"`
+	*sandbox.Inspection
+}
+
+func moduleInspectCommand() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:     "inspect FILE",
+		Short:   "Show what a module imports and exports, and whether it can be a task",
+		Long:    "Reads the module as a worker would at admission. Exit status 3 when a worker would refuse it whatever its manifest says.",
+		Example: "  caisson module inspect thumbnail.wasm",
+		Args:    exactly("FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			data, err := readFile(args[0], moduleFileMax)
+			if err != nil {
+				return err
+			}
+			seen, err := inspectModule(c.Context(), data)
+			if err != nil {
+				return refused(fmt.Errorf("%s: %w", args[0], err))
+			}
+			info := moduleInfo{File: args[0], Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data), Inspection: &seen}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), info)
+			}
+			return printModule(c, info)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// inspectModule reads a module in a sandbox that offers every capability, so that only the module decides.
+func inspectModule(ctx context.Context, data []byte) (sandbox.Inspection, error) {
+	rights, err := host.New(host.Config{})
+	if err != nil {
+		return sandbox.Inspection{}, err
+	}
+	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights})
+	if err != nil {
+		return sandbox.Inspection{}, err
+	}
+	defer box.Close(ctx)
+	return box.Inspect(ctx, data)
+}
+
+func printModule(c *cobra.Command, info moduleInfo) error {
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "module   %s\nsize     %d bytes\nform     %s\nmemory   %d bytes at least\n", info.Digest, info.Size, info.Form, info.MemoryMin)
+	for _, i := range info.Imports {
+		needs := ""
+		if i.Needs != "" {
+			needs = "   needs " + i.Needs
+		}
+		fmt.Fprintf(w, "import   %s.%s%s\n", i.Module, i.Name, needs)
+	}
+	for _, e := range info.Exports {
+		fmt.Fprintf(w, "export   %s\n", e)
+	}
+	_, err := fmt.Fprintf(w, "ok       %s\n", info.File)
+	return err
+}
+
+// publishFlags are those of module publish.
+type publishFlags struct {
+	key    string
+	store  string
+	config string
+	number uint64
+	json   bool
+}
+
+// releaseInfo is what is shown of a release.
+type releaseInfo struct {
+	Task      string `json:"task"`
+	Number    uint64 `json:"number"`
+	Digest    string `json:"digest"`
+	Publisher string `json:"publisher_key"`
+	Store     string `json:"store"`
+}
+
+func modulePublishCommand() *cobra.Command {
+	f := publishFlags{}
+	c := &cobra.Command{
+		Use:   "publish [FOLDER]",
+		Short: "Sign the module and manifest of a folder as a release and store both",
+		Long: `A release binds a task's name, its manifest and its module's bytes under one signature. Its number must be larger than
+every earlier one: workers refuse to go back. The store is a folder, or the Redis that the [redis] section of a file names.`,
+		Example: "  caisson module publish examples/thumbnail --key publish.key --store modules",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(c *cobra.Command, args []string) error { return runPublish(c, manifestPath(args), f) },
+	}
+	c.Flags().StringVarP(&f.key, "key", "k", "publish.key", "the publisher's private key")
+	c.Flags().StringVarP(&f.store, "store", "s", "", "folder of the store")
+	c.Flags().StringVarP(&f.config, "config", "c", "", "TOML file of one [redis] section, for the store in Redis")
+	c.Flags().Uint64Var(&f.number, "number", 0, "the release's number (default: one more than the newest in the store)")
+	c.MarkFlagsMutuallyExclusive("store", "config")
+	c.MarkFlagsOneRequired("store", "config")
+	jsonFlag(c, &f.json)
+	return c
+}
+
+func runPublish(c *cobra.Command, path string, f publishFlags) error {
+	m, err := readManifest(path)
+	if err != nil {
+		return err
+	}
+	module, err := readFile(filepath.Join(filepath.Dir(path), m.Module), moduleFileMax)
+	if errors.Is(err, os.ErrNotExist) {
+		return &hintError{err, "caisson module build " + filepath.Dir(path)}
+	}
+	if err != nil {
+		return err
+	}
+	key, err := readPrivateKey(f.key, envelope.Publish)
+	if err != nil {
+		return err
+	}
+	if _, err := inspectModule(c.Context(), module); err != nil {
+		return refused(fmt.Errorf("%s: %w", m.Module, err))
+	}
+	store, closeStore, err := openPublishStore(f)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	info, err := publish(c.Context(), store, m, module, f.number, key)
+	if err != nil {
+		return err
+	}
+	info.Store = f.store
+	if f.json {
+		return printJSON(c.OutOrStdout(), info)
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "task     %s\nrelease  %d\nmodule   %s\nsigned   %s\n", info.Task, info.Number, info.Digest, info.Publisher)
+	return err
+}
+
+// publish stores the module first, so that no reader finds a release whose module is not there.
+func publish(ctx context.Context, store modstore.Store, m manifest.Manifest, module []byte, number uint64, key envelope.PrivateKey) (releaseInfo, error) {
+	if number == 0 {
+		newest, err := modstore.Newest(ctx, store, m.Task)
+		if err != nil {
+			return releaseInfo{}, err
+		}
+		number = newest + 1
+	}
+	release, err := manifest.SignRelease(m, module, number, publisherKey{key})
+	if err != nil {
+		return releaseInfo{}, err
+	}
+	digest := manifest.Digest(sha256.Sum256(module))
+	if err := store.PutModule(ctx, digest, module); err != nil {
+		return releaseInfo{}, err
+	}
+	if err := store.PutRelease(ctx, m.Task, number, release); err != nil {
+		return releaseInfo{}, err
+	}
+	return releaseInfo{Task: m.Task, Number: number, Digest: digest.String(), Publisher: key.Public().ID().String()}, nil
+}
+
+// publisherKey fits a private key to manifest.Signer.
+type publisherKey struct{ envelope.PrivateKey }
+
+// KeyID implements manifest.Signer.
+func (k publisherKey) KeyID() string { return k.Public().ID().String() }
+
+func openPublishStore(f publishFlags) (modstore.Store, func(), error) {
+	if f.store != "" {
+		store, err := modstore.Dir(f.store)
+		return store, func() {}, err
+	}
+	var section struct {
+		Redis redisSection `toml:"redis"`
+	}
+	file, base, err := decodeFile(f.config, &section)
+	if err != nil {
+		return nil, nil, err
+	}
+	settings := section.Redis.config(file, base)
+	if err := file.Err(); err != nil {
+		return nil, nil, misused(err)
+	}
+	client, err := redisqueue.Dial(settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	return modstore.Over(redisqueue.OpenBlobs(client)), func() { client.Close() }, nil
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/policy"
+)
+
+func policyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "policy",
+		Short:   "Check a policy, and explain what it decides",
+		Example: "  caisson policy check policy.toml\n  caisson policy explain message.bin --policy policy.toml",
+	}
+	c.AddCommand(policyCheckCommand(), policyExplainCommand())
+	return c
+}
+
+func policyCheckCommand() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:     "check FILE",
+		Short:   "Report every fault of a policy with its line",
+		Example: "  caisson policy check policy.toml",
+		Args:    exactly("FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := readPolicy(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"file": args[0], "audience": p.Audience(), "tenants": p.Tenants()})
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "audience %s\ntenants  %d\nok       %s\n", p.Audience(), len(p.Tenants()), args[0])
+			return err
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func policyExplainCommand() *cobra.Command {
+	policyPath, manifestFile, at, asJSON := "", "", "", false
+	c := &cobra.Command{
+		Use:   "explain MESSAGE",
+		Short: "Print every decision that the policy makes about a message, with the line that made it",
+		Long: `MESSAGE is a file with the message's bytes, or - for stdin. With --manifest, the task's needs are held against the
+grants as well. Exit status 0 when the worker would run it, 3 when it would refuse it.`,
+		Example: "  caisson policy explain message.bin --policy policy.toml --manifest task.toml",
+		Args:    exactly("MESSAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			now := time.Now()
+			if at != "" {
+				var err error
+				if now, err = time.Parse(time.RFC3339, at); err != nil {
+					return misuse("--at: %v", err)
+				}
+			}
+			rules, err := readPolicy(policyPath)
+			if err != nil {
+				return err
+			}
+			message, err := readMessage(args[0], c.InOrStdin())
+			if err != nil {
+				return err
+			}
+			var needs *capability.Set
+			if manifestFile != "" {
+				m, err := readManifest(manifestPath([]string{manifestFile}))
+				if err != nil {
+					return err
+				}
+				needs = &m.Needs
+			}
+			return explain(c, rules, message, needs, now, asJSON)
+		},
+	}
+	c.Flags().StringVarP(&policyPath, "policy", "p", "policy.toml", "the policy")
+	c.Flags().StringVarP(&manifestFile, "manifest", "m", "", "the task's manifest, or its folder")
+	c.Flags().StringVar(&at, "at", "", "judge as of this time, RFC 3339 (default: now)")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func readMessage(path string, stdin io.Reader) ([]byte, error) {
+	if path == "-" {
+		return readAll(stdin, "stdin", envelope.MessageSizeMax)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, path, envelope.MessageSizeMax)
+}
+
+// explain prints the decisions. A message that does not open has none: its own fault is the answer.
+func explain(c *cobra.Command, rules *policy.Policy, message []byte, needs *capability.Set, now time.Time, asJSON bool) error {
+	verified, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(message, now)
+	if err != nil {
+		return refused(err)
+	}
+	x := rules.Explain(verified, now)
+	if needs != nil {
+		x = rules.ExplainRelease(verified, now, *needs)
+	}
+	if asJSON {
+		err = printJSON(c.OutOrStdout(), x)
+	} else {
+		_, err = io.WriteString(c.OutOrStdout(), x.String())
+	}
+	if err != nil || x.Code == "" {
+		return err
+	}
+	err = refused(&quietError{fmt.Errorf("refused: %s", x.Code)})
+	if x.Hint != "" {
+		err = &hintError{err, x.Hint}
+	}
+	return err
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+const (
+	// policyEvery is how often the policy file is looked at for a change.
+	policyEvery = time.Second
+	// pagesHeaderTimeout bounds a slow client of the metrics pages.
+	pagesHeaderTimeout = 5 * time.Second
+	// stateMode keeps the worker's state to its owner: it says which releases are trusted.
+	stateMode = 0o700
+)
+
+func workerCommand() *cobra.Command {
+	config := ""
+	c := &cobra.Command{
+		Use:   "worker",
+		Short: "Run tasks from the queues that worker.toml names",
+		Long: `Runs until it is told to stop. SIGTERM or an interrupt drains: nothing more is taken, what runs may finish
+within the drain time, the rest goes back. A second one cuts at once.
+
+The policy file is read again when it changes; a faulty one is reported and the old one stays in force.
+Metrics and health are on the address of [http] in worker.toml, by default ` + httpAddressDefault + `.`,
+		Example: "  caisson worker --config worker.toml",
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runWorker(c.Context(), config)
+		},
+	}
+	c.Flags().StringVarP(&config, "config", "c", "worker.toml", "the worker's configuration")
+	return c
+}
+
+// runWorker opens all that the settings name, works until ctx ends, and closes it again.
+func runWorker(ctx context.Context, path string) error {
+	s, err := readWorkerFile(path, nil)
+	if err != nil {
+		return err
+	}
+	opened, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer opened.close()
+	defer opened.cutOnSignal()()
+
+	side, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var sides sync.WaitGroup
+	defer func() { stop(); sides.Wait() }()
+	sides.Go(func() { watchPolicy(side, s.policyPath, opened.worker, s.logger) })
+	if s.file.HTTP.Address != httpOff {
+		listener, err := net.Listen("tcp", s.file.HTTP.Address)
+		if err != nil {
+			return fmt.Errorf("http.address: %w", err)
+		}
+		sides.Go(func() { servePages(side, listener, opened.worker.Handler(), s.logger) })
+	}
+	return opened.worker.Run(ctx)
+}
+
+// openedWorker is a worker and what must be closed after it.
+type openedWorker struct {
+	worker  *runtime.Worker
+	closers []func()
+}
+
+func (o *openedWorker) close() {
+	for i := len(o.closers) - 1; i >= 0; i-- {
+		o.closers[i]()
+	}
+}
+
+// open connects and builds the worker. What was opened before an error is closed again.
+func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) {
+	o := &openedWorker{}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	client, err := redisqueue.Dial(s.redis)
+	if err != nil {
+		return nil, err
+	}
+	o.closers = append(o.closers, func() { client.Close() })
+
+	c := s.runtimeConfig()
+	lanes, err := redisqueue.OpenQueue(client, redisqueue.QueueConfig{Lease: c.Lease, Worker: c.Name, Logger: s.logger})
+	if err != nil {
+		return nil, misused(err)
+	}
+	o.closers = append(o.closers, func() { lanes.Close() })
+	c.Broker = lanes
+	if c.Modules, err = s.openStore(client); err != nil {
+		return nil, err
+	}
+	state := s.base.path(s.file.State)
+	if err := os.MkdirAll(state, stateMode); err != nil {
+		return nil, err
+	}
+	if c.Floor, err = runtime.OpenFloor(folder(state).path("releases.json")); err != nil {
+		return nil, err
+	}
+	quotas := map[string]int64{}
+	for _, tenant := range s.policy.Tenants() {
+		quotas[tenant] = s.policy.KVQuota(tenant)
+	}
+	values, err := redisqueue.OpenKV(client, redisqueue.KVConfig{Tenants: quotas})
+	if err != nil {
+		return nil, err
+	}
+	rights, err := host.New(host.Config{HTTP: host.HTTPConfig{AllowAddr: s.outbound}, KV: values, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	o.closers = append(o.closers, rights.Close)
+	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights, Logger: s.logger})
+	if err != nil {
+		return nil, err
+	}
+	o.closers = append(o.closers, func() { box.Close(context.WithoutCancel(ctx)) })
+	c.Sandbox = box
+	if o.worker, err = runtime.Open(c); err != nil {
+		return nil, misused(err)
+	}
+	return o, nil
+}
+
+func (s *workerSettings) openStore(client *redisqueue.Client) (modstore.Store, error) {
+	if s.file.Store.Redis {
+		return modstore.Over(redisqueue.OpenBlobs(client)), nil
+	}
+	return modstore.Dir(s.base.path(s.file.Store.Dir))
+}
+
+// cutOnSignal makes the second signal cut the drain that the first one, by ending Run's context, began. The
+// function returned gives the signals back.
+func (o *openedWorker) cutOnSignal() func() {
+	signals := make(chan os.Signal, 2)
+	done := make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for range 2 {
+			select {
+			case <-signals:
+			case <-done:
+				return
+			}
+		}
+		o.worker.Cut()
+	})
+	return func() { signal.Stop(signals); close(done); listening.Wait() }
+}
+
+// watchPolicy reads the policy again when its file changes, until ctx ends. It compares time and size, since
+// a notification is lost when an editor or a configuration tool replaces the file.
+func watchPolicy(ctx context.Context, path string, w *runtime.Worker, log hclog.Logger) {
+	seen := fileStamp(path)
+	tick := time.NewTicker(policyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := fileStamp(path)
+		if now == seen {
+			continue
+		}
+		seen = now
+		rules, err := readPolicy(path)
+		if err == nil {
+			err = w.UsePolicy(rules)
+		}
+		if err != nil {
+			log.Error("policy not replaced, the old one stays in force", "file", path, "error", err)
+			continue
+		}
+		log.Info("policy replaced", "file", path)
+	}
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	at   time.Time
+	size int64
+}
+
+func fileStamp(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.ModTime(), info.Size()}
+}
+
+// servePages serves metrics and health until ctx ends.
+func servePages(ctx context.Context, listener net.Listener, pages http.Handler, log hclog.Logger) {
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: pagesHeaderTimeout}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	log.Info("metrics and health", "address", listener.Addr().String())
+	if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("metrics and health ended", "error", err)
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/caisson-run/caisson/manifest/strict"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/runtime/policy"
+)
+
+// workerFile is worker.toml. Source: docs/reference/worker.md.
+type workerFile struct {
+	Name        string          `toml:"name"`
+	Queues      []string        `toml:"queues"`
+	Policy      string          `toml:"policy"`
+	Key         string          `toml:"key"`
+	State       string          `toml:"state"`
+	Concurrency int             `toml:"concurrency"`
+	Lease       strict.Duration `toml:"lease"`
+	Drain       strict.Duration `toml:"drain"`
+	ResultTTL   strict.Duration `toml:"result_ttl"`
+	Store       storeSection    `toml:"store"`
+	Redis       redisSection    `toml:"redis"`
+	Log         logSection      `toml:"log"`
+	HTTP        httpSection     `toml:"http"`
+	Outbound    outboundSection `toml:"outbound"`
+}
+
+// storeSection says where releases and modules are: exactly one of its fields.
+type storeSection struct {
+	Dir   string `toml:"dir"`   // a folder
+	Redis bool   `toml:"redis"` // the same Redis that carries the work
+}
+
+type logSection struct {
+	Level  string `toml:"level"`  // debug, info, warn, error
+	Format string `toml:"format"` // text, json
+}
+
+// httpSection is where the worker's own pages are: metrics and health.
+type httpSection struct {
+	Address string `toml:"address"`
+}
+
+// outboundSection rules what tasks' http requests may reach beside the public internet.
+type outboundSection struct {
+	Allow []string `toml:"allow"` // private networks, as prefixes
+}
+
+const (
+	httpAddressDefault = "127.0.0.1:9464"
+	httpOff            = "off"
+	stateDefault       = "state"
+)
+
+// workerSettings is a worker.toml that has been checked, with all that it names read.
+type workerSettings struct {
+	file       workerFile
+	base       folder
+	policyPath string
+	policy     *policy.Policy
+	key        envelope.PrivateKey
+	redis      redisqueue.Config
+	logger     hclog.Logger
+	outbound   []netip.Prefix
+}
+
+// readWorkerFile reads and checks worker.toml; every fault of it is reported at once.
+func readWorkerFile(path string, log hclog.Logger) (workerSettings, error) {
+	s := workerSettings{file: workerFile{
+		Queues: []string{"default"}, Policy: "policy.toml", Key: "worker.key", State: stateDefault,
+		Log: logSection{Level: "info", Format: "text"}, HTTP: httpSection{Address: httpAddressDefault},
+	}}
+	file, base, err := decodeFile(path, &s.file)
+	if err != nil {
+		return s, err
+	}
+	s.base = base
+	if s.file.Name == "" {
+		s.file.Name = hostName()
+	}
+	s.redis = s.file.Redis.config(file, base)
+	s.readKeyAndPolicy(file)
+	s.checkStore(file)
+	s.checkLog(file, log)
+	s.checkHTTP(file)
+	for i, text := range s.file.Outbound.Allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			file.Fault(fmt.Sprintf("outbound.allow[%d]", i), "%q is no network such as 10.1.0.0/16", text)
+			continue
+		}
+		s.outbound = append(s.outbound, p)
+	}
+	return s, misused(file.Err())
+}
+
+func (s *workerSettings) readKeyAndPolicy(file *strict.File) {
+	var err error
+	if s.key, err = readPrivateKey(s.base.path(s.file.Key), envelope.Worker); err != nil {
+		file.Fault("key", "%v", err)
+	}
+	s.policyPath = s.base.path(s.file.Policy)
+	if s.policy, err = readPolicy(s.policyPath); err != nil {
+		file.Fault("policy", "%v", err)
+	}
+}
+
+func (s *workerSettings) checkStore(file *strict.File) {
+	if (s.file.Store.Dir != "") == s.file.Store.Redis {
+		file.Fault("store", "needs exactly one of dir = \"FOLDER\" and redis = true")
+	}
+}
+
+func (s *workerSettings) checkLog(file *strict.File, log hclog.Logger) {
+	level := hclog.LevelFromString(s.file.Log.Level)
+	if level == hclog.NoLevel {
+		file.Fault("log.level", "%q is none of debug, info, warn, error", s.file.Log.Level)
+	}
+	if f := s.file.Log.Format; f != "text" && f != "json" {
+		file.Fault("log.format", "%q is none of text, json", f)
+	}
+	s.logger = log
+	if s.logger == nil {
+		s.logger = hclog.New(&hclog.LoggerOptions{Name: "caisson", Level: level, Output: os.Stderr, JSONFormat: s.file.Log.Format == "json"})
+	}
+}
+
+// checkHTTP lets the pages out of loopback only when that is written down as an address, never by a name.
+func (s *workerSettings) checkHTTP(file *strict.File) {
+	if s.file.HTTP.Address == httpOff {
+		return
+	}
+	if _, _, err := net.SplitHostPort(s.file.HTTP.Address); err != nil {
+		file.Fault("http.address", "%q is neither host:port nor %q", s.file.HTTP.Address, httpOff)
+	}
+}
+
+// runtimeConfig is the part of the settings that needs nothing opened.
+func (s *workerSettings) runtimeConfig() runtime.Config {
+	return runtime.Config{
+		Queues: s.file.Queues, Policy: s.policy, Key: s.key, Name: s.file.Name, Concurrency: s.file.Concurrency,
+		Lease: time.Duration(s.file.Lease), Drain: time.Duration(s.file.Drain),
+		ResultTTL: time.Duration(s.file.ResultTTL), Logger: s.logger,
+	}
+}
+
+// readPolicy reads a policy file.
+func readPolicy(path string) (*policy.Policy, error) {
+	data, err := readFile(path, textFileMax)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(path, data)
+}
+
+// hostName is this machine's name in the grammar of names, or "worker".
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || envelope.CheckName("name", name) != nil {
+		return "worker"
+	}
+	return name
+}

@@ -1,0 +1,109 @@
+package runtime
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is the worker's own registry: two workers in one process do not share numbers.
+//
+// Labels carry only what policy bounds: task names come from verified and authorised messages or are empty,
+// codes from the fixed list in docs/reference/refusals.md.
+type metrics struct {
+	registry  *prometheus.Registry
+	tasks     *prometheus.CounterVec
+	run       *prometheus.HistogramVec
+	cpu       *prometheus.CounterVec
+	waited    *prometheus.HistogramVec
+	claimed   prometheus.Histogram
+	settled   prometheus.Histogram
+	renewed   prometheus.Histogram
+	recovered prometheus.Counter
+	vanished  prometheus.Counter
+	busy      prometheus.Gauge
+}
+
+func newMetrics(w *Worker) *metrics {
+	seconds := prometheus.ExponentialBuckets(0.0001, 4, 11) // 0.1 ms to 105 s
+	batches := prometheus.ExponentialBuckets(1, 2, 9)       // 1 to 256
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		tasks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_tasks_total",
+			Help: "Deliveries that ended, by task, outcome and code."}, []string{"task", "outcome", "code"}),
+		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caisson_task_run_seconds",
+			Help: "Wall time of one run in the sandbox.", Buckets: seconds}, []string{"task"}),
+		cpu: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_task_cpu_seconds_total",
+			Help: "Processor time of runs in the sandbox."}, []string{"task"}),
+		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caisson_task_queue_seconds",
+			Help: "Time from a message's issue, by its sender's clock, to its run.", Buckets: seconds}, []string{"task"}),
+		claimed: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_claim_deliveries",
+			Help: "Deliveries per claim.", Buckets: batches}),
+		settled: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_settle_outcomes",
+			Help: "Outcomes per write to the broker.", Buckets: batches}),
+		renewed: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_renew_seconds",
+			Help: "Time to renew all leases once.", Buckets: seconds}),
+		recovered: prometheus.NewCounter(prometheus.CounterOpts{Name: "caisson_recovered_total",
+			Help: "Deliveries taken over from workers that gave no sign of life."}),
+		vanished: prometheus.NewCounter(prometheus.CounterOpts{Name: "caisson_vanished_total",
+			Help: "Leased entries that somebody deleted from their lane."}),
+		busy: prometheus.NewGauge(prometheus.GaugeOpts{Name: "caisson_runners_busy",
+			Help: "Runners that have a task."}),
+	}
+	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
+		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
+	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",
+		Help: "1 while the broker can be used."}, func() float64 {
+		if w.broker.reason() == "" {
+			return 1
+		}
+		return 0
+	})
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, held, ready,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// count records one ended delivery.
+func (m *metrics) count(r report) {
+	if r.outcome == outcomeNone {
+		return
+	}
+	task := r.task
+	if r.outcome == outcomeRefused {
+		task = "" // a refused message's name is not bounded by policy
+	}
+	m.tasks.WithLabelValues(task, string(r.outcome), r.code).Inc()
+	if r.usage.Wall > 0 {
+		m.run.WithLabelValues(task).Observe(r.usage.Wall.Seconds())
+		m.cpu.WithLabelValues(task).Add(r.usage.CPU.Seconds())
+		m.waited.WithLabelValues(task).Observe(max(r.waited, 0).Seconds())
+	}
+}
+
+// Handler serves /metrics (Prometheus), /healthz (200 while Run goes on) and /readyz (200 while the broker can
+// be used, else 503 and the reason). It tells nothing about payloads; still, bind it to a loopback address.
+func (w *Worker) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(w.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
+		if !w.running.Load() {
+			http.Error(rw, "not running", http.StatusServiceUnavailable)
+			return
+		}
+		rw.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
+		switch reason := w.broker.reason(); {
+		case !w.running.Load():
+			http.Error(rw, "not running", http.StatusServiceUnavailable)
+		case reason != "":
+			http.Error(rw, reason, http.StatusServiceUnavailable)
+		default:
+			rw.Write([]byte("ok\n"))
+		}
+	})
+	return mux
+}

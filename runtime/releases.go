@@ -1,0 +1,118 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// releases resolves tasks to programs and keeps what it resolved for releaseFresh, so that a task costs no
+// round trip to the store.
+type releases struct {
+	store   modstore.Store
+	floor   Floor
+	sandbox *sandbox.Sandbox
+	clock   func() time.Time
+	warn    func(msg string, pairs ...any)
+
+	mu   sync.Mutex
+	kept map[releaseKey]*resolved
+}
+
+// releaseKey is what a sender asks for: a task, and a module when it pinned one.
+type releaseKey struct {
+	task string
+	pin  envelope.Digest
+}
+
+// release is a resolved and admitted one, ready to run.
+type release struct {
+	program  *sandbox.Program
+	manifest manifest.Manifest
+	digest   envelope.Digest // of the module
+}
+
+// resolved is one answer of the store. mu is held while it is asked, so that one runner asks and others wait.
+type resolved struct {
+	mu sync.Mutex
+	at time.Time
+	release
+}
+
+func newReleases(cfg Config) *releases {
+	return &releases{
+		store: cfg.Modules, floor: cfg.Floor, sandbox: cfg.Sandbox, clock: cfg.Clock,
+		warn: cfg.Logger.Named("releases").Warn,
+		kept: map[releaseKey]*resolved{},
+	}
+}
+
+// forget drops what was resolved: publishers may have changed.
+func (r *releases) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.kept)
+}
+
+// load returns what t is to run: its newest release by a publisher that may publish
+// it, or the pinned module's.
+//
+// Errors: those of modstore.Find and sandbox.Load. An error is not kept: the next task asks again.
+func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, error) {
+	entry := r.entry(releaseKey{t.Task, t.Module})
+	entry.mu.Lock()
+	defer entry.mu.Unlock()
+	if entry.program != nil && r.clock().Sub(entry.at) < releaseFresh {
+		return entry.release, nil
+	}
+	found, err := r.resolve(ctx, publishers, t)
+	if err != nil {
+		return release{}, err
+	}
+	entry.release, entry.at = found, r.clock()
+	return found, nil
+}
+
+// entry returns the place for key. When there are too many, all are dropped: they are cheap to ask for again,
+// and more tasks than releasesMax within releaseFresh is no honest load.
+func (r *releases) entry(key releaseKey) *resolved {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.kept[key]
+	if e == nil {
+		if len(r.kept) >= releasesMax {
+			clear(r.kept)
+		}
+		e = &resolved{}
+		r.kept[key] = e
+	}
+	return e
+}
+
+func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, error) {
+	bound, err := modstore.Find(ctx, r.store, modstore.Query{
+		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task),
+		Rejected: func(rejected modstore.Rejected) {
+			r.warn("stored release passed over", "task", rejected.Task, "number", rejected.Number, "code", rejected.Err.Code(), "error", rejected.Err)
+		},
+	})
+	if err != nil {
+		return release{}, err
+	}
+	if err := r.floor.Raise(t.Task, bound.Number()); err != nil {
+		r.warn("release number is not remembered over a restart", "task", t.Task, "error", err)
+	}
+	m := bound.Manifest()
+	program, err := r.sandbox.Load(ctx, sandbox.Module{
+		Digest: bound.Digest(), Bytes: bound.Module(), Needs: m.Needs, Start: string(m.Start), Args: m.Args, Env: m.Env,
+	})
+	if err != nil {
+		return release{}, err
+	}
+	return release{program, m, envelope.Digest(bound.Digest())}, nil
+}

@@ -1,0 +1,73 @@
+package runtime
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// outcome is the word for how a delivery ended, in logs and metrics.
+type outcome string
+
+const (
+	outcomeNone    outcome = ""        // parked, released, or a second copy: nothing ended
+	outcomeDone    outcome = "done"    // the task's result stands
+	outcomeRetried outcome = "retried" // the task failed and will run again
+	outcomeFailed  outcome = "failed"  // the task failed for good
+	outcomeRefused outcome = "refused" // we refused it, for good
+	outcomeLost    outcome = "lost"    // the lease was, so whatever happened was not recorded
+)
+
+// report is what is said of one delivery. It never holds a payload, a result or a guest's bytes but the
+// error text that the task wrote, which is kept out of metrics.
+type report struct {
+	outcome outcome
+	code    string
+	text    string
+	id      string
+	task    string
+	tenant  string
+	sender  string // the principal once policy knows it, the key's id until then
+	attempt int
+	waited  time.Duration // from the sender's clock to the run's begin
+	usage   sandbox.Usage
+}
+
+// say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest.
+func (w *Worker) say(r report) {
+	pairs := []any{"task", r.task, "task_id", r.id, "tenant", r.tenant, "principal", r.sender,
+		"code", r.code, "attempt", r.attempt}
+	switch r.outcome {
+	case outcomeDone, outcomeRetried, outcomeFailed:
+		pairs = append(pairs, "queue_ms", milliseconds(r.waited), "run_ms", milliseconds(r.usage.Wall),
+			"cpu_ms", milliseconds(r.usage.CPU), "memory", r.usage.Memory, "calls", r.usage.Calls)
+		if r.text != "" {
+			pairs = append(pairs, "error", r.text)
+		}
+		w.log.Info("task "+string(r.outcome), pairs...)
+	case outcomeRefused:
+		w.log.Warn("task refused", append(pairs, "reason", r.text)...)
+	case outcomeLost:
+		w.log.Warn("task outcome lost", pairs...)
+	default:
+		w.log.Debug("task put aside", pairs...)
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// guestLine passes one line of a guest on. The sandbox has capped and escaped it.
+func guestLine(log hclog.Logger, level, line string) {
+	switch level {
+	case "error":
+		log.Error("guest says", "line", line)
+	case "warn":
+		log.Warn("guest says", "line", line)
+	case "debug":
+		log.Debug("guest says", "line", line)
+	default:
+		log.Info("guest says", "line", line)
+	}
+}

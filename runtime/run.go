@@ -1,0 +1,164 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// runJobs is one runner: it runs what is ready until the channel closes. Once ctx has ended, what has not
+// begun is given back instead. work ends when the drain is over.
+func (w *Worker) runJobs(ctx, work context.Context) {
+	for j := range w.ready {
+		if ctx.Err() != nil {
+			w.finish(j.begun, queue.Release(), nil, report{code: "released"})
+			continue
+		}
+		stop := context.AfterFunc(work, func() { j.end(context.Cause(work)) })
+		w.runJob(j)
+		stop()
+	}
+}
+
+// runJob resolves, holds and runs one job, and sends its outcome on its way.
+func (w *Worker) runJob(j *job) {
+	w.metrics.busy.Inc()
+	defer w.metrics.busy.Dec()
+	release, err := w.releases.load(j.ctx, w.rules.Load(), j.task.Task())
+	if err != nil {
+		if unavailable(err) && j.ctx.Err() == nil {
+			// The store is away, which is no fault of the task: it costs no attempt.
+			w.log.Warn("module store cannot be used, task put back", "task", j.task.Task().Task, "error", err)
+			w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
+			return
+		}
+		w.endRefused(j, err)
+		return
+	}
+	held, err := j.task.Hold(release.manifest.Needs)
+	if err != nil {
+		w.refuse(j.begun, err)
+		return
+	}
+	t := j.task.Task()
+	limits := release.manifest.Limits.Tightest(j.task.Limits())
+	if int64(len(t.Payload)) > limits.Payload {
+		w.refuse(j.begun, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(t.Payload), limits.Payload)})
+		return
+	}
+	log := w.guestLog.With("task", t.Task, "task_id", t.ID.String())
+	began := w.cfg.Clock()
+	outcome := release.program.Run(j.ctx, sandbox.Job{
+		ID:     t.ID.String(),
+		Tenant: j.task.Tenant(),
+		Held:   held,
+		Limits: limits,
+		Input:  t.Payload,
+		Log:    func(level, line string) { guestLine(log, level, line) },
+	})
+	w.conclude(j, release, outcome, began)
+}
+
+// endRefused refuses j, or gives it back when the error is only that its run was ended from outside.
+func (w *Worker) endRefused(j *job, err error) {
+	if j.ctx.Err() != nil {
+		w.finish(j.begun, queue.Release(), nil, report{code: "released"})
+		return
+	}
+	w.refuse(j.begun, err)
+}
+
+// conclude turns the sandbox's outcome into a verdict and a signed result.
+func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time.Time) {
+	now := w.cfg.Clock()
+	r := report{code: o.Code, waited: began.Sub(j.task.Task().Issued), usage: o.Usage}
+	result := j.result(began, now)
+	result.Module, result.Code, result.Error = release.digest, o.Code, envelope.ErrorText(o.Error)
+	switch {
+	case j.ctx.Err() != nil:
+		// Drained, or the lease is gone: the guest was ended by us and not by its own doing.
+		r.code = "released"
+		w.finish(j.begun, queue.Release(), nil, r)
+	case o.Verdict == sandbox.Done:
+		r.outcome, r.code = outcomeDone, "done"
+		result.Status, result.Code, result.Output = envelope.StatusDone, "", o.Output
+		w.finish(j.begun, queue.Done(), &result, r)
+	case o.Verdict == sandbox.Failed, o.Verdict == sandbox.Limit:
+		w.fail(j, envelope.StatusFailed, result, r, "")
+	default: // Retry, Crash
+		w.again(j, release.manifest.Retry, o, result, r, now)
+	}
+}
+
+// again parks j for its next run, or lets it fail when there is none left.
+func (w *Worker) again(j *job, retry manifest.Retry, o sandbox.Outcome, result envelope.Result, r report, now time.Time) {
+	crash := o.Verdict == sandbox.Crash
+	runs := retry.Max + 1
+	if asked := j.task.Task().Attempts; asked > 0 {
+		runs = min(runs, asked)
+	}
+	if !crash && j.attempt >= runs {
+		w.fail(j, envelope.StatusDead, result, r, fmt.Sprintf("run %d of %d", j.attempt, runs))
+		return
+	}
+	wait := backoff(retry, max(j.attempt, 1))
+	if o.RetryAfter > 0 {
+		wait = min(o.RetryAfter, retryAfterMax)
+	}
+	at := now.Add(wait)
+	if at.After(j.task.Task().Expires) {
+		w.fail(j, envelope.StatusDead, result, r, "expires before its next run")
+		return
+	}
+	r.outcome, r.text = outcomeRetried, o.Error
+	w.finish(j.begun, queue.Retry(at, crash), nil, r)
+}
+
+// fail ends j for good as the task's own failure: failed by its word or by a limit, dead when no run is left.
+func (w *Worker) fail(j *job, status envelope.Status, result envelope.Result, r report, why string) {
+	r.outcome, r.text = outcomeFailed, result.Error
+	result.Status = status
+	reason := result.Error
+	if why != "" {
+		reason = why + ": " + reason
+	}
+	w.finish(j.begun, queue.Dead(result.Code, reason), &result, r)
+}
+
+// refuse ends b for good by our own decision. Its sender, whose signature holds, learns the code.
+func (w *Worker) refuse(b *begun, err error) {
+	code := codeOf(err)
+	now := w.cfg.Clock()
+	result := b.result(now, now)
+	result.Status, result.Code = envelope.StatusRefused, code
+	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error()})
+}
+
+// refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.
+func (w *Worker) refuseUnread(d queue.Delivery, err error) {
+	code := codeOf(err)
+	w.endUnread(d, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
+}
+
+// result is what every result of b has in common.
+func (b *begun) result(started, finished time.Time) envelope.Result {
+	t := b.message.Task()
+	return envelope.Result{
+		ID: t.ID, Message: b.message.Digest(), Audience: t.Audience, Tenant: t.Tenant, Queue: t.Queue, Task: t.Task,
+		Module: t.Module, Attempt: b.attempt, Started: started, Finished: finished,
+	}
+}
+
+// unavailable reports whether err is about a broker or a store that may come back.
+func unavailable(err error) bool {
+	var broker *queue.UnavailableError
+	var store *modstore.UnavailableError
+	return errors.As(err, &broker) || errors.As(err, &store)
+}

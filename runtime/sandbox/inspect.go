@@ -1,0 +1,47 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"maps"
+	"slices"
+)
+
+// An Inspection is what admission sees of a module, whatever its manifest says. Its JSON fields only grow.
+type Inspection struct {
+	Form      string     `json:"form"`      // "command" or "reactor"
+	Functions int        `json:"functions"` // its own
+	MemoryMin int64      `json:"memory_min_bytes"`
+	MemoryMax int64      `json:"memory_max_bytes,omitempty"` // as the module states it; 0 when it does not
+	Imports   []Imported `json:"imports"`
+	Exports   []string   `json:"exports"` // sorted
+}
+
+// Imported is one imported function.
+type Imported struct {
+	Module string `json:"module"`
+	Name   string `json:"name"`
+	Needs  string `json:"needs,omitempty"` // kind of capability that the manifest must need; "" for none
+}
+
+// Inspect admits and compiles code as Load does, without a manifest to hold its imports against.
+// Errors: as Load.
+func (s *Sandbox) Inspect(ctx context.Context, code []byte) (Inspection, error) {
+	c, err := s.acquire(ctx, Module{Digest: sha256.Sum256(code), Bytes: code})
+	if err != nil {
+		return Inspection{}, err
+	}
+	defer s.releaseModule(c)
+	seen := Inspection{
+		Form: c.facts.Form, Functions: c.facts.Functions, MemoryMin: c.facts.MemoryMin, MemoryMax: c.facts.MemoryMax,
+		Imports: make([]Imported, 0, len(c.imports)), Exports: slices.Sorted(maps.Keys(c.exports)),
+	}
+	for i, name := range seen.Exports {
+		seen.Exports[i] = quote(name)
+	}
+	for _, im := range c.imports {
+		f, _ := s.host.Function(im.module, im.name)
+		seen.Imports = append(seen.Imports, Imported{im.module, im.name, string(f.Kind)})
+	}
+	return seen, nil
+}
