@@ -24,5 +24,8 @@ var (
 	AppendFrame = appendFrame
 )
 
+// Absolute is absolute.
+var Absolute = absolute
+
 // EscapeCut is escapeCut.
 var EscapeCut = escapeCut

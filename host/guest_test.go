@@ -17,6 +17,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Before any request, because net/http reads them once.
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		os.Setenv(name, "http://127.0.0.1:1")
+	}
 	status := m.Run()
 	if status == 0 {
 		if err := goleak.Find(); err != nil {
@@ -74,7 +78,8 @@ func newGuest(t *testing.T, hc host.Config, rc host.RunConfig, withMemory bool) 
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(true))
+	// Without WithCloseOnContextDone: the host alone must end a guest whose context has ended.
+	rt := wazero.NewRuntime(ctx)
 	t.Cleanup(func() { rt.Close(ctx); h.Close() })
 	if err := h.Install(ctx, rt); err != nil {
 		t.Fatal(err)

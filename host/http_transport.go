@@ -17,6 +17,16 @@ import (
 // errShortName refuses names that a search domain would complete.
 var errShortName = &ActError{abi.Denied, "the host name has no dot"}
 
+// fetcher makes http requests for all tenants.
+type fetcher struct {
+	config   HTTPConfig
+	resolver *net.Resolver // nil: the system's; tests put their own
+
+	mu      sync.Mutex
+	clock   uint64
+	tenants map[string]*tenantTransport
+}
+
 // A tenantTransport is the connections of one tenant.
 type tenantTransport struct {
 	http.RoundTripper
@@ -109,11 +119,8 @@ func (f *fetcher) dial(ctx context.Context, network, hostport string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	if _, err := netip.ParseAddr(host); err != nil {
-		if !strings.Contains(host, ".") {
-			return nil, errShortName
-		}
-		host = strings.TrimSuffix(host, ".") + "." // absolute: no search domain is tried
+	if host, err = absolute(host); err != nil {
+		return nil, err
 	}
 	d := net.Dialer{Timeout: httpDialTime, Resolver: f.resolver, Control: func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
@@ -123,6 +130,17 @@ func (f *fetcher) dial(ctx context.Context, network, hostport string) (net.Conn,
 		return checkAddress(ap.Addr(), f.config.AllowAddr)
 	}}
 	return d.DialContext(ctx, network, net.JoinHostPort(host, port))
+}
+
+// absolute makes a name one that no search domain completes; an address stays as it is.
+func absolute(host string) (string, error) {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host, nil
+	}
+	if !strings.Contains(host, ".") {
+		return "", errShortName
+	}
+	return strings.TrimSuffix(host, ".") + ".", nil
 }
 
 // fetchError says what a guest may know of a round trip that failed.
@@ -139,14 +157,4 @@ func fetchError(err error) error {
 		return &ActError{abi.Timeout, "http: took too long"}
 	}
 	return &ActError{abi.Unavailable, "http: " + err.Error()}
-}
-
-// fetcher makes http requests for all tenants.
-type fetcher struct {
-	config   HTTPConfig
-	resolver *net.Resolver // nil: the system's; tests put their own
-
-	mu      sync.Mutex
-	clock   uint64
-	tenants map[string]*tenantTransport
 }
