@@ -6,9 +6,9 @@ import "time"
 const (
 	// ManifestSizeMax is the largest manifest, in bytes: it travels in every release.
 	ManifestSizeMax = 64 << 10
-	// ReleaseSizeMax is the largest release, in bytes: the manifest escaped in JSON (at most six
-	// bytes for one), in base64, and what stands around it.
-	ReleaseSizeMax = 640 << 10
+	// ReleaseSizeMax is the largest release, in bytes: the manifest in JSON (no character that TOML
+	// allows grows more than twofold), in base64, and what stands around it.
+	ReleaseSizeMax = 192 << 10
 	// ModuleSizeMax is the largest module, in bytes: ten times a large Go program.
 	ModuleSizeMax = 64 << 20
 	// NumberMax is the largest release number: the largest integer that every JSON reader keeps.
