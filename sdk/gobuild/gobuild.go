@@ -37,7 +37,10 @@ func Build(ctx context.Context, dir, out string, env ...string) error {
 	}
 	defer os.RemoveAll(folder)
 	fresh := filepath.Join(folder, "task.wasm")
-	if err := compile(ctx, command, dir, fresh, env); err != nil {
+	output := &keeper{sizeMax: outputSizeMax}
+	err = run(ctx, dir, env, output, output, command, "build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath",
+		"-ldflags=-s -w -buildid=", "-o", fresh, ".")
+	if err != nil {
 		return err
 	}
 	if err := checkModule(dir, fresh); err != nil {
@@ -100,17 +103,16 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// compile runs the go command in dir.
-func compile(ctx context.Context, command, dir, out string, env []string) error {
+// run runs the go command in dir, for the platform of tasks.
+// Errors: *BuildError with what it wrote to faults, *TimeError, ctx's cause.
+func run(ctx context.Context, dir string, env []string, output, faults *keeper, command string, args ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, TimeMax, &TimeError{Dir: dir})
 	defer cancel()
-	output := &keeper{}
-	cmd := exec.CommandContext(ctx, command, "build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath",
-		"-ldflags=-s -w -buildid=", "-o", out, ".")
+	cmd := exec.CommandContext(ctx, command, args...)
 	cmd.Dir = dir
 	// The caller's environment holds where caches and modules are. The last of equal keys wins.
 	cmd.Env = append(append(os.Environ(), env...), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Stdout, cmd.Stderr = output, faults
 	// An interrupted go command ends its compilers and removes its work folder; a killed one does neither.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopMax
@@ -119,7 +121,7 @@ func compile(ctx context.Context, command, dir, out string, env []string) error 
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return &BuildError{Dir: dir, Output: output.text(), Err: err}
+		return &BuildError{Dir: dir, Output: faults.text(), Err: err}
 	}
 	return nil
 }
@@ -139,14 +141,15 @@ func checkModule(dir, path string) error {
 	return nil
 }
 
-// A keeper is a Writer that keeps the first outputSizeMax bytes.
+// A keeper is a Writer that keeps the first sizeMax bytes.
 type keeper struct {
-	kept []byte
-	more bool
+	sizeMax int
+	kept    []byte
+	more    bool
 }
 
 func (k *keeper) Write(p []byte) (int, error) {
-	take := min(len(p), outputSizeMax-len(k.kept))
+	take := min(len(p), k.sizeMax-len(k.kept))
 	k.kept = append(k.kept, p[:take]...)
 	k.more = k.more || take < len(p)
 	return len(p), nil

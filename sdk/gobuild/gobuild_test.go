@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,9 @@ func source(t *testing.T, files map[string]string) string {
 	dir := t.TempDir()
 	files["go.mod"] = "module example.com/task\n\ngo 1.26\n"
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -214,5 +218,59 @@ func TestBuildIsNoModule(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestSources(t *testing.T) {
+	dir := source(t, map[string]string{
+		"main.go":        "package main\n\nimport (\n\t_ \"embed\"\n\n\t_ \"example.com/task/part\"\n)\n\n//go:embed data/words.txt\nvar words string\n\nfunc main() { println(words) }\n",
+		"part/part.go":   "package part\n",
+		"data/words.txt": "words\n",
+	})
+	got, err := gobuild.Sources(t.Context(), dir)
+	want := []string{dir, filepath.Join(dir, "data", "words.txt"), filepath.Join(dir, "go.mod"), filepath.Join(dir, "part")}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v\nwant %q", got, err, want)
+	}
+	var fault *gobuild.BuildError
+	if _, err := gobuild.Sources(t.Context(), source(t, map[string]string{"main.go": "package main\n\nimport _ \"example.com/none\"\n"}), "GOPROXY=off"); !errors.As(err, &fault) {
+		t.Errorf("unknown import: %v", err)
+	}
+	var folder *gobuild.DirError
+	if _, err := gobuild.Sources(t.Context(), t.TempDir()); !errors.As(err, &folder) {
+		t.Errorf("no source: %v", err)
+	}
+}
+
+// A task outside of this repository builds against a checkout of it, as docs/start.md does.
+func TestBuildAgainstCheckout(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module example.com/task\n\ngo 1.26.0\n\nrequire github.com/caisson-run/caisson v0.0.0\n\nreplace github.com/caisson-run/caisson => " + root + "\n",
+		"main.go": `package main
+
+import (
+	"context"
+
+	"github.com/caisson-run/caisson/sdk/guest"
+)
+
+func init() {
+	guest.Handle(func(_ context.Context, in string) (string, error) { return in, nil })
+}
+
+func main() { guest.Main() }
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := gobuild.Build(t.Context(), dir, filepath.Join(t.TempDir(), "task.wasm"), "GOPROXY=off"); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,12 +2,15 @@
 
 package guest
 
-import "unsafe"
+import (
+	"fmt"
+	"os"
+	"unsafe"
+)
 
 // Stand-ins for a build that is not a task: each answers that this is not the sandbox.
 
 func resultWrite(unsafe.Pointer, uint32) int32     { return codeOutside }
-func errorWrite(unsafe.Pointer, uint32) int32      { return codeOutside }
 func logWrite(int32, unsafe.Pointer, uint32) int32 { return codeOutside }
 func answerRead(unsafe.Pointer, uint32) int32      { return codeOutside }
 func httpFetch(unsafe.Pointer, uint32) int32       { return codeOutside }
@@ -16,4 +19,14 @@ func kvPut(unsafe.Pointer, uint32) int32           { return codeOutside }
 func kvDelete(unsafe.Pointer, uint32) int32        { return codeOutside }
 func kvList(unsafe.Pointer, uint32) int32          { return codeOutside }
 
-func inputRead([]byte) (int, error) { return 0, ErrOutside }
+// errorWrite tells whoever started the program.
+func errorWrite(ptr unsafe.Pointer, size uint32) int32 {
+	if fields, err := unframe(unsafe.Slice((*byte)(ptr), size)); err == nil && len(fields) == 3 {
+		fmt.Fprintf(os.Stderr, "%s\n", fields[2])
+	}
+	return codeOutside
+}
+
+func inputRead([]byte) (int, error) {
+	return 0, fmt.Errorf("this program %w; build it with: caisson module build", ErrOutside)
+}

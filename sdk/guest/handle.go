@@ -46,12 +46,9 @@ func Handle[In, Out any](f func(context.Context, In) (Out, error)) {
 	}
 }
 
-// Main is for the body of main, which a reactor never runs. Wherever else the program is started, Main says that it is a
-// task, and exits with status 1.
-func Main() {
-	fmt.Fprintln(os.Stderr, "guest: this program "+ErrOutside.Error()+"; build it with: caisson module build")
-	os.Exit(1)
-}
+// Main is for the body of main, which a reactor never runs. Where the program is started on its own, Main says on
+// standard error that it runs only as a task, and exits with status 1.
+func Main() { os.Exit(int(run())) }
 
 // run is one run of the task, from input to status.
 func run() abi.Status {

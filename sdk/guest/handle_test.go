@@ -263,13 +263,14 @@ func TestMainOutside(t *testing.T) {
 	cmd.Env = append(os.Environ(), "GUEST_TEST_MAIN=1")
 	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || string(output) != "guest: this program runs only as a task; build it with: caisson module build\n" {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || string(output) != "guest: input: this program runs only as a task; build it with: caisson module build\n" {
 		t.Errorf("got %q, %v", output, err)
 	}
 }
 
 func TestMain(m *testing.M) {
 	if os.Getenv("GUEST_TEST_MAIN") != "" {
+		Handle(func(context.Context, []byte) ([]byte, error) { return nil, nil })
 		Main()
 	}
 	os.Exit(m.Run())

@@ -54,7 +54,7 @@ func load(t testing.TB, dir string) (manifest.Manifest, *module) {
 	return m, mod
 }
 
-// build compiles dir and keeps the module in memory, so that no file outlives the tests.
+// build compiles dir, shows the test cache what it was made of, and keeps the module in memory, so that no file outlives the tests.
 func build(ctx context.Context, dir string) ([]byte, error) {
 	folder, err := os.MkdirTemp("", "tasktest-")
 	if err != nil {
@@ -65,7 +65,29 @@ func build(ctx context.Context, dir string) ([]byte, error) {
 	if err := gobuild.Build(ctx, dir, out); err != nil {
 		return nil, err
 	}
+	if err := witness(ctx, dir); err != nil {
+		return nil, err
+	}
 	return os.ReadFile(out)
+}
+
+// witness opens what the module was made of. go test keeps the result of a test until a file changes that the test's own process
+// has opened, and does not see what the go command opens for it: without this, a change for wasip1 only, or in
+// a folder that the test does not import, would go untested.
+// Source: go help test, on cached results.
+func witness(ctx context.Context, dir string) error {
+	sources, err := gobuild.Sources(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range sources {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -33,7 +33,7 @@ type Task struct {
 	tenant  string
 	handler http.HandlerFunc // nil: none set
 	server  *server          // nil until HTTP is called
-	missed  []string         // host:port that was dialled without a handler
+	missed  missed
 }
 
 // Load builds the task in the folder dir, checks dir/task.toml and the module against it, and returns the task in an empty world.
@@ -90,10 +90,10 @@ func (task *Task) Run(t testing.TB, in, out any) error {
 	if err != nil {
 		t.Fatalf("tasktest: input: %v", err)
 	}
-	task.Log, task.missed = nil, nil
+	task.Log = nil
 	outcome := task.run(t, input)
 	task.Usage = outcome.Usage
-	for _, host := range task.missed {
+	for _, host := range task.missed.take() {
 		t.Errorf("tasktest: the task sent a request to %s, but Task.HTTP was not called", host)
 	}
 	if outcome.Verdict != sandbox.Done {

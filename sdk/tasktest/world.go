@@ -75,9 +75,30 @@ func connectTo(ctx context.Context, address string) string {
 		return task.server.Listener.Addr().String()
 	}
 	if ok {
-		task.missed = append(task.missed, address)
+		task.missed.add(address)
 	}
 	return "" // no address: the dial fails
+}
+
+// missed are the places that were dialled without a handler. It has a lock because a dial may outlive its request.
+type missed struct {
+	lock   sync.Mutex
+	places []string
+}
+
+func (m *missed) add(place string) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.places = append(m.places, place)
+}
+
+// take returns the places since the last take.
+func (m *missed) take() []string {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	places := m.places
+	m.places = nil
+	return places
 }
 
 var _ host.KV = (*world)(nil)

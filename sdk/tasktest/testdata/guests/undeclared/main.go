@@ -1,14 +1,12 @@
-// Command undeclared uses a power that its manifest does not need.
+// Command undeclared imports a function that its manifest does not need. It is written without sdk/guest, to be small.
 package main
 
-import (
-	"context"
+import "unsafe"
 
-	"github.com/caisson-run/caisson/sdk/guest"
-)
+//go:wasmimport caisson kv_get
+func kvGet(ptr unsafe.Pointer, size uint32) int32
 
-func init() {
-	guest.Handle(func(ctx context.Context, key string) ([]byte, error) { return guest.KV.Get(ctx, key) })
-}
+//go:wasmexport caisson_run
+func run() int32 { return kvGet(nil, 0) }
 
-func main() { guest.Main() }
+func main() {}

@@ -1,4 +1,3 @@
-// Command powers is a task for the tests of sdk/guest inside the sandbox: its input says which call to make.
 package main
 
 import (
@@ -10,12 +9,8 @@ import (
 	"github.com/caisson-run/caisson/sdk/guest"
 )
 
-func init() { guest.Handle(act) }
-
-func main() { guest.Main() }
-
-// Input is one call.
-type Input struct {
+// Call is one capability call.
+type Call struct {
 	Call    string         `json:"call"`
 	Key     string         `json:"key"`   // or prefix, or method
 	Value   string         `json:"value"` // or after, or body
@@ -24,8 +19,8 @@ type Input struct {
 	Number  int            `json:"number"` // seconds, or most
 }
 
-// Output is what came of it.
-type Output struct {
+// Answer is what came of it.
+type Answer struct {
 	Values  []string       `json:"values"`
 	Status  int            `json:"status"`
 	Headers []guest.Header `json:"headers"`
@@ -33,8 +28,8 @@ type Output struct {
 	Is      string         `json:"is"` // the Err value that the error is
 }
 
-func act(ctx context.Context, in Input) (Output, error) {
-	var out Output
+func call(ctx context.Context, in Call) (Answer, error) {
+	var out Answer
 	var err error
 	switch in.Call {
 	case "get":
@@ -69,6 +64,10 @@ func act(ctx context.Context, in Input) (Output, error) {
 	return out, nil
 }
 
+// rounds is how often each goroutine of many reads its key: often enough that the garbage collector, which stops goroutines where
+// they allocate, comes by in the middle of a call.
+const rounds = 20
+
 // many reads keys from as many goroutines: each must get its own answer.
 func many(ctx context.Context, n int) ([]string, error) {
 	values, faults := make([]string, n), make([]error, n)
@@ -76,9 +75,14 @@ func many(ctx context.Context, n int) ([]string, error) {
 	for i := range n {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			var value []byte
-			value, faults[i] = guest.KV.Get(ctx, fmt.Sprint("mine/", i))
-			values[i] = string(value)
+			for range rounds {
+				value, err := guest.KV.Get(ctx, fmt.Sprint("mine/", i))
+				if err != nil {
+					faults[i] = err
+					return
+				}
+				values[i] = string(value[:len(value)/100])
+			}
 		}()
 	}
 	for range n {

@@ -1,4 +1,4 @@
-// Command modes is a task for the tests of sdk/guest inside the sandbox: its input says how it ends.
+// Command acts is a task for the tests of sdk/guest inside the sandbox: its input says how it ends and what it calls.
 package main
 
 import (
@@ -20,11 +20,13 @@ func main() { guest.Main() }
 type Input struct {
 	Mode  string `json:"mode"`
 	Value int    `json:"value"`
+	Call  Call   `json:"call"` // for the mode "call"
 }
 
 // Output is what came of it.
 type Output struct {
-	Text string `json:"text"`
+	Text   string  `json:"text,omitempty"`
+	Answer *Answer `json:"answer,omitempty"`
 }
 
 func act(ctx context.Context, in Input) (Output, error) {
@@ -63,6 +65,9 @@ func act(ctx context.Context, in Input) (Output, error) {
 		return Output{}, guest.Fail(errors.New("this will never do"))
 	case "error":
 		return Output{}, errors.New("not this time")
+	case "call":
+		answer, err := call(ctx, in.Call)
+		return Output{Answer: &answer}, err
 	case "exit":
 		os.Exit(in.Value)
 	}
