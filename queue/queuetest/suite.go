@@ -67,6 +67,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"settles/mixed batch", testSettleMixedBatch},
 		{"leases/recovered", testRecover},
 		{"leases/fenced", testFenced},
+		{"leases/fenced without a state", testFencedStateForgotten},
 		{"leases/fenced before start", testFencedBeforeStart},
 		{"leases/renewed", testRenewed},
 		{"leases/recovered in pieces", testRecoverInPieces},

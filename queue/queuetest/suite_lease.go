@@ -69,6 +69,22 @@ func testFenced(t *testing.T, b Broker) {
 	}
 }
 
+// Without its state a message is fenced by the entry's owner.
+func testFencedStateForgotten(t *testing.T, b Broker) {
+	stopped, alive := b.Worker(t, "stopped", short), b.Worker(t, "alive", short)
+	send(t, b, acme, "m")
+	old := granted(t, stopped, claimOne(t, stopped, acme), "id")
+	taken := recoverAll(t, alive, 1, acme)[0]
+	b.Forget(t, acme, "id")
+	if got := settle(t, stopped, queue.Settlement{Lease: old.Lease, Verdict: queue.Done()}); got != queue.LeaseLost {
+		t.Errorf("settled by a worker that lost it: %s", got)
+	}
+	if lost, err := stopped.Renew(ctxOf(t), []queue.Lease{old.Lease}); err != nil || len(lost) != 1 {
+		t.Errorf("renewed by a worker that lost it: lost %v, %v", lost, err)
+	}
+	granted(t, alive, taken, "id")
+}
+
 // Stopped between Claim and Start: the entry is another worker's by then.
 func testFencedBeforeStart(t *testing.T, b Broker) {
 	stopped, alive := b.Worker(t, "stopped", short), b.Worker(t, "alive", short)

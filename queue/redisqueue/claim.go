@@ -246,10 +246,7 @@ func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]q
 		for _, p := range plans {
 			cmds = append(cmds, pipe.Do(ctx, q.readArgs(p, wait)...))
 		}
-		_, err := pipe.Exec(ctx)
-		if fromServer(err) {
-			return nil // looked at one by one below
-		}
+		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
 	if err != nil {
@@ -352,10 +349,7 @@ func (q *Queue) mend(ctx context.Context, lanes []queue.Lane) error {
 			pipe.XGroupCreateMkStream(ctx, laneKey(l), group, "0")
 		}
 		var err error
-		cmds, err = pipe.Exec(ctx)
-		if fromServer(err) {
-			return nil // looked at one by one below
-		}
+		cmds, err = exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
 	if err != nil {

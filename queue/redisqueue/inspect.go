@@ -137,10 +137,7 @@ func (c *Client) Depth(ctx context.Context, lanes []queue.Lane) (queue.Depths, e
 			due[i] = pipe.ZCard(ctx, dueKey(name))
 			dead[i] = pipe.XLen(ctx, deadKey(name))
 		}
-		_, err := pipe.Exec(ctx)
-		if fromServer(err) {
-			return nil // looked at one by one below
-		}
+		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
 	if err != nil {

@@ -82,8 +82,13 @@ func openReal(tb testing.TB) queuetest.Broker {
 	return newBroker(tb, s.Login, func(time.Duration) {})
 }
 
-// openMini starts a miniredis, as the demonstration does.
 func openMini(tb testing.TB) queuetest.Broker {
+	b, _ := openMiniWithServer(tb)
+	return b
+}
+
+// openMiniWithServer starts a miniredis, as the demonstration does.
+func openMiniWithServer(tb testing.TB) (*broker, *miniredis.Miniredis) {
 	tb.Helper()
 	now := time.Now()
 	authority, err := devtls.NewAuthority(now)
@@ -114,7 +119,7 @@ func openMini(tb testing.TB) queuetest.Broker {
 			CA: authority.CertPEM(), Cert: client.Cert, Key: client.Key,
 		}
 	}
-	return newBroker(tb, login, m.FastForward)
+	return newBroker(tb, login, m.FastForward), m
 }
 
 func (b *broker) Worker(tb testing.TB, name string, lease time.Duration) queuetest.Worker {

@@ -54,7 +54,10 @@ func (c *Client) send(ctx context.Context, batch []queue.Outgoing) error {
 				left = append(left, rest[i])
 			}
 		}
-		rest = left
+		// None: the pipeline failed before it was sent, see exec.
+		if len(left) > 0 {
+			rest = left
+		}
 		return err
 	})
 }

@@ -57,7 +57,7 @@ func (q *Queue) Recover(ctx context.Context, lanes []queue.Lane, limit int) (que
 		}
 		rest = rest[n:]
 	}
-	retired, err := q.retire(ctx, lanes)
+	retired, err := q.retire(ctx, lanes, max(retireAfter, 10*q.conf.Lease))
 	out.Retired = retired
 	if err != nil && len(out.Deliveries) == 0 {
 		return out, err
@@ -111,10 +111,7 @@ func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([
 			cmds[i] = pipe.Do(ctx, "XAUTOCLAIM", laneKey(l), group, q.consumer,
 				q.conf.Lease.Milliseconds(), cursors[i], "COUNT", count)
 		}
-		_, err := pipe.Exec(ctx)
-		if fromServer(err) {
-			return nil // looked at one by one by the caller
-		}
+		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
 	return cmds, err
@@ -166,9 +163,10 @@ func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, out *queue.Recovered)
 	return true, nil
 }
 
-// retire removes dead workers' names from some of lanes, once in retireEvery. In
-// a queue of many lanes it takes other ones each time.
-func (q *Queue) retire(ctx context.Context, lanes []queue.Lane) (int, error) {
+// retire removes from some of lanes the names of workers that have been idle for
+// so long, once in retireEvery. In a queue of many lanes it takes other ones each
+// time.
+func (q *Queue) retire(ctx context.Context, lanes []queue.Lane, idle time.Duration) (int, error) {
 	now := q.conf.Now()
 	q.mu.Lock()
 	if now.Before(q.retireNext) || len(lanes) == 0 {
@@ -189,7 +187,6 @@ func (q *Queue) retire(ctx context.Context, lanes []queue.Lane) (int, error) {
 		for _, i := range places[name] {
 			keys = append(keys, laneKey(part[i]))
 		}
-		idle := max(retireAfter, 10*q.conf.Lease)
 		var n int
 		err := q.client.do(ctx, "retire", func(ctx context.Context) error {
 			var err error

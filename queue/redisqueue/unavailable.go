@@ -37,8 +37,24 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 	}
 }
 
-// fromServer says whether err is an error reply, of which a pipeline may hold some
-// beside good replies. Nil replies count.
+// exec sends pipe and returns an error only when there are no replies to look at
+// one by one: an error reply to one command is left with that command. go-redis
+// returns the first of them as the pipeline's error, and, when a new connection
+// is refused by an error reply, that error while every command seems to be fine.
+func exec(ctx context.Context, pipe redis.Pipeliner) ([]redis.Cmder, error) {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || !fromServer(err) {
+		return cmds, err
+	}
+	for _, cmd := range cmds {
+		if fromServer(cmd.Err()) {
+			return cmds, nil
+		}
+	}
+	return cmds, err
+}
+
+// fromServer says whether err is an error reply (or nil, the reply).
 func fromServer(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
