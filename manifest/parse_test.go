@@ -279,6 +279,24 @@ func TestExamplesParse(t *testing.T) {
 	}
 }
 
+func ExampleParse() {
+	m, err := manifest.Parse("task.toml", []byte(`
+task   = "image.thumbnail"
+module = "thumbnail.wasm"
+[limits]
+memory = "32MiB"
+[needs]
+caps = ["http GET https://img.example.com/*"]
+`))
+	fmt.Println(m.Task, m.Limits.Memory>>20, m.Limits.Wall, m.Needs.Lines(), err)
+	_, err = manifest.Parse("task.toml", []byte("task = \"a\"\n[needs]\ncaps = [\"http GET *\"]\n"))
+	fmt.Println(err)
+	// Output:
+	// image.thumbnail 32 5s [http GET https://img.example.com/*] <nil>
+	// task.toml:1:1: module: is missing; it names the module's file, such as "thumbnail.wasm"
+	// task.toml:3:19: needs.caps[0]: the URL must begin with https:// (or http://, where that is meant)
+}
+
 func FuzzParse(f *testing.F) {
 	golden, err := os.ReadFile("testdata/task.toml")
 	if err != nil {

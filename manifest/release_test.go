@@ -204,6 +204,7 @@ func TestOpenReleaseRefuses(t *testing.T) {
 		{"key id of another", strings.Replace(seal(other, manifest.PayloadType, body), other.KeyID(), key.KeyID(), 1), manifest.CodeSignature},
 		{"unknown key", seal(other, manifest.PayloadType, body), manifest.CodePublisher},
 		{"rubbish under a bad signature is not looked at", broken(base64.StdEncoding.EncodeToString([]byte(body)), "AAAA"), manifest.CodeSignature},
+		{"rubbish by an unknown key is not looked at", seal(other, manifest.PayloadType, "x"), manifest.CodePublisher},
 		// The statement, signed as it is: a publisher's key is no reason to be lax.
 		{"another payload type", seal(key, "application/json", body), manifest.CodeFormat},
 		{"rubbish signed", seal(key, manifest.PayloadType, "x"), manifest.CodeFormat},
@@ -215,6 +216,7 @@ func TestOpenReleaseRefuses(t *testing.T) {
 		{"duplicate number", bent(`"number":1,`, `"number":9,"number":1,`), manifest.CodeFormat},
 		{"no subject", bent(`[{"name":"a","digest":{"sha256":"`+anyDigest+`"}}]`, `[]`), manifest.CodeFormat},
 		{"two subjects", bent(`"subject":[`, `"subject":[{"name":"b","digest":{"sha256":"`+anyDigest+`"}},`), manifest.CodeFormat},
+		{"a second subject", bent(`"}}],"predicateType"`, `"}},{"name":"b","digest":{"sha256":"`+anyDigest+`"}}],"predicateType"`), manifest.CodeFormat},
 		{"two digests", bent(`"digest":{`, `"digest":{"sha1":"00",`), manifest.CodeFormat},
 		{"no digest", bent(`"digest":{"sha256":"`+anyDigest+`"}`, `"digest":{}`), manifest.CodeFormat},
 		{"digest of another kind", bent(`"sha256"`, `"sha512"`), manifest.CodeFormat},
@@ -239,6 +241,9 @@ func TestOpenReleaseRefuses(t *testing.T) {
 			var refused *manifest.ReleaseError
 			if !errors.As(err, &refused) || refused.Code() != c.code {
 				t.Errorf("got %v, want %s", err, c.code)
+			}
+			if len(c.release) > manifest.ReleaseSizeMax && !strings.Contains(err.Error(), "more than 196608") {
+				t.Errorf("it was read: %v", err)
 			}
 			if r.Number() != 0 || !r.Digest().IsZero() {
 				t.Error("a refusal came with a release")

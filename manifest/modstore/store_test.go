@@ -298,6 +298,23 @@ func TestFindBindsOneBuffer(t *testing.T) {
 	})
 }
 
+func ExampleFind() {
+	store := modstore.Over(newMemory())
+	m, _ := manifest.Parse("task.toml", []byte("task = \"img.a\"\nmodule = \"a.wasm\"\n"))
+	module := []byte("\x00asm\x01\x00\x00\x00")
+	signed, _ := manifest.SignRelease(m, module, 1, alice)
+	_ = store.PutModule(ctx, sha256.Sum256(module), module)
+	_ = store.PutRelease(ctx, m.Task, 1, signed)
+
+	bound, err := modstore.Find(ctx, store, modstore.Query{Task: "img.a", Publishers: policy})
+	fmt.Println(bound.Number(), bound.Publisher(), len(bound.Module()), err)
+	_, err = modstore.Find(ctx, store, modstore.Query{Task: "img.a", Publishers: policy, Floor: 2})
+	fmt.Println(err)
+	// Output:
+	// 1 alice 8 <nil>
+	// release: release 1 of "img.a" is older than 2, which was seen
+}
+
 // A store that fails is not a refusal: the task must wait, not die.
 func TestUnavailable(t *testing.T) {
 	m := newMemory()

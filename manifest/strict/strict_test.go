@@ -148,6 +148,9 @@ t:7:1: needs.caps: want an array, not a table`},
 t:2:2: limits: is a table already (line 1) and cannot be opened as a table
 t:4:1: needs.x: unknown key
 t:5:3: needs.x.y: is an integer already (line 4) and cannot take further keys`},
+		{"inline table is closed to dotted keys", "limits = {calls = 1}\nlimits.small = 1\ntask = 'a'\ntask.x = 1", `
+t:2:1: limits: is a table already (line 1) and cannot take further keys
+t:4:1: task: is a string already (line 3) and cannot take further keys`},
 		{"dotted table opened again", "limits.calls = 1\n[limits]\nsmall = 1", `
 t:2:2: table limits already exists as defined by a dotted key`},
 		{"syntax ends the reading", "tsk = 1\ntask = \n[limits]\nzzz = 1", `
@@ -297,6 +300,27 @@ func TestDecodePanicsOnlyForOurOwnMistake(t *testing.T) {
 		}
 	}()
 	strict.Decode("t", nil, file{})
+}
+
+func ExampleDecode() {
+	var v struct {
+		Task  string `toml:"task"`
+		Cache struct {
+			Size strict.Size `toml:"size"`
+		} `toml:"cache"`
+	}
+	f, _ := strict.Decode("app.toml", []byte("taks = \"a\"\n[cache]\nsize = \"5GiB\"\n"), &v)
+	if !f.Has("task") {
+		f.Fault("task", "is missing")
+	}
+	if most := strict.Size(4 << 30); v.Cache.Size > most {
+		f.Fault("cache.size", "%v is above the maximum %v", v.Cache.Size, most)
+	}
+	fmt.Println(f.Err())
+	// Output:
+	// app.toml:1:1: taks: unknown key; task is meant?
+	// app.toml:1:1: task: is missing
+	// app.toml:3:1: cache.size: 5GiB is above the maximum 4GiB
 }
 
 func FuzzDecode(f *testing.F) {

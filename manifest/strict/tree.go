@@ -238,7 +238,7 @@ func (b *builder) value(v *unstable.Node, outer int, path string, depth int) *no
 	case unstable.String:
 		n.kind = kindString
 		raw := b.parser.Raw(v.Raw)
-		n.plain = len(raw) == len(n.text)+2 && string(raw[1:len(raw)-1]) == n.text
+		n.plain = len(raw) >= 2 && string(raw[1:len(raw)-1]) == n.text
 	case unstable.Integer:
 		n.kind = kindInt
 	case unstable.Float:
