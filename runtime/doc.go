@@ -2,15 +2,15 @@
 //
 // A delivery goes down one road and never back up:
 //
-//	claim -> open (signature) -> start (state, lease) -> authorise (policy) -> resolve (release)
-//	      -> hold (capabilities) -> run (sandbox) -> verdict -> settle (one script per batch)
+//	claim -> open (signature) -> start (state, lease) -> [a runner is free] -> authorise (policy)
+//	      -> resolve (release) -> hold (capabilities) -> run (sandbox) -> verdict -> settle (one script per batch)
 //
 // Every delivery ends in exactly one [queue.Verdict]: done, retried, parked until its time, given back,
 // dead with a code, or dropped as a second copy of what already waits or runs.
 //
 // The worker never parses what it has not verified, never keeps work in its memory that the broker does not
 // hold a lease for, and never returns a guest's or a host's detail to a sender beyond the code and the text
-// that the task itself wrote. It reads no file, flag or environment variable: [Config] carries all of it.
+// that the task itself wrote. It reads no flag, environment variable or settings file: [Config] carries all of it.
 //
 // Its goroutines, all owned by [Worker.Run] and waited for by it:
 //

@@ -44,19 +44,22 @@ type refusal struct{ code, text string }
 func (r *refusal) Error() string { return "worker: " + r.text }
 func (r *refusal) Code() string  { return r.code }
 
-// opened is a delivery whose signature holds.
+// opened is a delivery whose signature holds. message is zero when the message has expired, since then it must
+// not run; its sender is still told.
 type opened struct {
 	delivery queue.Delivery
 	message  envelope.Verified
+	task     envelope.Task
+	digest   envelope.Digest // of the message
+	expired  error
 }
 
 // begun is a delivery that this worker holds a lease for. Its run, if it gets one, ends with ctx.
 type begun struct {
+	opened
 	lease   queue.Lease
-	message envelope.Verified
-	attempt int       // 1 for the first run
-	crashes int       // runs that ended with their runner
-	claimed time.Time // by the worker's clock
+	attempt int // 1 for the first run
+	crashes int // runs that ended with their runner
 
 	principal string // "" until policy has said who sent it
 
@@ -67,7 +70,7 @@ type begun struct {
 // job is a begun delivery that policy lets run. Only authorise makes one.
 type job struct {
 	*begun
-	task policy.Authorised
+	allowed policy.Authorised
 }
 
 // intake takes a batch of deliveries to the runners; what must not run is on its way to the dead letters
@@ -81,12 +84,12 @@ func (w *Worker) intake(ctx context.Context, batch []queue.Delivery) {
 	rules, now := w.rules.Load(), w.cfg.Clock()
 	passed := make([]opened, 0, len(batch))
 	for _, d := range batch {
-		message, err := w.open(rules, d, now)
+		o, err := w.open(rules, d, now)
 		if err != nil {
 			w.refuseUnread(d, err)
 			continue
 		}
-		passed = append(passed, opened{d, message})
+		passed = append(passed, o)
 	}
 	started, err := w.start(ctx, passed)
 	if err != nil {
@@ -96,24 +99,26 @@ func (w *Worker) intake(ctx context.Context, batch []queue.Delivery) {
 		return
 	}
 	for i, s := range started {
-		w.enter(rules, passed[i], s, now)
+		w.enter(passed[i], s)
 	}
 }
 
 // open verifies one delivery, and that it stands in the lane that its sender signed for.
-func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (envelope.Verified, error) {
+func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, error) {
 	if d.Fault != "" {
-		return envelope.Verified{}, &refusal{CodeEntry, d.Fault}
+		return opened{}, &refusal{CodeEntry, d.Fault}
 	}
 	message, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(d.Message, now)
-	if err != nil {
-		return envelope.Verified{}, err
+	o := opened{delivery: d, message: message, task: message.Task(), digest: message.Digest()}
+	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
+		o.task, o.digest, o.expired = late.Task, late.Digest, err
+	} else if err != nil {
+		return opened{}, err
 	}
-	t := message.Task()
-	if t.Queue != d.Lane.Queue || t.Tenant != d.Lane.Tenant || queue.Priority(t.Priority) != d.Lane.Priority {
-		return envelope.Verified{}, &refusal{CodeLane, fmt.Sprintf("signed for another lane than %s", d.Lane)}
+	if o.task.Queue != d.Lane.Queue || o.task.Tenant != d.Lane.Tenant || queue.Priority(o.task.Priority) != d.Lane.Priority {
+		return opened{}, &refusal{CodeLane, fmt.Sprintf("signed for another lane than %s", d.Lane)}
 	}
-	return message, nil
+	return o, nil
 }
 
 // start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
@@ -124,7 +129,7 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	}
 	starts := make([]queue.Start, len(batch))
 	for i, o := range batch {
-		starts[i] = queue.Start{Delivery: o.delivery, ID: o.message.Task().ID.String(), Digest: o.message.Digest().String(), Expires: o.message.Task().Expires}
+		starts[i] = queue.Start{Delivery: o.delivery, ID: o.task.ID.String(), Digest: o.digest.String(), Expires: o.task.Expires}
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
 	for attempt := 1; ; attempt++ {
@@ -140,58 +145,50 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 }
 
 // enter decides what a started delivery is: work, or something to be put aside.
-func (w *Worker) enter(rules *rules, o opened, s queue.Started, now time.Time) {
-	t := o.message.Task()
+func (w *Worker) enter(o opened, s queue.Started) {
 	switch s.State {
 	case queue.Granted:
+		w.ready <- w.begin(o, s) // has room for all that room lets in
 	case queue.Duplicate:
-		w.endUnread(o.delivery, queue.Drop(), report{code: "duplicate", id: t.ID.String(), task: t.Task})
-		return
+		w.endUnread(o.delivery, queue.Drop(), report{code: "duplicate", id: o.task.ID.String(), task: o.task.Task})
 	case queue.Lost:
-		w.log.Debug("delivery is another worker's by now", "task_id", t.ID.String())
+		w.log.Debug("delivery is another worker's by now", "task_id", o.task.ID.String())
 		w.room.give(1)
-		return
 	case queue.Replayed:
-		w.refuseUnread(o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + t.ID.String()})
-		return
+		w.refuseUnread(o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.task.ID.String()})
 	case queue.Conflict:
-		w.refuseUnread(o.delivery, &refusal{CodeIDReused, "another message used the id " + t.ID.String()})
-		return
+		w.refuseUnread(o.delivery, &refusal{CodeIDReused, "another message used the id " + o.task.ID.String()})
 	default:
-		w.refuseUnread(o.delivery, &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", t.ID)})
-		return
+		w.refuseUnread(o.delivery, &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", o.task.ID)})
 	}
-	b := w.begin(o, s, now)
-	j, err := w.authorise(rules, b, now)
-	if err != nil {
-		w.refuse(b, err)
-		return
-	}
-	if t.NotBefore.After(now) {
-		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
-		return
-	}
-	w.ready <- j // has room for all that room lets in
 }
 
 // begin takes a granted delivery into the flight, from where its lease is renewed until it is settled.
-func (w *Worker) begin(o opened, s queue.Started, now time.Time) *begun {
-	b := &begun{lease: s.Lease, message: o.message, attempt: s.Attempt, crashes: s.Crashes, claimed: now}
+func (w *Worker) begin(o opened, s queue.Started) *begun {
+	b := &begun{opened: o, lease: s.Lease, attempt: s.Attempt, crashes: s.Crashes}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
 	b.ctx, b.end = context.WithCancelCause(context.Background())
 	w.flight.add(b)
 	return b
 }
 
-// authorise asks policy. It comes after the start, so that a refusal is final: the message's state ends with it.
-func (w *Worker) authorise(rules *rules, b *begun, now time.Time) (*job, error) {
+// authorise asks policy, the last thing before a task's release is looked for, so that a key revoked or a message
+// expired while it waited for its runner does not run. It comes after the start, so that a refusal is final: the
+// message's state ends with it.
+func (w *Worker) authorise(b *begun, now time.Time) (*job, error) {
+	if b.expired != nil {
+		return nil, b.expired
+	}
+	if !now.Before(b.task.Expires) {
+		return nil, &envelope.ExpiredError{Expires: b.task.Expires, Now: now, Task: b.task, Digest: b.digest}
+	}
 	if b.crashes >= crashesMax {
 		return nil, &refusal{CodePoison, fmt.Sprintf("its runner died %d times", b.crashes)}
 	}
-	task, err := rules.Authorize(b.message, now)
+	allowed, err := w.rules.Load().Authorize(b.message, now)
 	if err != nil {
 		return nil, err
 	}
-	b.principal = task.Principal()
-	return &job{begun: b, task: task}, nil
+	b.principal = allowed.Principal()
+	return &job{begun: b, allowed: allowed}, nil
 }

@@ -13,51 +13,55 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// runJobs is one runner: it runs what is ready until the channel closes. Once ctx has ended, what has not
+// runReady is one runner: it runs what is ready until the channel closes. Once ctx has ended, what has not
 // begun is given back instead. work ends when the drain is over.
-func (w *Worker) runJobs(ctx, work context.Context) {
-	for j := range w.ready {
+func (w *Worker) runReady(ctx, work context.Context) {
+	for b := range w.ready {
 		if ctx.Err() != nil {
-			w.finish(j.begun, queue.Release(), nil, report{code: "released"})
+			w.finish(b, queue.Release(), nil, report{code: "released"})
 			continue
 		}
-		stop := context.AfterFunc(work, func() { j.end(context.Cause(work)) })
-		w.runJob(j)
+		stop := context.AfterFunc(work, func() { b.end(context.Cause(work)) })
+		w.runOne(b)
 		stop()
 	}
 }
 
-// runJob resolves, holds and runs one job, and sends its outcome on its way.
-func (w *Worker) runJob(j *job) {
+// runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.
+func (w *Worker) runOne(b *begun) {
 	w.metrics.busy.Inc()
 	defer w.metrics.busy.Dec()
-	release, err := w.releases.load(j.ctx, w.rules.Load(), j.task.Task())
+	now := w.cfg.Clock()
+	j, err := w.authorise(b, now)
 	if err != nil {
-		if unavailable(err) && j.ctx.Err() == nil {
-			// The store is away, which is no fault of the task: it costs no attempt.
-			w.log.Warn("module store cannot be used, task put back", "task", j.task.Task().Task, "error", err)
-			w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
-			return
-		}
-		w.endRefused(j, err)
+		w.refuse(b, err)
 		return
 	}
-	held, err := j.task.Hold(release.manifest.Needs)
-	if err != nil {
-		w.refuse(j.begun, err)
+	t := j.task
+	if t.NotBefore.After(now) {
+		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
 		return
 	}
-	t := j.task.Task()
-	limits := release.manifest.Limits.Tightest(j.task.Limits())
+	release, err := w.releases.load(j.ctx, w.rules.Load(), t)
+	if err != nil {
+		w.withoutRelease(j, err)
+		return
+	}
+	held, err := j.allowed.Hold(release.manifest.Needs)
+	if err != nil {
+		w.refuse(b, err)
+		return
+	}
+	limits := release.manifest.Limits.Tightest(j.allowed.Limits())
 	if int64(len(t.Payload)) > limits.Payload {
-		w.refuse(j.begun, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(t.Payload), limits.Payload)})
+		w.refuse(b, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(t.Payload), limits.Payload)})
 		return
 	}
 	log := w.guestLog.With("task", t.Task, "task_id", t.ID.String())
 	began := w.cfg.Clock()
 	outcome := release.program.Run(j.ctx, sandbox.Job{
 		ID:     t.ID.String(),
-		Tenant: j.task.Tenant(),
+		Tenant: j.allowed.Tenant(),
 		Held:   held,
 		Limits: limits,
 		Input:  t.Payload,
@@ -66,20 +70,26 @@ func (w *Worker) runJob(j *job) {
 	w.conclude(j, release, outcome, began)
 }
 
-// endRefused refuses j, or gives it back when the error is only that its run was ended from outside.
-func (w *Worker) endRefused(j *job, err error) {
-	if j.ctx.Err() != nil {
+// withoutRelease ends j that has nothing to run: given back when its run was ended from outside, put back when the
+// store is away, which is no fault of the task and costs no attempt, and refused otherwise.
+func (w *Worker) withoutRelease(j *job, err error) {
+	switch {
+	case j.ctx.Err() != nil:
 		w.finish(j.begun, queue.Release(), nil, report{code: "released"})
-		return
+	case unavailable(err):
+		w.log.Warn("module store cannot be used, task put back", "task", j.task.Task, "error", err)
+		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
+	default:
+		w.refuse(j.begun, err)
 	}
-	w.refuse(j.begun, err)
 }
 
 // conclude turns the sandbox's outcome into a verdict and a signed result.
 func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time.Time) {
 	now := w.cfg.Clock()
-	r := report{code: o.Code, waited: began.Sub(j.task.Task().Issued), usage: o.Usage}
-	result := j.result(began, now)
+	r := report{code: o.Code, waited: began.Sub(j.task.Issued), usage: o.Usage}
+	result := j.result(now)
+	result.Attempt, result.Started = j.attempt, began
 	result.Module, result.Code, result.Error = release.digest, o.Code, envelope.ErrorText(o.Error)
 	switch {
 	case j.ctx.Err() != nil:
@@ -101,7 +111,7 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 func (w *Worker) again(j *job, retry manifest.Retry, o sandbox.Outcome, result envelope.Result, r report, now time.Time) {
 	crash := o.Verdict == sandbox.Crash
 	runs := retry.Max + 1
-	if asked := j.task.Task().Attempts; asked > 0 {
+	if asked := j.task.Attempts; asked > 0 {
 		runs = min(runs, asked)
 	}
 	if !crash && j.attempt >= runs {
@@ -113,7 +123,7 @@ func (w *Worker) again(j *job, retry manifest.Retry, o sandbox.Outcome, result e
 		wait = min(o.RetryAfter, retryAfterMax)
 	}
 	at := now.Add(wait)
-	if at.After(j.task.Task().Expires) {
+	if at.After(j.task.Expires) {
 		w.fail(j, envelope.StatusDead, result, r, "expires before its next run")
 		return
 	}
@@ -135,8 +145,7 @@ func (w *Worker) fail(j *job, status envelope.Status, result envelope.Result, r 
 // refuse ends b for good by our own decision. Its sender, whose signature holds, learns the code.
 func (w *Worker) refuse(b *begun, err error) {
 	code := codeOf(err)
-	now := w.cfg.Clock()
-	result := b.result(now, now)
+	result := b.result(w.cfg.Clock())
 	result.Status, result.Code = envelope.StatusRefused, code
 	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error()})
 }
@@ -147,12 +156,11 @@ func (w *Worker) refuseUnread(d queue.Delivery, err error) {
 	w.endUnread(d, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
 }
 
-// result is what every result of b has in common.
-func (b *begun) result(started, finished time.Time) envelope.Result {
-	t := b.message.Task()
+// result is what every result of b has in common. It says that nothing ran.
+func (b *begun) result(finished time.Time) envelope.Result {
+	t := b.task
 	return envelope.Result{
-		ID: t.ID, Message: b.message.Digest(), Audience: t.Audience, Tenant: t.Tenant, Queue: t.Queue, Task: t.Task,
-		Module: t.Module, Attempt: b.attempt, Started: started, Finished: finished,
+		ID: t.ID, Message: b.digest, Audience: t.Audience, Tenant: t.Tenant, Queue: t.Queue, Task: t.Task, Finished: finished,
 	}
 }
 

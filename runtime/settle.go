@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
@@ -17,7 +18,7 @@ type ending struct {
 
 // finish sends b's outcome to the settler, with a result when there is one.
 func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result, r report) {
-	t := b.message.Task()
+	t := b.task
 	r.id, r.task, r.tenant, r.attempt = t.ID.String(), t.Task, t.Tenant, b.attempt
 	if r.sender = b.principal; r.sender == "" {
 		r.sender = t.Issuer.String()
@@ -38,6 +39,7 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 
 // endUnread sends the outcome of a delivery that never began.
 func (w *Worker) endUnread(d queue.Delivery, verdict queue.Verdict, r report) {
+	r.tenant = d.Lane.Tenant
 	w.ended <- &ending{settlement: queue.Settlement{Lease: d.Unstarted(), Verdict: verdict}, report: r}
 }
 
@@ -131,20 +133,18 @@ func (w *Worker) leave(e *ending, settled queue.Settled) {
 // renew keeps the leases of all that is in flight, until ctx ends.
 func (w *Worker) renew(ctx context.Context) {
 	for sleep(ctx, w.cfg.Lease/renewShare) {
-		leases := w.flight.leases()
-		if len(leases) == 0 {
-			continue
-		}
 		began := time.Now()
-		lost, err := w.cfg.Broker.Renew(ctx, leases)
-		if err != nil {
-			w.broker.down(w.log, "renew", err)
-			continue
+		for batch := range slices.Chunk(w.flight.leases(), queue.BatchMax) {
+			lost, err := w.cfg.Broker.Renew(ctx, batch)
+			if err != nil {
+				w.broker.down(w.log, "renew", err)
+				break
+			}
+			for _, lease := range lost {
+				w.log.Warn("lease lost, run ended", "task_id", lease.ID)
+				w.flight.lose(lease)
+			}
 		}
 		w.metrics.renewed.Observe(time.Since(began).Seconds())
-		for _, lease := range lost {
-			w.log.Warn("lease lost, run ended", "task_id", lease.ID)
-			w.flight.lose(lease)
-		}
 	}
 }

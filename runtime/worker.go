@@ -26,7 +26,7 @@ type Worker struct {
 
 	flight flight       // what this worker holds a lease for
 	room   room         // how much more it may hold
-	ready  chan *job    // started and authorised, waiting for a runner
+	ready  chan *begun  // started, waiting for a runner
 	ended  chan *ending // outcomes on their way to the broker
 
 	opened  atomic.Bool // Run was called
@@ -63,7 +63,7 @@ func Open(cfg Config) (*Worker, error) {
 		flight:   flight{held: map[string]*begun{}},
 		room:     room{most: held, freed: make(chan struct{}, 1)},
 		// The claimer and the tender may each fill the whole room before either sees the other's part.
-		ready: make(chan *job, 2*held),
+		ready: make(chan *begun, 2*held),
 		ended: make(chan *ending, 2*held+claimMax),
 		cut:   make(chan struct{}),
 	}
@@ -78,7 +78,8 @@ func Open(cfg Config) (*Worker, error) {
 // UsePolicy replaces the policy. What is already running goes on under the one it was authorised by; every
 // later step uses the new one.
 //
-// Errors: the policy is of another deployment than the one the worker was opened with; the old one stays.
+// Errors: the policy is of another deployment than the one the worker was opened with, or makes more than
+// queue.LanesMax lanes; the old one stays.
 func (w *Worker) UsePolicy(p *policy.Policy) error {
 	if p.Audience() != w.cfg.Policy.Audience() {
 		return fmt.Errorf("worker: policy: audience %q is not this deployment's %q", p.Audience(), w.cfg.Policy.Audience())
@@ -90,6 +91,9 @@ func (w *Worker) UsePolicy(p *policy.Policy) error {
 				lanes = append(lanes, queue.Lane{Queue: name, Tenant: tenant, Priority: priority})
 			}
 		}
+	}
+	if len(lanes) > queue.LanesMax {
+		return fmt.Errorf("worker: policy: %d tenants in %d queues make %d lanes, more than %d", len(p.Tenants()), len(w.cfg.Queues), len(lanes), queue.LanesMax)
 	}
 	w.rules.Store(&rules{Policy: p, lanes: lanes})
 	w.releases.forget()
@@ -118,7 +122,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	intake.Go(func() { w.claim(ctx) })
 	intake.Go(func() { w.tend(ctx) })
 	for range w.cfg.Concurrency {
-		runners.Go(func() { w.runJobs(ctx, work) })
+		runners.Go(func() { w.runReady(ctx, work) })
 	}
 	flush, endFlush := context.WithCancel(context.WithoutCancel(ctx))
 	defer endFlush()

@@ -50,7 +50,7 @@ func connect(path, queueName string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := conn.file.Redis.config(file, base)
+	settings := conn.file.Redis.config(file, "redis", base)
 	if conn.key, err = readPrivateKey(base.path(conn.file.Key), envelope.Submit); err != nil {
 		file.Fault("key", "%v", err)
 	}

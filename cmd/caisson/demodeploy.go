@@ -26,7 +26,8 @@ import (
 // published releases. Its files are what a real one has, so that a second terminal can use them.
 type deployment struct {
 	dir   string
-	redis *miniredis.Miniredis
+	addr  string
+	redis *miniredis.Miniredis           // nil when the broker is not the embedded one
 	keys  map[string]envelope.PrivateKey // by file name
 	store modstore.Store
 	conn  *redisqueue.Client
@@ -60,7 +61,7 @@ func deploy(ctx context.Context, dir, source string, say func(format string, arg
 	if err := d.startRedis(); err != nil {
 		return nil, err
 	}
-	say("redis     embedded, TLS with client certificates, %s", d.redis.Addr())
+	say("redis     embedded, TLS with client certificates, %s", d.addr)
 	if err := d.makeKeys(); err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (d *deployment) close() {
 func (d *deployment) path(name string) string { return filepath.Join(d.dir, name) }
 
 // url is where the broker is.
-func (d *deployment) url() string { return "rediss://worker@" + d.redis.Addr() }
+func (d *deployment) url() string { return "rediss://worker@" + d.addr }
 
 // startRedis makes an authority on the spot and starts the embedded Redis behind it.
 func (d *deployment) startRedis() error {
@@ -125,15 +126,23 @@ func (d *deployment) startRedis() error {
 		if err != nil {
 			return err
 		}
-		err = errors.Join(
-			writeNew(d.path(user+".pass"), []byte(text+"\n"), 0o600),
-			writeNew(d.path(user+".crt"), pair.Cert, 0o644),
-			writeNew(d.path(user+".pem"), pair.Key, 0o600))
-		if err != nil {
+		if err := d.login(user, text, pair); err != nil {
 			return err
 		}
 	}
-	return d.redis.StartTLS(config)
+	if err := d.redis.StartTLS(config); err != nil {
+		return err
+	}
+	d.addr = d.redis.Addr()
+	return nil
+}
+
+// login writes what one user of the broker needs.
+func (d *deployment) login(user, password string, pair devtls.Pair) error {
+	return errors.Join(
+		writeNew(d.path(user+".pass"), []byte(password+"\n"), 0o600),
+		writeNew(d.path(user+".crt"), pair.Cert, 0o644),
+		writeNew(d.path(user+".pem"), pair.Key, 0o600))
 }
 
 func (d *deployment) makeKeys() error {
@@ -245,7 +254,7 @@ func (d *deployment) writeFiles() error {
 	for name, key := range d.keys {
 		rules = strings.ReplaceAll(rules, `"@`+name+`"`, `"`+key.Public().String()+`"`)
 	}
-	fill := strings.NewReplacer("@ADDRESS", d.redis.Addr(), "@WORKER", d.keys["worker"].Public().String())
+	fill := strings.NewReplacer("@ADDRESS", d.addr, "@WORKER", d.keys["worker"].Public().String())
 	return errors.Join(
 		writeNew(d.path("policy.toml"), []byte(rules), 0o644),
 		writeNew(d.path("worker.toml"), []byte(fill.Replace(demoWorkerFile)), 0o644),

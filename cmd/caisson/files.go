@@ -84,12 +84,12 @@ type redisSection struct {
 	ServerName   string `toml:"server_name"` // when it is not the address's host
 }
 
-// config reads what the section names and makes redisqueue's settings of it. Faults are added to file.
-func (s redisSection) config(file *strict.File, base folder) redisqueue.Config {
+// config reads what the section of that name names and makes redisqueue's settings of it. Faults are added to file.
+func (s redisSection) config(file *strict.File, name string, base folder) redisqueue.Config {
 	c := redisqueue.Config{Addr: s.Address, User: s.User, ServerName: s.ServerName}
 	need := func(key, value string) {
 		if value == "" {
-			file.Fault("redis."+key, "is missing")
+			file.Fault(name+"."+key, "is missing")
 		}
 	}
 	need("address", s.Address)
@@ -101,7 +101,7 @@ func (s redisSection) config(file *strict.File, base folder) redisqueue.Config {
 		}
 		data, err := readFile(base.path(path), textFileMax)
 		if err != nil {
-			file.Fault("redis."+key, "%v", err)
+			file.Fault(name+"."+key, "%v", err)
 		}
 		return data
 	}
@@ -109,11 +109,11 @@ func (s redisSection) config(file *strict.File, base folder) redisqueue.Config {
 	c.Password = strings.TrimRight(string(read("password_file", s.PasswordFile)), "\r\n")
 	if s.PasswordFile != "" {
 		if err := checkSecretFile(base.path(s.PasswordFile)); err != nil {
-			file.Fault("redis.password_file", "%v", err)
+			file.Fault(name+".password_file", "%v", err)
 		}
 	}
 	if (s.Cert == "") != (s.Key == "") {
-		file.Fault("redis.cert", "cert and key come together")
+		file.Fault(name+".cert", "cert and key come together")
 	}
 	return c
 }

@@ -257,7 +257,7 @@ func openPublishStore(f publishFlags) (modstore.Store, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	settings := section.Redis.config(file, base)
+	settings := section.Redis.config(file, "redis", base)
 	if err := file.Err(); err != nil {
 		return nil, nil, misused(err)
 	}

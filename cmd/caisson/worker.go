@@ -67,7 +67,7 @@ func runWorker(ctx context.Context, path string) error {
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var sides sync.WaitGroup
 	defer func() { stop(); sides.Wait() }()
-	sides.Go(func() { watchPolicy(side, s.policyPath, opened.worker, s.logger) })
+	sides.Go(func() { s.watchPolicy(side, opened.worker) })
 	if s.file.HTTP.Address != httpOff {
 		listener, err := net.Listen("tcp", s.file.HTTP.Address)
 		if err != nil {
@@ -125,7 +125,14 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	for _, tenant := range s.policy.Tenants() {
 		quotas[tenant] = s.policy.KVQuota(tenant)
 	}
-	values, err := redisqueue.OpenKV(client, redisqueue.KVConfig{Tenants: quotas})
+	valuesClient := client
+	if s.file.KV != nil {
+		if valuesClient, err = redisqueue.Dial(s.kv); err != nil {
+			return nil, err
+		}
+		o.closers = append(o.closers, func() { valuesClient.Close() })
+	}
+	values, err := redisqueue.OpenKV(valuesClient, redisqueue.KVConfig{Tenants: quotas})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +157,7 @@ func (s *workerSettings) openStore(client *redisqueue.Client) (modstore.Store, e
 	if s.file.Store.Redis {
 		return modstore.Over(redisqueue.OpenBlobs(client)), nil
 	}
-	return modstore.Dir(s.base.path(s.file.Store.Dir))
+	return modstore.OpenDir(s.base.path(s.file.Store.Dir))
 }
 
 // cutOnSignal makes the second signal cut the drain that the first one, by ending Run's context, began. The
@@ -175,8 +182,8 @@ func (o *openedWorker) cutOnSignal() func() {
 
 // watchPolicy reads the policy again when its file changes, until ctx ends. It compares time and size, since
 // a notification is lost when an editor or a configuration tool replaces the file.
-func watchPolicy(ctx context.Context, path string, w *runtime.Worker, log hclog.Logger) {
-	seen := fileStamp(path)
+func (s *workerSettings) watchPolicy(ctx context.Context, w *runtime.Worker) {
+	path, seen, log := s.policyPath, s.policySeen, s.logger
 	tick := time.NewTicker(policyEvery)
 	defer tick.Stop()
 	for {

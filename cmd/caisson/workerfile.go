@@ -29,6 +29,7 @@ type workerFile struct {
 	ResultTTL   strict.Duration `toml:"result_ttl"`
 	Store       storeSection    `toml:"store"`
 	Redis       redisSection    `toml:"redis"`
+	KV          *redisSection   `toml:"kv"`
 	Log         logSection      `toml:"log"`
 	HTTP        httpSection     `toml:"http"`
 	Outbound    outboundSection `toml:"outbound"`
@@ -66,9 +67,11 @@ type workerSettings struct {
 	file       workerFile
 	base       folder
 	policyPath string
+	policySeen stamp // of the policy file, from before it was read
 	policy     *policy.Policy
 	key        envelope.PrivateKey
 	redis      redisqueue.Config
+	kv         redisqueue.Config // the same unless [kv] names another user or server
 	logger     hclog.Logger
 	outbound   []netip.Prefix
 }
@@ -87,7 +90,11 @@ func readWorkerFile(path string, log hclog.Logger) (workerSettings, error) {
 	if s.file.Name == "" {
 		s.file.Name = hostName()
 	}
-	s.redis = s.file.Redis.config(file, base)
+	s.redis = s.file.Redis.config(file, "redis", base)
+	s.kv = s.redis
+	if s.file.KV != nil {
+		s.kv = s.file.KV.config(file, "kv", base)
+	}
 	s.readKeyAndPolicy(file)
 	s.checkStore(file)
 	s.checkLog(file, log)
@@ -109,6 +116,7 @@ func (s *workerSettings) readKeyAndPolicy(file *strict.File) {
 		file.Fault("key", "%v", err)
 	}
 	s.policyPath = s.base.path(s.file.Policy)
+	s.policySeen = fileStamp(s.policyPath)
 	if s.policy, err = readPolicy(s.policyPath); err != nil {
 		file.Fault("policy", "%v", err)
 	}
@@ -134,7 +142,7 @@ func (s *workerSettings) checkLog(file *strict.File, log hclog.Logger) {
 	}
 }
 
-// checkHTTP lets the pages out of loopback only when that is written down as an address, never by a name.
+// checkHTTP checks where the pages are: a loopback address unless the file says otherwise.
 func (s *workerSettings) checkHTTP(file *strict.File) {
 	if s.file.HTTP.Address == httpOff {
 		return

@@ -158,8 +158,13 @@ func (e *NotYetError) Error() string {
 // Code returns CodeNotYet.
 func (e *NotYetError) Code() string { return CodeNotYet }
 
-// An ExpiredError reports a message whose time is over.
-type ExpiredError struct{ Expires, Now time.Time }
+// An ExpiredError reports a message whose time is over. All else about it held, so its sender can be told: Task and
+// Digest say of which message.
+type ExpiredError struct {
+	Expires, Now time.Time
+	Task         Task
+	Digest       Digest // of the whole message
+}
 
 func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("envelope: expired: %s ago", e.Now.Sub(e.Expires))

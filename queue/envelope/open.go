@@ -58,7 +58,11 @@ func (r Reader) Open(msg []byte, now time.Time) (Verified, error) {
 	if err := r.judge(t, f.key, now); err != nil {
 		return Verified{}, err
 	}
-	return Verified{task: t, key: key, digest: DigestOf(msg)}, nil
+	digest := DigestOf(msg)
+	if !now.Before(t.Expires) {
+		return Verified{}, &ExpiredError{t.Expires, now, t, digest}
+	}
+	return Verified{task: t, key: key, digest: digest}, nil
 }
 
 func (r Reader) find(id KeyID) (PublicKey, bool) {
@@ -68,7 +72,7 @@ func (r Reader) find(id KeyID) (PublicKey, bool) {
 	return r.Keys.SubmitKey(id)
 }
 
-// judge refuses a task that is well formed but not for this reader, or not now.
+// judge refuses a task that is well formed but not for this reader, or not yet.
 func (r Reader) judge(t Task, signer KeyID, now time.Time) error {
 	if err := t.check(); err != nil {
 		return err
@@ -82,9 +86,6 @@ func (r Reader) judge(t Task, signer KeyID, now time.Time) error {
 	}
 	if t.Issued.Sub(now) > SkewMax {
 		return &NotYetError{t.Issued, now}
-	}
-	if !now.Before(t.Expires) {
-		return &ExpiredError{t.Expires, now}
 	}
 	return nil
 }

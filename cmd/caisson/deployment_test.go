@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/devtls"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// testBuildTime bounds a test's build of guests, on two cores with a cold cache and the race detector around it.
+const testBuildTime = 5 * time.Minute
+
+// newDeployment is the demo's deployment on a real redis-server: the same keys, policy, settings and examples, with
+// the ACL users of docs/reference/redis.md.
+func newDeployment(t *testing.T, server *queuetest.Server, examples ...string) *deployment {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testBuildTime)
+	defer cancel()
+	d := &deployment{dir: t.TempDir(), addr: server.Addr(), keys: map[string]envelope.PrivateKey{}, built: map[string][]byte{}}
+	t.Cleanup(d.close)
+	check(t, d.makeKeys())
+	worker := server.Login(queuetest.UserWorker)
+	pair := devtls.Pair{Cert: worker.Cert, Key: worker.Key}
+	check(t, writeNew(d.path("ca.pem"), worker.CA, 0o644))
+	check(t, d.login("worker", worker.Password, pair))
+	check(t, d.login("shop", worker.Password, pair))
+	issuer := d.keys["shop"].Public().ID().String()
+	rules := strings.ReplaceAll(queuetest.Rules(queuetest.UserProducer), queuetest.Issuer, issuer)
+	set := append([]string{"ACL", "SETUSER", "shop", "on", ">" + worker.Password}, strings.Fields(rules)...)
+	for _, command := range [][]string{set, {"ACL", "SAVE"}} {
+		if reply, bad := server.Do(command...).(queuetest.Error); bad {
+			t.Fatal(reply)
+		}
+	}
+	check(t, d.writeFiles())
+	d.connectAs(t, server.Login(queuetest.UserStore))
+	for _, name := range examples {
+		check(t, d.release(ctx, name, filepath.Join("..", "..", "examples", name)))
+	}
+	return d
+}
+
+// connectAs opens the store for publishing.
+func (d *deployment) connectAs(t *testing.T, l queuetest.Login) {
+	t.Helper()
+	var err error
+	d.conn, err = redisqueue.Dial(loginConfig(l))
+	check(t, err)
+	d.store = modstore.Over(redisqueue.OpenBlobs(d.conn))
+}
+
+func loginConfig(l queuetest.Login) redisqueue.Config {
+	return redisqueue.Config{Addr: l.Addr, User: l.User, Password: l.Password, CA: l.CA, Cert: l.Cert, Key: l.Key}
+}
+
+// connection is a sender's, as `caisson task` has it.
+func (d *deployment) connection(t *testing.T) *connection {
+	t.Helper()
+	conn, err := connect(d.path("client.toml"), "")
+	check(t, err)
+	t.Cleanup(conn.close)
+	return conn
+}
+
+// inspector looks at the queue as an operator would.
+func inspector(t *testing.T, server *queuetest.Server) *redisqueue.Client {
+	t.Helper()
+	c, err := redisqueue.Dial(loginConfig(server.Login(queuetest.UserAdmin)))
+	check(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// config changes worker.toml.
+func (d *deployment) config(t *testing.T, old, new string) {
+	t.Helper()
+	text, err := os.ReadFile(d.path("worker.toml"))
+	check(t, err)
+	changed := strings.Replace(string(text), old, new, 1)
+	if changed == string(text) {
+		t.Fatalf("worker.toml has no %q", old)
+	}
+	check(t, os.WriteFile(d.path("worker.toml"), []byte(changed), 0o644))
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// results waits for all and returns them by id; every one must be done.
+func results(t *testing.T, conn *connection, receipts []client.Receipt, within time.Duration) map[envelope.MessageID]envelope.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	got := make(map[envelope.MessageID]envelope.Result, len(receipts))
+	err := conn.client.WaitAll(ctx, receipts, func(_ client.Receipt, r envelope.Result, err error) {
+		if err != nil {
+			t.Errorf("task %s: %v", r.ID, err)
+		}
+		got[r.ID] = r
+	})
+	if err != nil {
+		t.Fatalf("%d of %d results came: %v", len(got), len(receipts), err)
+	}
+	return got
+}
