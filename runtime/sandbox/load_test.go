@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
@@ -172,6 +174,30 @@ func TestEviction(t *testing.T) {
 	}
 	for _, p := range programs {
 		check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+	}
+}
+
+// TestEvictionSparesWhatRuns: a module is dropped only when nobody is inside; its code would be gone under the guest.
+func TestEvictionSparesWhatRuns(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	// log_write(1, 0, 1), then a loop.
+	p := load(t, s, module(assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
+		"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b")))
+	inside := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan sandbox.Outcome)
+	go func() {
+		done <- p.Run(ctx, sandbox.Job{Limits: capability.Limits{Wall: time.Minute, CPU: time.Minute}, Log: func(string, string) { close(inside) }})
+	}()
+	<-inside
+	for i := range 100 {
+		load(t, s, module(assemble(nil, string([]byte{0x41, byte(i & 0x3f), 0x41, byte(i >> 6), 0x1a, 0x1a, 0x41, 0, 0x0b}))))
+	}
+	cancel()
+	check(t, <-done, expect{sandbox.Crash, "task.cancelled", "", ""})
+	if n := s.Stats().Modules; n > 64 {
+		t.Errorf("%d modules are kept", n)
 	}
 }
 
