@@ -115,7 +115,7 @@ func (r reader) identity(src file) {
 	if !r.Has("task") {
 		r.Fault("task", `is missing; it names the task, such as "image.thumbnail"`)
 	} else if r.stated("task") {
-		if err := capability.CheckName("task", src.Task); err != nil {
+		if err := CheckTask(src.Task); err != nil {
 			r.Fault("task", "%s", err)
 		}
 	}
@@ -127,6 +127,10 @@ func (r reader) identity(src file) {
 		}
 	}
 }
+
+// CheckTask holds a task's name to the grammar of names. A name that passes is also safe as one
+// part of a path: it has no slash, is not empty and does not begin with a dot.
+func CheckTask(name string) error { return capability.CheckName("task", name) }
 
 // checkModuleName accepts a plain file name: a path could leave the manifest's folder.
 func checkModuleName(s string) error {

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/caisson-run/caisson/manifest"
-	"github.com/caisson-run/caisson/manifest/capability"
 )
 
 // A Store keeps modules and releases. It is not trusted. Safe for concurrent use.
@@ -91,7 +90,7 @@ func releasePrefix(task string) string { return "releases/" + task + "/" }
 // Releases implements Store.
 func (s *BlobStore) Releases(ctx context.Context, task string) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
-		if capability.CheckName("task", task) != nil {
+		if manifest.CheckTask(task) != nil {
 			return // no such name can have been stored, and none may become a path
 		}
 		names, err := s.blobs.List(ctx, releasePrefix(task), releasesMax)
@@ -165,7 +164,7 @@ func (s *BlobStore) PutModule(ctx context.Context, digest manifest.Digest, modul
 
 // PutRelease implements Store.
 func (s *BlobStore) PutRelease(ctx context.Context, task string, number uint64, release []byte) error {
-	if err := capability.CheckName("task", task); err != nil {
+	if err := manifest.CheckTask(task); err != nil {
 		return &NameError{err.Error()}
 	}
 	if number < 1 || number > manifest.NumberMax {

@@ -35,7 +35,7 @@ type file struct {
 	Tenants map[string]struct {
 		Quota strict.Size `toml:"quota"`
 	} `toml:"tenant"`
-	hidden string //nolint:unused // shows that fields without a tag are left alone
+	Untagged string // is not filled: "Untagged" is an unknown key
 }
 
 func TestDecodeGood(t *testing.T) {
@@ -102,9 +102,9 @@ quota = "1KiB"
 // Every fault of a file comes at once, sorted by position.
 func TestDecodeFaults(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"unknown keys", "tsk = 'a'\nzzz = 1\n[limits]\nMemory = '1B'\nmemroy = '1B'\n[limts]\n[limits.deep]\nx = 1", `
+		{"unknown keys", "tsk = 'a'\nUntagged = ''\n[limits]\nMemory = '1B'\nmemroy = '1B'\n[limts]\n[limits.deep]\nx = 1", `
 t:1:1: tsk: unknown key; task is meant?
-t:2:1: zzz: unknown key
+t:2:1: Untagged: unknown key
 t:4:1: limits.Memory: unknown key; memory is meant?
 t:5:1: limits.memroy: unknown key; memory is meant?
 t:6:2: limts: unknown key; limits is meant?

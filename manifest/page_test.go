@@ -1,0 +1,84 @@
+package manifest_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/manifest/strict"
+)
+
+// TestPage holds the reference to the code: its example parses, its table of keys says the defaults
+// and ranges that hold, its faults are the faults, and it names every code.
+func TestPage(t *testing.T) {
+	b, err := os.ReadFile("../docs/reference/manifest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	_, rest, _ := strings.Cut(page, "```toml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if _, err := manifest.Parse("task.toml", []byte(example)); err != nil || !ok {
+		t.Errorf("the example: %v", err)
+	}
+	size := func(n int64) string { return strconv.Quote(strict.Size(n).String()) }
+	span := func(d time.Duration) string { return strconv.Quote(strict.Duration(d).String()) }
+	rows := map[string][3]string{
+		"task": {"none"}, "module": {"none"}, "start": {strconv.Quote(string(manifest.StartTemplate))}, "args": {"[]"}, "env": {"{}"},
+		"limits.memory":    {size(manifest.MemoryDefault), size(manifest.MemoryMin), size(manifest.MemoryMax)},
+		"limits.stack":     {size(manifest.StackDefault), size(manifest.StackMin), size(manifest.StackMax)},
+		"limits.result":    {size(manifest.ResultDefault), size(manifest.ResultMin), size(manifest.ResultMax)},
+		"limits.log":       {size(manifest.LogDefault), size(manifest.LogMin), size(manifest.LogMax)},
+		"limits.log_lines": {fmt.Sprint(manifest.LogLinesDefault), fmt.Sprint(manifest.LogLinesMin), fmt.Sprint(manifest.LogLinesMax)},
+		"limits.payload":   {size(manifest.PayloadDefault), size(manifest.PayloadMin), size(manifest.PayloadMax)},
+		"limits.calls":     {fmt.Sprint(manifest.CallsDefault), fmt.Sprint(manifest.CallsMin), fmt.Sprint(manifest.CallsMax)},
+		"limits.wall":      {span(manifest.WallDefault), span(manifest.WallMin), span(manifest.WallMax)},
+		"limits.cpu":       {span(manifest.CPUDefault), span(manifest.CPUMin), span(manifest.CPUMax)},
+		"retry.max":        {fmt.Sprint(manifest.RetryMaxDefault), fmt.Sprint(manifest.RetryMaxMin), fmt.Sprint(manifest.RetryMaxMax)},
+		"retry.backoff":    {strconv.Quote(string(manifest.BackoffExponential))},
+		"retry.base":       {span(manifest.RetryBaseDefault), span(manifest.RetryBaseMin), span(manifest.RetryBaseMax)},
+		"retry.cap":        {span(manifest.RetryCapDefault), span(manifest.RetryCapMin), span(manifest.RetryCapMax)},
+		"needs.caps":       {"[]"},
+	}
+	_, keys, _ := strings.Cut(page, "## Keys")
+	keys, powers, _ := strings.Cut(keys, "## Powers")
+	found := 0
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| ([^|]*) \\| ([^|]*)\\| ([^|]*)\\| ").FindAllStringSubmatch(keys, -1) {
+		want, ok := rows[row[1]]
+		if !ok {
+			t.Errorf("the page has a key %s, which there is not", row[1])
+		}
+		found++
+		for i, cell := range row[2:] {
+			if got := strings.Trim(cell, " `"); got != want[i] {
+				t.Errorf("%s, column %d: the page says %s, the code %s", row[1], i+2, got, want[i])
+			}
+		}
+	}
+	if found != len(rows) {
+		t.Errorf("the page has %d of %d keys", found, len(rows))
+	}
+	faults := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| column (\\d+): `([^`]+)` \\|$").FindAllStringSubmatch(powers, -1)
+	if len(faults) != 5 {
+		t.Errorf("the page has %d faults of lines", len(faults))
+	}
+	for _, row := range faults {
+		_, err := capability.Parse(row[1])
+		var fault *capability.SyntaxError
+		if !errors.As(err, &fault) || strconv.Itoa(fault.Column) != row[2] || fault.Text != row[3] {
+			t.Errorf("%s: %v", row[1], err)
+		}
+	}
+	for _, code := range []string{manifest.CodeUnknown, manifest.CodeSignature, manifest.CodePublisher, manifest.CodeRollback, manifest.CodeDigest, manifest.CodeFormat} {
+		if !strings.Contains(page, "| `"+code+"` |") {
+			t.Errorf("the page does not name %s", code)
+		}
+	}
+}
