@@ -47,9 +47,9 @@ const (
 	LogMin     = 1
 	LogMax     = 16 << 20
 
-	PayloadDefault = 256 << 10
+	PayloadDefault = 224 << 10
 	PayloadMin     = 1
-	PayloadMax     = 256 << 10 // no message carries more
+	PayloadMax     = 224 << 10 // envelope.PayloadSizeMax: no message carries more
 
 	LogLinesDefault = 1000
 	LogLinesMin     = 1

@@ -13,6 +13,7 @@ import (
 	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/manifest/strict"
+	"github.com/caisson-run/caisson/queue/envelope"
 )
 
 // TestPage holds the reference to the code: its example parses, its table of keys says the defaults
@@ -76,9 +77,28 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s: %v", row[1], err)
 		}
 	}
+	// The two rooms cannot see each other; a manifest that promised more than a message can carry
+	// would be a promise nobody keeps.
+	if manifest.PayloadMax != envelope.PayloadSizeMax {
+		t.Errorf("a manifest allows payloads of %d bytes, a message carries %d", manifest.PayloadMax, envelope.PayloadSizeMax)
+	}
 	for _, code := range []string{manifest.CodeUnknown, manifest.CodeSignature, manifest.CodePublisher, manifest.CodeRollback, manifest.CodeDigest, manifest.CodeFormat} {
 		if !strings.Contains(page, "| `"+code+"` |") {
 			t.Errorf("the page does not name %s", code)
+		}
+	}
+}
+
+// Names of tasks, queues and secrets have one grammar, written twice because the rooms are apart.
+func TestNamesAreTheEnvelopes(t *testing.T) {
+	names := []string{"", ".", "-", "a", "A", "9", "a.b", "a..b", "a.", ".a", "a-", "a_b", "a/b", "a\x00", "é", "a b", strings.Repeat("a", 64), strings.Repeat("a", 65)}
+	for c := range 256 {
+		names = append(names, string([]byte{byte(c)}), string([]byte{'a', byte(c)}))
+	}
+	for _, name := range names {
+		ours, theirs := capability.CheckName("task", name), envelope.CheckName("task", name)
+		if (ours == nil) != (theirs == nil) {
+			t.Errorf("%q: capability says %v, envelope %v", name, ours, theirs)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestParseDefaults(t *testing.T) {
 	want := manifest.Manifest{
 		Task: "a", Module: "a.wasm", Start: manifest.StartTemplate, Text: least,
 		Limits: capability.Limits{
-			Memory: 64 << 20, Stack: 1 << 20, Result: 1 << 20, Log: 256 << 10, Payload: 256 << 10,
+			Memory: 64 << 20, Stack: 1 << 20, Result: 1 << 20, Log: 256 << 10, Payload: 224 << 10,
 			LogLines: 1000, Calls: 1000, Wall: 5 * time.Second, CPU: 2 * time.Second,
 		},
 		Retry: manifest.Retry{Max: 5, Backoff: manifest.BackoffExponential, Base: time.Second, Cap: 5 * time.Minute},
@@ -148,7 +148,7 @@ t:8:1: limits.memory: 100KiB is not a whole number of pages of 64KiB
 t:9:1: limits.stack: 1KiB is below the minimum 16KiB
 t:10:1: limits.result: 17MiB is above the maximum 16MiB
 t:11:1: limits.log: 0B is below the minimum 1B
-t:12:1: limits.payload: 1MiB is above the maximum 256KiB
+t:12:1: limits.payload: 1MiB is above the maximum 224KiB
 t:13:1: limits.log_lines: 0 is below the minimum 1
 t:14:1: limits.calls: -1 is below the minimum 1
 t:15:1: limits.wall: 2h is above the maximum 1h
