@@ -181,8 +181,9 @@ func TestEviction(t *testing.T) {
 func TestEvictionSparesWhatRuns(t *testing.T) {
 	s := openSandbox(t, host.Config{})
 	// log_write(1, 0, 1), then a loop.
-	p := load(t, s, module(assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
-		"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b")))
+	m := module(assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
+		"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b"))
+	p := load(t, s, m)
 	inside := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -193,6 +194,11 @@ func TestEvictionSparesWhatRuns(t *testing.T) {
 	<-inside
 	for i := range 100 {
 		load(t, s, module(assemble(nil, string([]byte{0x41, byte(i & 0x3f), 0x41, byte(i >> 6), 0x1a, 0x1a, 0x41, 0, 0x0b}))))
+	}
+	compiles := s.Stats().Compiles
+	load(t, s, m)
+	if n := s.Stats().Compiles; n != compiles {
+		t.Error("the module that runs was dropped")
 	}
 	cancel()
 	check(t, <-done, expect{sandbox.Crash, "task.cancelled", "", ""})
