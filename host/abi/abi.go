@@ -46,7 +46,7 @@ const (
 	NotFound    Code = -2 // there is no such key
 	Invalid     Code = -3 // the pointer, the length, the frame or a field is not acceptable
 	TooLarge    Code = -4 // a request, a value or an answer is above its size limit
-	Limit       Code = -5 // a limit of this run is spent; the run is ending
+	Limit       Code = -5 // reserved: a limit that is spent ends the run instead of being answered
 	Unavailable Code = -6 // the other side could not be reached or failed; may work later
 	Timeout     Code = -7 // the other side took too long
 	TooSmall    Code = -8 // answer_read: the span is smaller than the answer, which stays
