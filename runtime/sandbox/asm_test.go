@@ -7,7 +7,10 @@ import "encoding/binary"
 //	(module (import ...) (memory (export "memory") 1) (func (export "caisson_run") (result i32) body))
 //
 // Imports are functions of the type given, as "module", "name" and type bytes.
-func assemble(imports []asmImport, body string) []byte {
+func assemble(imports []asmImport, body string) []byte { return assembleData(imports, body, "") }
+
+// assembleData is assemble with data at the start of the memory.
+func assembleData(imports []asmImport, body, data string) []byte {
 	types := [][]byte{{0x60, 0, 1, 0x7f}}
 	var ims [][]byte
 	for i, im := range imports {
@@ -18,9 +21,13 @@ func assemble(imports []asmImport, body string) []byte {
 	if len(ims) > 0 {
 		m = cat(m, section(2, ims...))
 	}
-	return cat(m, section(3, []byte{0}), section(5, []byte{0, 1}),
+	m = cat(m, section(3, []byte{0}), section(5, []byte{0, 1}),
 		section(7, cat(str("memory"), []byte{2, 0}), cat(str("caisson_run"), []byte{0}, uleb(len(imports)))),
 		section(10, function(body)))
+	if data == "" {
+		return m
+	}
+	return cat(m, section(11, cat([]byte{0, 0x41, 0, 0x0b}, str(data))))
 }
 
 // assembleStart is a reactor whose start section runs body, of type () -> ().
@@ -28,6 +35,15 @@ func assembleStart(body string) []byte {
 	return cat(header, section(1, []byte{0x60, 0, 1, 0x7f}, []byte{0x60, 0, 0}), section(3, []byte{0}, []byte{1}),
 		section(7, cat(str("caisson_run"), []byte{0, 0})), []byte{8, 1, 1},
 		section(10, function("\x41\x00\x0b"), function(body)))
+}
+
+// frame is fields as a request frame.
+func frame(fields ...string) string {
+	var b []byte
+	for _, f := range fields {
+		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(f))), f...)
+	}
+	return string(b)
 }
 
 type asmImport struct{ module, name, signature string }

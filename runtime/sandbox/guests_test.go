@@ -19,6 +19,13 @@ import (
 
 func TestMain(m *testing.M) {
 	status := m.Run()
+	if shared.sandbox != nil {
+		if err := shared.sandbox.Close(context.Background()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = 1
+		}
+		shared.host.Close()
+	}
 	if status == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -78,11 +85,36 @@ func (k *kvMap) List(context.Context, string, string, string, int) ([]string, er
 	return nil, nil
 }
 
+// shared is the sandbox of all tests that need nothing special, because compiling a Go guest takes 10 s under the race detector.
+var shared struct {
+	once    sync.Once
+	host    *host.Host
+	sandbox *sandbox.Sandbox
+}
+
+func sharedSandbox(tb testing.TB) *sandbox.Sandbox {
+	tb.Helper()
+	shared.once.Do(func() {
+		var err error
+		if shared.host, err = host.New(host.Config{KV: newKV()}); err != nil {
+			tb.Fatal(err)
+		}
+		if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host}); err != nil {
+			tb.Fatal(err)
+		}
+	})
+	return shared.sandbox
+}
+
+func newKV() *kvMap {
+	return &kvMap{keys: map[string]string{"acme\x00a/b": "value of acme", "other\x00a/b": "value of other"}}
+}
+
 // openSandbox opens a sandbox that is closed with the test.
 func openSandbox(tb testing.TB, c host.Config) *sandbox.Sandbox {
 	tb.Helper()
 	if c.KV == nil {
-		c.KV = &kvMap{keys: map[string]string{"acme\x00a/b": "value of acme", "other\x00a/b": "value of other"}}
+		c.KV = newKV()
 	}
 	h, err := host.New(c)
 	if err != nil {

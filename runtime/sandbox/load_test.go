@@ -135,7 +135,7 @@ func TestNeedsAreJudgedPerManifest(t *testing.T) {
 // TestLoadOnceForMany: loads of one digest at once compile it once.
 func TestLoadOnceForMany(t *testing.T) {
 	s := openSandbox(t, host.Config{})
-	m := module(goGuest(t, "reactor"), reactorNeeds...)
+	m := module(assemble(nil, strings.Repeat("\x41\x00\x1a", 50_000)+"\x41\x00\x0b"))
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() { load(t, s, m) })
@@ -149,7 +149,7 @@ func TestLoadOnceForMany(t *testing.T) {
 // TestLoadReturnsWithItsContext while the compile goes on for others.
 func TestLoadReturnsWithItsContext(t *testing.T) {
 	s := openSandbox(t, host.Config{})
-	m := module(goGuest(t, "reactor"), reactorNeeds...)
+	m := module(assemble(nil, strings.Repeat("\x41\x00\x1a", 50_000)+"\x41\x00\x0b"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := s.Load(ctx, m); !errors.Is(err, context.Canceled) {
@@ -177,12 +177,14 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// logThenLoop calls log_write(1, 0, 1) and then loops.
+var logThenLoop = assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
+	"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b")
+
 // TestEvictionSparesWhatRuns: a module is dropped only when nobody is inside; its code would be gone under the guest.
 func TestEvictionSparesWhatRuns(t *testing.T) {
 	s := openSandbox(t, host.Config{})
-	// log_write(1, 0, 1), then a loop.
-	m := module(assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
-		"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b"))
+	m := module(logThenLoop)
 	p := load(t, s, m)
 	inside := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -208,7 +210,7 @@ func TestEvictionSparesWhatRuns(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	f := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...)).Facts()
 	if f.Form != "reactor" || f.Functions < 100 || f.MemoryMin < 1<<20 || len(f.Imports) < 10 {
 		t.Errorf("%+v", f)
@@ -216,7 +218,7 @@ func TestFacts(t *testing.T) {
 }
 
 func TestBadModuleConfig(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	m := module(assemble(nil, "\x41\x00\x0b"))
 	m.Start = "sometimes"
 	if _, err := s.Load(context.Background(), m); err == nil {
@@ -233,7 +235,7 @@ func TestBadModuleConfig(t *testing.T) {
 
 // TestTableGrowth: a table without maximum ends at ours. The body asks for 2^20 elements and returns -1's complement, 0.
 func TestTableGrowth(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	wasm := cat(header, section(1, []byte{0x60, 0, 1, 0x7f}), section(3, []byte{0}), section(4, []byte{0x70, 0, 1}),
 		section(7, cat(str("caisson_run"), []byte{0, 0})),
 		section(10, function("\xd0\x70\x41\x80\x80\xc0\x00\xfc\x0f\x00\x41\x01\x6a\x0b")))

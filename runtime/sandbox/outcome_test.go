@@ -89,7 +89,7 @@ func TestOutcomes(t *testing.T) {
 		{"reactor", "kv b/b", capability.Limits{}, expect{sandbox.Done, "", "-1", ""}},
 		{"reactor", "kv a/c", capability.Limits{}, expect{sandbox.Done, "", "-2", ""}},
 	}
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	needs := reactorNeeds
 	held := hold(t, needs...)
 	for _, tt := range tests {
@@ -114,7 +114,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestRecursionEndsAtTheStack(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	// A Go guest has a stack of its own in linear memory, whose limit Go reports; the native one is left to small modules.
 	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
 	out := p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: 4 << 30, Wall: time.Minute, CPU: time.Minute}, Input: []byte("recurse")})
@@ -126,7 +126,7 @@ func TestRecursionEndsAtTheStack(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
 	out := p.Run(context.Background(), sandbox.Job{Input: []byte("retry"), Limits: capability.Limits{CPU: time.Minute, Wall: time.Minute}})
 	if out.RetryAfter != 1500*time.Millisecond {
@@ -135,7 +135,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestLogIsSplitAndEscaped(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "command")))
 	var lines []string
 	out := p.Run(context.Background(), sandbox.Job{Input: []byte("log"), Log: func(level, line string) { lines = append(lines, level+": "+line) }})
@@ -150,7 +150,7 @@ func TestLogIsSplitAndEscaped(t *testing.T) {
 
 // TestTraps runs modules of a few bytes: what a toolchain would not emit.
 func TestTraps(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	tests := []struct {
 		name, body string
 		want       expect
@@ -174,7 +174,7 @@ func TestTraps(t *testing.T) {
 }
 
 func TestStartSectionRunsUnderTheLimits(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	for body, code := range map[string]string{"\x03\x40\x0c\x00\x0b\x0b": "limit.wall", "\x00\x0b": "task.trap"} {
 		p := load(t, s, module(assembleStart(body)))
 		out := p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Wall: 100 * time.Millisecond}})
@@ -185,14 +185,14 @@ func TestStartSectionRunsUnderTheLimits(t *testing.T) {
 }
 
 func TestMemoryAboveTheLimitFromTheStart(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
 	out := p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: 1 << 16}})
 	check(t, out, expect{sandbox.Limit, "limit.memory", "", "memory"})
 }
 
 func TestUsage(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
 	out := p.Run(context.Background(), sandbox.Job{Input: []byte("loop"), Limits: capability.Limits{CPU: 50 * time.Millisecond, Wall: time.Minute}})
 	u := out.Usage
@@ -203,7 +203,7 @@ func TestUsage(t *testing.T) {
 
 // TestCancel ends runs of every kind from outside: each returns at once, for the same reason.
 func TestCancel(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	for _, guest := range []struct{ name, input string }{{"reactor", "loop"}, {"command", "year"}} {
 		p := load(t, s, module(goGuest(t, guest.name), reactorNeeds...))
 		ctx, cancel := context.WithCancel(context.Background())
@@ -229,13 +229,16 @@ func TestCloseEndsRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := load(t, s, module(goGuest(t, "command")))
+	m := module(logThenLoop)
+	p := load(t, s, m)
 	started := make(chan struct{})
 	done := make(chan sandbox.Outcome)
 	for range 3 {
 		go func() {
-			started <- struct{}{}
-			done <- p.Run(context.Background(), sandbox.Job{Input: []byte("year"), Limits: capability.Limits{Wall: time.Hour}})
+			done <- p.Run(context.Background(), sandbox.Job{
+				Limits: capability.Limits{Wall: time.Hour, CPU: time.Hour},
+				Log:    func(string, string) { started <- struct{}{} },
+			})
 		}()
 		<-started
 	}
@@ -246,7 +249,7 @@ func TestCloseEndsRuns(t *testing.T) {
 		check(t, <-done, expect{sandbox.Crash, "task.cancelled", "", ""})
 	}
 	check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Crash, "task.cancelled", "", "closing"})
-	if _, err := s.Load(context.Background(), module(goGuest(t, "command"))); err == nil {
+	if _, err := s.Load(context.Background(), m); err == nil {
 		t.Error("a closed sandbox loads")
 	}
 }
@@ -261,10 +264,12 @@ func TestHTTPThatHangs(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	need := "http GET " + server.URL + "/*"
 	s := openSandbox(t, host.Config{HTTP: host.HTTPConfig{RootCAs: roots, AllowAddr: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}})
-	p := load(t, s, module(goGuest(t, "reactor"), need, "kv ro a/*"))
+	request := frame("GET", server.URL+"/slow", "")
+	call := string(cat([]byte{0x41, 0, 0x41, byte(len(request)), 0x10, 0, 0x0b})) // http_fetch(0, len)
+	p := load(t, s, module(assembleData([]asmImport{{"caisson", "http_fetch", i32x2}}, call, request), need))
 	begin := time.Now()
 	out := p.Run(context.Background(), sandbox.Job{
-		Held: hold(t, need), Input: []byte("fetch " + server.URL + "/slow"), Limits: capability.Limits{Wall: 300 * time.Millisecond},
+		Held: hold(t, need), Limits: capability.Limits{Wall: 300 * time.Millisecond},
 	})
 	check(t, out, expect{sandbox.Limit, "limit.wall", "", ""})
 	if d := time.Since(begin); d > 5*time.Second {
@@ -274,7 +279,7 @@ func TestHTTPThatHangs(t *testing.T) {
 
 // TestMany runs many tasks of three modules at once; each has its own state, tenant and outcome.
 func TestMany(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	held := hold(t, reactorNeeds...)
 	long := capability.Limits{Wall: time.Minute, CPU: time.Minute}
 	r := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
@@ -301,8 +306,8 @@ func TestMany(t *testing.T) {
 // TestHostPanicIsACrash: a store that panics costs its run, and its message stays inside.
 func TestHostPanicIsACrash(t *testing.T) {
 	s := openSandbox(t, host.Config{KV: &panicKV{}})
-	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
-	out := p.Run(context.Background(), sandbox.Job{Held: hold(t, reactorNeeds...), Input: []byte("kv a/b")})
+	p := load(t, s, module(assembleData([]asmImport{{"caisson", "kv_get", i32x2}}, "\x41\x00\x41\x07\x10\x00\x0b", frame("a/b")), "kv ro a/*"))
+	out := p.Run(context.Background(), sandbox.Job{Held: hold(t, "kv ro a/*")})
 	check(t, out, expect{sandbox.Crash, "sandbox.crash", "", "internal error in host function kv_get"})
 	if strings.Contains(out.Error, "secret") {
 		t.Error(out.Error)
@@ -316,7 +321,7 @@ func (*panicKV) Get(context.Context, string, string) ([]byte, bool, error) {
 }
 
 func TestPayloadIsNotChanged(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "command")))
 	input := []byte("echo " + strings.Repeat("abc", 100_000))
 	kept := bytes.Clone(input)
