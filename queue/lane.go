@@ -98,3 +98,18 @@ func CheckID(field, s string) error {
 	}
 	return nil
 }
+
+// CheckDigest says whether s can be a digest: 1 to 128 bytes of printable ASCII
+// without a space or a bar.
+// Errors, final: *FieldError.
+func CheckDigest(s string) error {
+	if s == "" || len(s) > DigestBytesMax {
+		return &FieldError{Field: "digest", Text: fmt.Sprintf("has %d bytes, want 1 to %d", len(s), DigestBytesMax)}
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '|' {
+			return &FieldError{Field: "digest", Text: fmt.Sprintf("%q at byte %d", c, i)}
+		}
+	}
+	return nil
+}

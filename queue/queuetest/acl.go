@@ -23,15 +23,15 @@ var rules = map[string]string{
 	UserWorker: base + "+ping +time +eval +evalsha" +
 		" +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen" +
 		" +xgroup|create +xgroup|delconsumer +xinfo|consumers" +
-		" +hmget +hget +hset +hexists +hdel +hincrby +del +pexpire +set +publish" +
+		" +get +set +del +hget +hset +hexists +hdel +publish" +
 		" +zadd +zrem +zrange +zrangebyscore +zcard +getrange +zrangebylex" +
 		" ~cs:{*}:* %R~cs:mod:* &cs:{*}:done:*",
-	UserProducer: base + "+ping +xadd +getrange +subscribe +unsubscribe" +
+	UserProducer: base + "+ping +xadd +getrange +subscribe" +
 		" %W~cs:{*}:in:" + Tenant + ":* %R~cs:{*}:res:" + Issuer + ":* &cs:{*}:done:" + Issuer,
 	UserKV: base + "+ping +time +eval +evalsha" +
 		" +hget +hset +hdel +hstrlen +get +incrby +decrby +zadd +zrem +zscore +zrangebyscore +zrangebylex" +
 		" ~cs:kv:*",
-	UserStore: base + "+ping +set +setnx +getrange +zadd +zrangebylex" +
+	UserStore: base + "+ping +setnx +getrange +zadd +zrangebylex" +
 		" ~cs:mod:*",
 	UserAdmin: "~* &* +@all",
 }

@@ -208,12 +208,12 @@ func (q *Queue) plans(lanes []queue.Lane, limit int) []plan {
 	if len(lanes) == 1 || len(hot) == 0 && len(lanes) <= limit {
 		return nil
 	}
-	hotMax := limit
-	if len(cold) > 0 {
-		hotMax = limit - min(len(cold), (limit+1)/2)
+	coldMax := limit
+	if len(hot) > 0 {
+		coldMax = min(len(cold), (limit+1)/2)
+		hot = q.window(hot, limit-coldMax)
 	}
-	hot = q.window(hot, hotMax)
-	cold = q.window(cold, limit-len(hot))
+	cold = q.window(cold, coldMax)
 	q.turn++
 	var out []plan
 	if len(cold) > 0 {

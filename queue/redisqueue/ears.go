@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,7 +146,8 @@ func (e *ears) session() (heard bool, err error) {
 		case *redis.Subscription:
 			e.tell(m.Channel, (*waiter).tellAll)
 		case *redis.Message:
-			e.tell(m.Channel, func(w *waiter) { w.tell(m.Payload) })
+			ids := strings.Fields(m.Payload)
+			e.tell(m.Channel, func(w *waiter) { w.tell(ids) })
 		}
 	}
 }

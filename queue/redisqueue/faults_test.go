@@ -246,47 +246,47 @@ func wantReason(t *testing.T, what string, err error, want queue.Reason) {
 }
 
 // everything calls each method once and hands over its error.
-func everything(ctx context.Context, t *testing.T, b *broker, q *redisqueue.Queue, check func(what string, writes bool, err error)) {
+func everything(ctx context.Context, t *testing.T, b *broker, q *redisqueue.Queue, check func(what string, err error)) {
 	t.Helper()
 	lanes := []queue.Lane{acme}
 	lease := queue.Lease{Lane: acme, Entry: "1-1", ID: "id", Token: "t"}
-	check("send", true, b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}))
+	check("send", b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}))
 	_, err := q.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1})
-	check("claim", false, err)
+	check("claim", err)
 	_, err = q.Start(ctx, []queue.Start{{Delivery: queue.Delivery{Lane: acme, Entry: "1-1", Token: "t"}, ID: "id", Digest: "d"}})
-	check("start", false, err)
+	check("start", err)
 	_, err = q.Renew(ctx, []queue.Lease{lease})
-	check("renew", false, err)
+	check("renew", err)
 	_, err = q.Settle(ctx, []queue.Settlement{{Lease: lease, Verdict: queue.Done()}})
-	check("settle", false, err)
+	check("settle", err)
 	_, _, err = q.Promote(ctx, "jobs", 1)
-	check("promote", false, err)
+	check("promote", err)
 	_, err = q.Recover(ctx, lanes, 1)
-	check("recover", false, err)
+	check("recover", err)
 	_, err = b.results.Result(ctx, "jobs", queuetest.Issuer, "id")
-	check("result", false, err)
+	check("result", err)
 	_, err = b.worker.DeadLetters(ctx, "jobs", "", 1)
-	check("dead letters", false, err)
+	check("dead letters", err)
 	_, err = b.worker.State(ctx, acme, "id")
-	check("state", false, err)
+	check("state", err)
 	_, err = b.worker.Depth(ctx, lanes)
-	check("depth", false, err)
+	check("depth", err)
 	kv, err := redisqueue.OpenKV(b.worker, redisqueue.KVConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("kv put", true, kv.Put(ctx, "acme", "k", []byte("v"), 0))
-	check("kv delete", false, kv.Delete(ctx, "acme", "k"))
+	check("kv put", kv.Put(ctx, "acme", "k", []byte("v"), 0))
+	check("kv delete", kv.Delete(ctx, "acme", "k"))
 	_, _, err = kv.Get(ctx, "acme", "k")
-	check("kv get", false, err)
+	check("kv get", err)
 	_, err = kv.List(ctx, "acme", "", "", 1)
-	check("kv list", false, err)
+	check("kv list", err)
 	blobs := redisqueue.OpenBlobs(b.worker)
-	check("blob put", true, blobs.Put(ctx, "name", []byte("v")))
+	check("blob put", blobs.Put(ctx, "name", []byte("v")))
 	_, err = blobs.Get(ctx, "name", 10)
-	check("blob get", false, err)
+	check("blob get", err)
 	_, err = blobs.List(ctx, "", 10)
-	check("blob list", false, err)
+	check("blob list", err)
 }
 
 // Every error reply, at every method, is typed and never taken for success.
@@ -310,20 +310,28 @@ func TestErrorReplies(t *testing.T) {
 		{"WRONGTYPE Operation against a key holding the wrong kind of value", queue.ReasonData},
 		{"ERR something nobody has seen", queue.ReasonData},
 	}
-	b, m := openMiniWithServer(t)
-	q := openQueue(t, b.worker, "w", time.Minute)
-	for _, r := range rows {
-		m.SetError(r.reply)
-		everything(t.Context(), t, b, q, func(what string, _ bool, err error) {
-			wantReason(t, r.reply+" at "+what, err, r.want)
-		})
-	}
-	m.SetError("")
-	everything(t.Context(), t, b, q, func(what string, _ bool, err error) {
-		if err != nil && !errors.Is(err, queue.ErrNoResult) {
-			t.Errorf("%s: %v", what, err)
+	// A connection can be refused before its first command, or a command on a
+	// connection that stands. go-redis treats them differently.
+	for _, standing := range []bool{false, true} {
+		b, m := openMiniWithServer(t)
+		q := openQueue(t, b.worker, "w", time.Minute)
+		good := func(what string, err error) {
+			if err != nil && !errors.Is(err, queue.ErrNoResult) {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
-	})
+		if standing {
+			everything(t.Context(), t, b, q, good)
+		}
+		for _, r := range rows {
+			m.SetError(r.reply)
+			everything(t.Context(), t, b, q, func(what string, err error) {
+				wantReason(t, fmt.Sprintf("%s at %s (standing: %t)", r.reply, what, standing), err, r.want)
+			})
+		}
+		m.SetError("")
+		everything(t.Context(), t, b, q, good)
+	}
 }
 
 // At maxmemory Redis refuses to record and still hands out work: a worker sees

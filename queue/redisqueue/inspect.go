@@ -88,33 +88,38 @@ func (c *Client) State(ctx context.Context, lane queue.Lane, id string) (queue.T
 	if err := queue.CheckID("id", id); err != nil {
 		return queue.TaskState{}, err
 	}
-	var values []any
+	var text string
 	err := c.do(ctx, "state", func(ctx context.Context) error {
 		var err error
-		values, err = c.rdb.HMGet(ctx, stateKey(lane, id),
-			"state", "lane", "digest", "worker", "fails", "crashes").Result()
+		text, err = c.rdb.GetRange(ctx, stateKey(lane, id), 0, stateBytesMax).Result()
 		return err
 	})
 	if err != nil {
 		return queue.TaskState{}, err
 	}
-	text := func(i int) string {
-		s, _ := values[i].(string)
-		return s
+	return parseState(lane.Queue, text), nil
+}
+
+// parseState reads what lua/state.lua writes; other text is no state.
+func parseState(name, text string) queue.TaskState {
+	f := strings.Split(text, "|")
+	if len(f) != 9 {
+		return queue.TaskState{}
 	}
-	if text(0) == "" {
-		return queue.TaskState{}, nil
+	fails, err1 := strconv.Atoi(f[5])
+	crashes, err2 := strconv.Atoi(f[6])
+	phase := queue.Phase(f[0])
+	switch phase {
+	case queue.PhaseWaiting, queue.PhaseRunning, queue.PhaseDone, queue.PhaseDead:
+	default:
+		return queue.TaskState{}
 	}
-	fails, _ := strconv.Atoi(text(4))
-	crashes, _ := strconv.Atoi(text(5))
+	if err1 != nil || err2 != nil {
+		return queue.TaskState{}
+	}
 	return queue.TaskState{
-		Phase:   queue.Phase(text(0)),
-		Lane:    parseLane(lane.Queue, text(1)),
-		Digest:  text(2),
-		Worker:  text(3),
-		Attempt: fails + 1,
-		Crashes: crashes,
-	}, nil
+		Phase: phase, Lane: parseLane(name, f[4]), Attempt: fails + 1, Crashes: crashes, Worker: f[7], Digest: f[8],
+	}
 }
 
 // Depth counts lanes and the sets of their queues, in one trip.

@@ -62,10 +62,7 @@ func checkStart(s queue.Start) error {
 	if s.Delivery.Fault != "" {
 		return &queue.FieldError{Field: "fault", Text: "a malformed entry cannot start: " + s.Delivery.Fault}
 	}
-	if n := len(s.Digest); n == 0 || n > queue.DigestBytesMax {
-		return &queue.FieldError{Field: "digest", Text: fmt.Sprintf("has %d bytes, want 1 to %d", n, queue.DigestBytesMax)}
-	}
-	return nil
+	return queue.CheckDigest(s.Digest)
 }
 
 func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, places []int, out []queue.Started) error {

@@ -25,6 +25,9 @@ const (
 	retireLanesMax = 256
 	retireMax      = 64
 
+	// stateBytesMax bounds a state that is read: nine short fields.
+	stateBytesMax = 1 << 10
+
 	// recoverRounds bounds how many pieces of a lane's pending list one Recover
 	// looks through; the next one goes on from there.
 	recoverRounds = 8

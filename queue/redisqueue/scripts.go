@@ -10,6 +10,8 @@ import (
 
 // The contract of each script (KEYS, ARGV, returns) stands at its top.
 var (
+	//go:embed lua/state.lua
+	stateSource string
 	//go:embed lua/start.lua
 	startSource string
 	//go:embed lua/renew.lua
@@ -27,10 +29,10 @@ var (
 	//go:embed lua/kv_list.lua
 	kvListSource string
 
-	startScript   = redis.NewScript(startSource)
-	renewScript   = redis.NewScript(renewSource)
-	settleScript  = redis.NewScript(settleSource)
-	promoteScript = redis.NewScript(promoteSource)
+	startScript   = redis.NewScript(stateSource + startSource)
+	renewScript   = redis.NewScript(stateSource + renewSource)
+	settleScript  = redis.NewScript(stateSource + settleSource)
+	promoteScript = redis.NewScript(stateSource + promoteSource)
 	retireScript  = redis.NewScript(retireSource)
 	kvGetScript   = redis.NewScript(kvGetSource)
 	kvPutScript   = redis.NewScript(kvPutSource)

@@ -111,7 +111,7 @@ var replies = map[string]queue.Reason{
 	"NOSCRIPT":     queue.ReasonBusy,
 	"EXECABORT":    queue.ReasonBusy,
 	"NOTBUSY":      queue.ReasonBusy,
-	"UNBLOCKED":    queue.ReasonBusy,
+	"UNBLOCKED":    queue.ReasonData, // the lane was deleted while we waited on it
 	"INPROG":       queue.ReasonBusy,
 	"NOMASTERLINK": queue.ReasonMasterDown,
 }
@@ -148,10 +148,16 @@ func replyReason(text string) queue.Reason {
 	return queue.ReasonData
 }
 
+// refusedByTLS says whether one side did not accept the other's certificate or
+// protocol. In TLS 1.3 a client may also just find the connection reset, when it
+// writes before it has read the server's alert; that cannot be told from a loss.
 func refusedByTLS(err error) bool {
-	var alert tls.AlertError
+	var op *net.OpError // crypto/tls: an alert that came, or one that we sent
+	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
+		return true
+	}
 	var verify *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
-	return errors.As(err, &alert) || errors.As(err, &verify) || errors.As(err, &authority) || errors.As(err, &name)
+	return errors.As(err, &verify) || errors.As(err, &authority) || errors.As(err, &name)
 }

@@ -28,14 +28,16 @@ func (w *waiter) fail(err error) {
 	}
 }
 
-// tell says that the result of id is there, if anybody cares.
-func (w *waiter) tell(id string) {
+// tell says that the results of ids are there, if anybody cares.
+func (w *waiter) tell(ids []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if due, waits := w.outstanding[id]; waits && !due {
-		w.outstanding[id] = true
-		w.due = append(w.due, id)
-		w.wake()
+	for _, id := range ids {
+		if due, waits := w.outstanding[id]; waits && !due {
+			w.outstanding[id] = true
+			w.due = append(w.due, id)
+			w.wake()
+		}
 	}
 }
 

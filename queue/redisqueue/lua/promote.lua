@@ -1,9 +1,10 @@
--- promote: move messages whose time has come back into their lanes.
+-- promote: move messages whose time has come back into their lanes. After
+-- lua/state.lua.
 --
 -- KEYS[1]  due set          cs:{q}:due
 -- KEYS[2]  parked messages  cs:{q}:parked
 -- ARGV[1]  prefix of lane streams  cs:{q}:in:
--- ARGV[2]  prefix of state hashes  cs:{q}:st:
+-- ARGV[2]  prefix of states  cs:{q}:st:
 -- ARGV[3]  at most how many
 -- returns  how many were moved, and milliseconds until the next is due (-1: none waits)
 --
@@ -33,8 +34,11 @@ local function promote(member)
     redis.call('ZADD', due, now + put_off, member)
     return
   end
-  local state = redis.pcall('HGET', states .. member, 'state')
-  if state == 'waiting' then redis.call('HSET', states .. member, 'entry', entry, 'lane', lane) end
+  local st = load(states .. member)
+  if st and st.phase == 'waiting' then
+    st.entry, st.lane = entry, lane
+    save(states .. member, st)
+  end
   forget(member)
 end
 

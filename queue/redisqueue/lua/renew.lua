@@ -1,6 +1,6 @@
--- renew: let leases of one queue last on.
+-- renew: let leases of one queue last on. After lua/state.lua.
 --
--- KEYS[2i-1]  state hash of item i, or its lane again when it was not started
+-- KEYS[2i-1]  state of item i, or its lane again when it was not started
 -- KEYS[2i]    lane stream of item i
 -- ARGV[1]     consumer group
 -- ARGV[2]     consumer, i.e. this worker
@@ -16,16 +16,11 @@
 
 local group, consumer = ARGV[1], ARGV[2]
 
-local function owned(lane, entry)
-  local p = redis.pcall('XPENDING', lane, group, entry, entry, 1)
-  return not p.err and #p > 0 and p[1][2] == consumer
-end
-
 local function held(key, lane, entry, token)
-  if token == '' then return owned(lane, entry) end
-  local st = redis.pcall('HMGET', key, 'state', 'token')
-  if st.err or not st[1] then return owned(lane, entry) end
-  return st[1] == 'running' and st[2] == token
+  local st
+  if token ~= '' then st = load(key) end
+  if not st then return owner(lane, group, entry) == consumer end
+  return st.phase == 'running' and st.token == token
 end
 
 local lost = {}

@@ -1,9 +1,9 @@
--- settle: end leases of one queue, each by its verdict.
+-- settle: end leases of one queue, each by its verdict. After lua/state.lua.
 --
 -- KEYS[1]     due set                       cs:{q}:due
 -- KEYS[2]     parked messages               cs:{q}:parked
 -- KEYS[3]     dead letters                  cs:{q}:dead
--- KEYS[3i+1]  state hash of item i, or the lane again when no id is known
+-- KEYS[3i+1]  state of item i, or the lane again when it was not started
 -- KEYS[3i+2]  lane stream of item i
 -- KEYS[3i+3]  result of item i, or the lane again when there is none
 -- ARGV[1]     consumer group
@@ -16,42 +16,52 @@
 --   entry, token ('' when not started), member (<tenant>:<id>, or ''),
 --   lane name (<tenant>:<priority>), verdict (done retry crash park release dead drop),
 --   delay in ms (retry crash park), code, reason (dead),
---   result, its key (the issuer's key id), its life in ms ('' all three: none)
+--   result, its key (the issuer's key id), its life in ms ('', '', 0: none)
 -- returns     for each item 1 applied, 2 lease lost (or not settled: see release), 3 vanished
 --
 -- Time: delays are told by the worker as durations and counted from Redis's TIME,
 -- so that workers with different clocks agree on what is due.
--- Memory: at maxmemory Redis refuses the first command here that may need more,
--- and it decides that once for the whole script; for each item those commands
--- come before XACK, so an item is settled whole or not at all.
+-- Told: all ids of one issuer go in one message, with spaces between.
+-- Errors: at maxmemory Redis refuses the first command that may need more, for the
+-- whole script; other errors come from keys that somebody overwrote. For each item
+-- the commands that can fail come before the entry is acknowledged, so what was
+-- not settled can be settled again. Acknowledgements and messages are collected,
+-- and go out even when a later item fails.
 
 local due, parked, dead = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer = ARGV[1], ARGV[2]
 local dead_max, message_max, state_ttl, channels = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local put_off = 60000 -- ms until a lane that refuses an entry is tried again
 
-local function owned(it)
-  local p = redis.pcall('XPENDING', it.lane, group, it.entry, it.entry, 1)
-  return not p.err and #p > 0 and p[1][2] == consumer
+local clock
+local function now()
+  if not clock then
+    local time = redis.call('TIME')
+    clock = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return clock
 end
 
--- standing returns 'ours', 'lost', or 'again' when this very verdict was applied before.
+-- standing returns 'ours', 'lost', or 'again' when this very verdict was applied
+-- before. Of a lease from start it leaves the state in it.st.
 local function standing(it)
-  if it.token == '' then return owned(it) and 'ours' or 'lost' end
-  local st = redis.pcall('HMGET', it.state, 'state', 'token', 'verdict')
-  if st.err then redis.call('DEL', it.state) end
-  if st.err or not st[1] then
+  if it.token ~= '' then
+    local st = load(it.state)
+    if st then
+      it.st = st
+      if st.token ~= it.token then return 'lost' end
+      if st.phase == 'running' then return 'ours' end
+      return st.verdict == it.verdict and 'again' or 'lost'
+    end
+  end
+  if owner(it.lane, group, it.entry) ~= consumer then return 'lost' end
+  if it.token ~= '' then
     -- The state was lost under a running task: the entry's owner is the next best
     -- fence, and writing the state anew keeps the message from running again.
-    if not owned(it) then return 'lost' end
-    it.anew = true
-    return 'ours'
+    it.anew = state_ttl
+    it.st = {token = it.token, fails = 0, crashes = 0, worker = consumer, digest = ''}
   end
-  if st[2] ~= it.token then return 'lost' end
-  if st[1] == 'running' then return 'ours' end
-  return st[3] == it.verdict and 'again' or 'lost'
+  return 'ours'
 end
 
 -- message returns the bytes that the entry carries, or what stands in their
@@ -68,31 +78,25 @@ local function message(it)
   return table.concat(parts, '\n')
 end
 
-local function mark(it, ...)
-  if it.token == '' then return end
-  redis.call('HSET', it.state, 'verdict', it.verdict, ...)
-  if it.anew then
-    redis.call('HSET', it.state, 'token', it.token, 'lane', it.lane_name, 'worker', consumer)
-    redis.call('PEXPIRE', it.state, state_ttl)
-  end
+-- mark writes the state of what was started.
+local function mark(it, phase, entry)
+  local st = it.st
+  if not st then return end
+  st.phase, st.verdict, st.entry, st.lane = phase, it.verdict, entry, it.lane_name
+  save(it.state, st, it.anew)
 end
 
+local left, left_order = {}, {} -- entries to acknowledge, by lane
 local function leave(it)
-  redis.call('XACK', it.lane, group, it.entry)
-  redis.call('XDEL', it.lane, it.entry)
-end
-
-local function bury(it, code, reason, bytes)
-  local head = {'XADD', dead, 'MAXLEN', '~', dead_max, '*', 'code', code, 'reason', reason,
-    'lane', it.lane_name, 'member', it.member, 'worker', consumer, 'at', now}
-  if bytes then
-    head[#head + 1] = 'e'
-    head[#head + 1] = string.sub(bytes, 1, message_max)
+  local entries = left[it.lane]
+  if not entries then
+    entries = {}
+    left[it.lane], left_order[#left_order + 1] = entries, it.lane
   end
-  redis.call(unpack(head))
-  mark(it, 'state', 'dead')
+  entries[#entries + 1] = it.entry
 end
 
+local told, told_order = {}, {} -- ids to tell of, by issuer
 local function publish(it)
   if it.result == '' then return end
   if it.token == '' then
@@ -101,14 +105,43 @@ local function publish(it)
   else
     redis.call('SET', it.result_key, it.result, 'PX', it.life)
   end
-  local id = string.match(it.member, ':(.*)$')
-  redis.call('PUBLISH', channels .. it.issuer, id)
+  local ids = told[it.issuer]
+  if not ids then
+    ids = {}
+    told[it.issuer], told_order[#told_order + 1] = ids, it.issuer
+  end
+  ids[#ids + 1] = string.match(it.member, ':(.*)$')
+end
+
+local function flush()
+  for _, lane in ipairs(left_order) do
+    local entries = left[lane]
+    for i = 1, #entries, 256 do
+      local last = math.min(i + 255, #entries)
+      redis.call('XACK', lane, group, unpack(entries, i, last))
+      redis.call('XDEL', lane, unpack(entries, i, last))
+    end
+  end
+  for _, issuer in ipairs(told_order) do
+    redis.call('PUBLISH', channels .. issuer, table.concat(told[issuer], ' '))
+  end
+end
+
+local function bury(it, code, reason, bytes)
+  local add = {'XADD', dead, 'MAXLEN', '~', dead_max, '*', 'code', code, 'reason', reason,
+    'lane', it.lane_name, 'member', it.member, 'worker', consumer, 'at', now()}
+  if bytes then
+    add[#add + 1] = 'e'
+    add[#add + 1] = string.sub(bytes, 1, message_max)
+  end
+  redis.call(unpack(add))
+  mark(it, 'dead', it.entry)
 end
 
 local function park(it, bytes, delay)
   redis.call('HSET', parked, it.member, it.lane_name .. '|' .. bytes)
-  redis.call('ZADD', due, now + delay, it.member)
-  mark(it, 'state', 'waiting', 'entry', '', 'lane', it.lane_name)
+  redis.call('ZADD', due, now() + delay, it.member)
+  mark(it, 'waiting', '')
 end
 
 -- release returns false when the lane takes nothing (its last id is the highest
@@ -117,7 +150,7 @@ end
 local function release(it, bytes)
   local fresh = redis.pcall('XADD', it.lane, '*', 'e', bytes)
   if type(fresh) ~= 'table' then
-    mark(it, 'state', 'waiting', 'entry', fresh, 'lane', it.lane_name)
+    mark(it, 'waiting', fresh)
     return true
   end
   if string.sub(fresh.err, 1, 3) == 'OOM' then error(fresh) end
@@ -129,18 +162,18 @@ end
 local act = {}
 function act.done(it)
   publish(it)
-  mark(it, 'state', 'done')
+  mark(it, 'done', it.entry)
 end
 function act.retry(it, bytes)
+  it.st.fails = it.st.fails + 1
   park(it, bytes, it.delay)
-  redis.call('HINCRBY', it.state, 'fails', 1)
 end
 function act.crash(it, bytes)
+  it.st.crashes = it.st.crashes + 1
   park(it, bytes, it.delay)
-  redis.call('HINCRBY', it.state, 'crashes', 1)
 end
 function act.park(it, bytes) park(it, bytes, it.delay) end
-function act.release(it, bytes) return release(it, bytes) end
+act.release = release
 function act.dead(it, bytes)
   publish(it)
   bury(it, it.code, it.reason, bytes)
@@ -166,13 +199,17 @@ local function settle(it)
 end
 
 local out = {}
-for i = 1, (#KEYS - 3) / 3 do
-  local k, a = 3 * i, 11 * i - 5
-  out[i] = settle({
-    state = KEYS[k + 1], lane = KEYS[k + 2], result_key = KEYS[k + 3],
-    entry = ARGV[a + 1], token = ARGV[a + 2], member = ARGV[a + 3], lane_name = ARGV[a + 4],
-    verdict = ARGV[a + 5], delay = tonumber(ARGV[a + 6]) or 0, code = ARGV[a + 7], reason = ARGV[a + 8],
-    result = ARGV[a + 9], issuer = ARGV[a + 10], life = ARGV[a + 11],
-  })
-end
+local ok, fault = pcall(function()
+  for i = 1, (#KEYS - 3) / 3 do
+    local k, a = 3 * i, 11 * i - 5
+    out[i] = settle({
+      state = KEYS[k + 1], lane = KEYS[k + 2], result_key = KEYS[k + 3],
+      entry = ARGV[a + 1], token = ARGV[a + 2], member = ARGV[a + 3], lane_name = ARGV[a + 4],
+      verdict = ARGV[a + 5], delay = tonumber(ARGV[a + 6]), code = ARGV[a + 7], reason = ARGV[a + 8],
+      result = ARGV[a + 9], issuer = ARGV[a + 10], life = ARGV[a + 11],
+    })
+  end
+end)
+flush()
+if not ok then return {err = type(fault) == 'table' and fault.err or fault} end
 return out

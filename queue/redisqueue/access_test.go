@@ -1,0 +1,469 @@
+package redisqueue_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/devtls"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+)
+
+// TestRights tries, as each user, what must be refused to it: the ways in which
+// Redis users have been found to read, steal, wipe or forge what is not theirs.
+func TestRights(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	admin := newBroker(t, s.Login, func(time.Duration) {})
+	ctx := t.Context()
+	mine, theirs := "cs:{jobs}:in:acme:1", "cs:{jobs}:in:other:1"
+	for _, key := range []string{mine, theirs} {
+		admin.admin.XAdd(ctx, &redis.XAddArgs{Stream: key, Values: []any{"e", "secret"}})
+		admin.admin.XGroupCreate(ctx, key, "workers", "0")
+	}
+	admin.admin.Set(ctx, "cs:{jobs}:res:ffff:id", "another issuer's", 0)
+	admin.admin.Set(ctx, "cs:mod:b:m", "module", 0)
+
+	rows := []struct {
+		user string
+		cmd  string
+	}{
+		{"producer", "XADD " + theirs + " * e m"},
+		{"producer", "XADD cs:{jobs}:dead * e m"},
+		{"producer", "XADD cs:{jobs}:in:acme2:1 * e m"},
+		{"producer", "XREADGROUP GROUP workers thief COUNT 1 STREAMS " + mine + " >"},
+		{"producer", "XREADGROUP GROUP workers thief NOACK STREAMS " + theirs + " >"},
+		{"producer", "XREAD COUNT 1 STREAMS " + theirs + " 0"},
+		{"producer", "XRANGE " + mine + " - +"},
+		{"producer", "XRANGE " + theirs + " - +"},
+		{"producer", "XAUTOCLAIM " + theirs + " workers thief 0 0"},
+		{"producer", "XCLAIM " + theirs + " workers thief 0 1-1"},
+		{"producer", "XDEL " + theirs + " 1-1"},
+		{"producer", "XTRIM " + mine + " MAXLEN 0"},
+		{"producer", "XINFO STREAM " + theirs + " FULL"},
+		{"producer", "DEL " + theirs},
+		{"producer", "GETRANGE cs:{jobs}:res:ffff:id 0 -1"},
+		{"producer", "SET cs:{jobs}:res:" + queuetest.Issuer + ":id forged"},
+		{"producer", "PUBLISH cs:{jobs}:done:" + queuetest.Issuer + " id"},
+		{"producer", "SUBSCRIBE cs:{jobs}:done:ffff"},
+		{"producer", "SET cs:{jobs}:st:acme:id done"},
+		{"producer", "EVAL return 0"},
+		{"producer", "GETRANGE cs:mod:b:m 0 -1"},
+		{"producer", "HGET cs:kv:{acme}:values k"},
+		{"worker", "SET cs:mod:b:m poisoned"},
+		{"worker", "ZADD cs:mod:names 0 x"},
+		{"worker", "HGET cs:kv:{acme}:values k"},
+		{"worker", "FLUSHALL"},
+		{"worker", "KEYS *"},
+		{"worker", "SCAN 0"},
+		{"worker", "CONFIG GET *"},
+		{"worker", "ACL LIST"},
+		{"worker", "SET elsewhere x"},
+		{"worker", "XGROUP DESTROY " + mine + " workers"},
+		{"worker", "MONITOR"},
+		{"worker", "SCRIPT FLUSH"},
+		{"kv", "XRANGE " + mine + " - +"},
+		{"kv", "SET cs:mod:b:m poisoned"},
+		{"kv", "GET cs:{jobs}:res:ffff:id"},
+		{"kv", "DEL cs:kv:{acme}:values"},
+		{"kv", "KEYS *"},
+		{"store", "XADD " + mine + " * e m"},
+		{"store", "DEL cs:mod:b:m"},
+		{"store", "HGET cs:kv:{acme}:values k"},
+	}
+	users := map[string]*redis.Client{}
+	for _, r := range rows {
+		if users[r.user] == nil {
+			users[r.user] = adminOf(t, s.Login(r.user))
+		}
+		var args []any
+		for _, word := range strings.Fields(r.cmd) {
+			args = append(args, word)
+		}
+		if args[0] == "EVAL" {
+			args = []any{"EVAL", "return 0", 0}
+		}
+		if err := users[r.user].Do(ctx, args...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
+			t.Errorf("%s: %s: %v, want NOPERM", r.user, r.cmd, err)
+		}
+	}
+}
+
+// The page of rights is the one that the tests run under.
+func TestRightsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(page)), " ")
+	for _, user := range []string{queuetest.UserWorker, queuetest.UserProducer, queuetest.UserKV, queuetest.UserStore} {
+		if !strings.Contains(text, queuetest.Rules(user)) {
+			t.Errorf("docs/reference/redis.md lacks the rights of %q: %s", user, queuetest.Rules(user))
+		}
+	}
+}
+
+// Whoever may not read what it waits for hears so, and soon.
+func TestWaitWithoutRights(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	for _, user := range []string{queuetest.UserWorker /* may not subscribe */, queuetest.UserKV /* may not read */} {
+		results := redisqueue.OpenResults(dial(t, configOf(s.Login(user))))
+		err := results.Wait(t.Context(), "jobs", queuetest.Issuer, []string{"id"}, nil)
+		wantReason(t, user, err, queue.ReasonPermission)
+		if err := results.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// And a Wait that goes on ends when its Results are closed.
+	results := redisqueue.OpenResults(dial(t, configOf(s.Login(queuetest.UserProducer))))
+	done := make(chan error, 1)
+	go func() { done <- results.Wait(t.Context(), "jobs", queuetest.Issuer, []string{"id"}, nil) }()
+	queuetest.Eventually(t, "it has subscribed", func() bool {
+		channels, _ := s.Do("PUBSUB", "CHANNELS").([]any)
+		return len(channels) == 1
+	})
+	if err := results.Close(); err != nil {
+		t.Error(err)
+	}
+	wantReason(t, "closed", <-done, queue.ReasonConnection)
+	wantReason(t, "after", results.Wait(t.Context(), "jobs", queuetest.Issuer, []string{"id"}, nil), queue.ReasonConnection)
+}
+
+// TestConnections: TLS, both ways, and the user, are checked, always.
+func TestConnections(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	good := configOf(s.Login(queuetest.UserWorker))
+	authority, err := devtls.NewAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := authority.Client("stranger", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name   string
+		change func(c *redisqueue.Config)
+		want   queue.Reason
+		reset  bool // the server may reset the connection before its refusal is read
+	}{
+		{"as it should be", func(*redisqueue.Config) {}, "", false},
+		{"by name", func(c *redisqueue.Config) { c.ServerName = "localhost" }, "", false},
+		{"server of another authority", func(c *redisqueue.Config) { c.CA = authority.CertPEM() }, queue.ReasonAuth, false},
+		{"server under another name", func(c *redisqueue.Config) { c.ServerName = "redis.example.com" }, queue.ReasonAuth, false},
+		{"no client certificate", func(c *redisqueue.Config) { c.Cert, c.Key = nil, nil }, queue.ReasonAuth, true},
+		{"client of another authority", func(c *redisqueue.Config) { c.Cert, c.Key = stranger.Cert, stranger.Key }, queue.ReasonAuth, true},
+		{"wrong password", func(c *redisqueue.Config) { c.Password = "wrong" }, queue.ReasonAuth, false},
+		{"unknown user", func(c *redisqueue.Config) { c.User = "nobody" }, queue.ReasonAuth, false},
+		{"nobody listens", func(c *redisqueue.Config) { c.Addr = "127.0.0.1:1" }, queue.ReasonConnection, false},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			c := good
+			r.change(&c)
+			client := dial(t, c)
+			err := client.Ping(t.Context())
+			if r.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			check := func(what string, err error) {
+				t.Helper()
+				var u *queue.UnavailableError
+				if r.reset && errors.As(err, &u) && u.Reason == queue.ReasonConnection {
+					return
+				}
+				wantReason(t, what, err, r.want)
+			}
+			check("ping", err)
+			check("send", client.Send(t.Context(), []queue.Outgoing{{Lane: acme, Message: []byte("m")}}))
+			q := openQueue(t, client, "w", time.Minute)
+			_, err = q.Claim(t.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
+			check("claim", err)
+		})
+	}
+}
+
+func TestDialConfig(t *testing.T) {
+	authority, err := devtls.NewAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := authority.Client("c", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := redisqueue.Config{Addr: "127.0.0.1:6379", User: "worker", Password: "p", CA: authority.CertPEM(), Cert: pair.Cert, Key: pair.Key}
+	dial(t, good)
+	tlsConf, err := redisqueue.TLSConfig(good)
+	if err != nil || tlsConf.InsecureSkipVerify || tlsConf.MinVersion < tls.VersionTLS12 || tlsConf.ServerName != "127.0.0.1" || tlsConf.RootCAs == nil {
+		t.Errorf("TLS settings %+v, %v", tlsConf, err)
+	}
+	rows := []struct {
+		name   string
+		change func(c *redisqueue.Config)
+		want   string
+	}{
+		{"no address", func(c *redisqueue.Config) { c.Addr = "" }, "Addr"},
+		{"no port", func(c *redisqueue.Config) { c.Addr = "redis" }, "Addr"},
+		{"port 0", func(c *redisqueue.Config) { c.Addr = "redis:0" }, "Addr"},
+		{"leading zero", func(c *redisqueue.Config) { c.Addr = "redis:06379" }, "Addr"},
+		{"a URL", func(c *redisqueue.Config) { c.Addr = "rediss://redis:6379" }, "Addr"},
+		{"no user", func(c *redisqueue.Config) { c.User = "" }, "User"},
+		{"the user default", func(c *redisqueue.Config) { c.User = "default" }, "User"},
+		{"no password", func(c *redisqueue.Config) { c.Password = "" }, "Password"},
+		{"no CA", func(c *redisqueue.Config) { c.CA = nil }, "CA"},
+		{"CA is no PEM", func(c *redisqueue.Config) { c.CA = []byte("x") }, "CA"},
+		{"certificate without key", func(c *redisqueue.Config) { c.Key = nil }, "Cert"},
+		{"key without certificate", func(c *redisqueue.Config) { c.Cert = nil }, "Cert"},
+		{"timeout below a read", func(c *redisqueue.Config) { c.Timeout = time.Second }, "Timeout"},
+		{"negative timeout", func(c *redisqueue.Config) { c.DialTimeout = -1 }, "DialTimeout"},
+		{"one connection", func(c *redisqueue.Config) { c.Connections = 1 }, "Connections"},
+	}
+	for _, r := range rows {
+		c := good
+		r.change(&c)
+		_, err := redisqueue.Dial(c)
+		var fault *redisqueue.ConfigError
+		if !errors.As(err, &fault) || fault.Field != r.want {
+			t.Errorf("%s: %v, want a fault of %s", r.name, err, r.want)
+		}
+	}
+	_, err = redisqueue.Dial(redisqueue.Config{})
+	for _, field := range []string{"Addr", "User", "Password", "CA"} {
+		if err == nil || !strings.Contains(err.Error(), ": "+field+": ") {
+			t.Errorf("all faults at once: %v lacks %s", err, field)
+		}
+	}
+	if _, err := redisqueue.OpenQueue(nil, redisqueue.QueueConfig{Worker: "A", Lease: 1, DeadMax: -1}); err == nil ||
+		strings.Count(err.Error(), "redis: config: ") != 3 {
+		t.Errorf("faults of a QueueConfig: %v", err)
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	rows := []struct {
+		text string
+		addr string
+		user string
+	}{
+		{"rediss://redis.example.com:6379", "redis.example.com:6379", ""},
+		{"rediss://worker@127.0.0.1:6380", "127.0.0.1:6380", "worker"},
+		{"rediss://worker@[::1]:6380", "[::1]:6380", "worker"},
+		{"redis://127.0.0.1:6379", "", ""},
+		{"127.0.0.1:6379", "", ""},
+		{"REDISS://127.0.0.1:6379", "", ""},
+		{"rediss://127.0.0.1", "", ""},
+		{"rediss://:6379", "", ""},
+		{"rediss://@h:1", "", ""},
+		{"rediss://u:p@h:1", "", ""},
+		{"rediss://u@h:1/0", "", ""},
+		{"rediss://u@h:1/", "", ""},
+		{"rediss://u@h:1?skip_verify=true", "", ""},
+		{"rediss://u@h:1#f", "", ""},
+		{"rediss://u@evil@h:1", "", ""},
+		{"rediss://u%40x@h:1", "", ""},
+		{"rediss://u@h%2e:1", "", ""},
+		{"rediss://u@h:01", "", ""},
+		{"rediss://u@h:65536", "", ""},
+		{"rediss://u@h :1", "", ""},
+		{"rediss://u@h\t:1", "", ""},
+		{"rediss://u@h\\x:1", "", ""},
+		{"", "", ""},
+	}
+	for _, r := range rows {
+		c, err := redisqueue.ParseURL(r.text)
+		if c.Addr != r.addr || c.User != r.user || (err == nil) != (r.addr != "") {
+			t.Errorf("%q: %q %q, %v", r.text, c.Addr, c.User, err)
+		}
+		if err != nil && strings.Contains(r.text, ":p@") && strings.Contains(err.Error(), ":p@") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
+
+func FuzzParseURL(f *testing.F) {
+	for _, s := range []string{"rediss://worker@127.0.0.1:6380", "rediss://h:1", "rediss://[::1]:1", "rediss://u@h:1?x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := redisqueue.ParseURL(s)
+		if err != nil {
+			return
+		}
+		text := "rediss://"
+		if c.User != "" {
+			text += c.User + "@"
+		}
+		if text+c.Addr != s {
+			t.Errorf("%q parsed as %q, %q", s, c.User, c.Addr)
+		}
+	})
+}
+
+// A key that somebody overwrote costs what hangs on it, and no more.
+func TestOverwrittenKeys(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ctx := t.Context()
+	broken := queue.Lane{Queue: "jobs", Tenant: "broken"}
+	b.admin.Set(ctx, "cs:{jobs}:in:broken:0", "not a stream", 0)
+	b.admin.HSet(ctx, "cs:{jobs}:st:acme:id", "not", "a string")
+	if err := b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}); err != nil {
+		t.Fatal(err)
+	}
+	lanes := []queue.Lane{broken, acme}
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: lanes, Max: 10})
+	if err != nil || len(ds) != 1 {
+		t.Fatalf("beside a broken lane: %v, %v", ds, err)
+	}
+	if _, err := q.Recover(ctx, lanes, 10); err != nil {
+		t.Errorf("recover: %v", err)
+	}
+	st, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "id", Digest: "d", Expires: time.Now().Add(time.Minute)}})
+	if err != nil || st[0].State != queue.Granted {
+		t.Fatalf("over a broken state: %+v, %v", st, err)
+	}
+	_, err = q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{broken}, Max: 10})
+	wantReason(t, "only a broken lane", err, queue.ReasonData)
+	b.admin.Set(ctx, "cs:{jobs}:dead", "not a stream", 0)
+	_, err = q.Settle(ctx, []queue.Settlement{{Lease: st[0].Lease, Verdict: queue.Dead("c", "r")}})
+	wantReason(t, "dead letters that are none", err, queue.ReasonData)
+	if got, err := q.Settle(ctx, []queue.Settlement{{Lease: st[0].Lease, Verdict: queue.Done()}}); err != nil || got[0] != queue.Applied {
+		t.Errorf("nothing half done was left: %v, %v", got, err)
+	}
+}
+
+// A producer can kill its lane for good with the highest id there is. Its
+// messages are parked then, and nobody else's suffer.
+func TestHighestID(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ctx := t.Context()
+	send := func() error { return b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}) }
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	b.admin.Do(ctx, "XADD", "cs:{jobs}:in:acme:1", "18446744073709551615-18446744073709551615", "e", "last")
+	if err := send(); err == nil {
+		t.Fatal("sent")
+	}
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 10})
+	if err != nil || len(ds) != 2 {
+		t.Fatal(ds, err)
+	}
+	st, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "id", Digest: "d", Expires: time.Now().Add(time.Minute)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := q.Settle(ctx, []queue.Settlement{
+		{Lease: st[0].Lease, Verdict: queue.Release()}, {Lease: ds[1].Unstarted(), Verdict: queue.Release()},
+	})
+	if err != nil || got[0] != queue.Applied || got[1] != queue.LeaseLost {
+		t.Errorf("settled %v, %v", got, err)
+	}
+	b.admin.ZAdd(ctx, "cs:{jobs}:due", redis.Z{Score: 1, Member: "acme:id"})
+	if n, _, err := q.Promote(ctx, "jobs", 10); err != nil || n != 1 {
+		t.Errorf("promoted %d, %v", n, err)
+	}
+	if at, err := b.admin.ZScore(ctx, "cs:{jobs}:due", "acme:id").Result(); err != nil || at < float64(time.Now().UnixMilli()) {
+		t.Errorf("put off to %f, %v", at, err)
+	}
+}
+
+func TestFlushed(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ctx := t.Context()
+	lanes := []queue.Lane{acme}
+	one := []queue.Outgoing{{Lane: acme, Message: []byte("m")}}
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "id", Digest: "d", Expires: time.Now()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		ds  []queue.Delivery
+		err error
+	}
+	waiting := make(chan answer, 1)
+	go func() {
+		ds, err := q.Claim(context.WithoutCancel(ctx), queue.Claim{Lanes: lanes, Max: 1, Wait: 20 * time.Second})
+		waiting <- answer{ds, err}
+	}()
+	s.Do("FLUSHALL")
+	if got, err := q.Settle(ctx, []queue.Settlement{{Lease: st[0].Lease, Verdict: queue.Done()}}); err != nil || got[0] != queue.LeaseLost {
+		t.Errorf("settled %v, %v", got, err)
+	}
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-waiting; a.err != nil || len(a.ds) != 1 {
+		t.Errorf("claimed %v, %v", a.ds, a.err)
+	}
+}
+
+// Names of workers that are gone are removed, and never those that hold anything.
+func TestRetire(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	ctx := t.Context()
+	lanes := []queue.Lane{acme}
+	holds, idle := openQueue(t, b.worker, "holds", time.Minute), openQueue(t, b.worker, "idle", time.Minute)
+	_, two := messages(0, 2)
+	if err := b.producer.Send(ctx, two); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []*redisqueue.Queue{holds, idle} {
+		ds, err := q.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1})
+		if err != nil || len(ds) != 1 {
+			t.Fatal(ds, err)
+		}
+		if q == idle {
+			if _, err := q.Settle(ctx, []queue.Settlement{{Lease: ds[0].Unstarted(), Verdict: queue.Drop()}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// Long ago for this one only, since each worker looks at its own pace.
+	for _, wait := range []time.Duration{time.Hour, 0} {
+		keeper := openQueue(t, b.worker, "keeper", time.Minute)
+		queuetest.Eventually(t, "some milliseconds have passed", func() bool {
+			c, err := b.admin.XInfoConsumers(ctx, "cs:{jobs}:in:acme:1", "workers").Result()
+			return err == nil && len(c) == 2 && c[0].Idle > time.Millisecond && c[1].Idle > time.Millisecond
+		})
+		n, err := keeper.Retire(ctx, lanes, wait)
+		want := 0
+		if wait == 0 {
+			want = 1
+		}
+		if err != nil || n != want {
+			t.Errorf("idle for %s: retired %d, %v; want %d", wait, n, err, want)
+		}
+	}
+	c, err := b.admin.XInfoConsumers(ctx, "cs:{jobs}:in:acme:1", "workers").Result()
+	if err != nil || len(c) != 1 || c[0].Name != holds.Worker() || c[0].Pending != 1 {
+		t.Errorf("left: %+v, %v", c, err)
+	}
+	if ds, err := idle.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1}); err != nil || len(ds) != 0 {
+		t.Errorf("the one that was retired too early: %v, %v", ds, err)
+	}
+}
