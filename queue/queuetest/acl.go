@@ -31,7 +31,7 @@ var rules = map[string]string{
 	UserKV: base + "+ping +time +eval +evalsha" +
 		" +hget +hset +hdel +hstrlen +get +incrby +decrby +zadd +zrem +zscore +zrangebyscore +zrangebylex" +
 		" ~cs:kv:*",
-	UserStore: base + "+ping +setnx +getrange +zadd +zrangebylex" +
+	UserStore: base + "+ping +set +getrange +zadd +zrangebylex" +
 		" ~cs:mod:*",
 	UserAdmin: "~* &* +@all",
 }
