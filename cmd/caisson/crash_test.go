@@ -122,7 +122,7 @@ func TestKilledWorker(t *testing.T) {
 	first.kill(t)
 	killed := time.Now()
 	second := startWorkerProcess(t, d)
-	got := results(t, conn, receipts, 4*time.Minute)
+	got := results(t, conn, receipts, 90*time.Second)
 	t.Logf("%d results after a kill -9 with a quarter done; the second worker took %.1f s", len(got), time.Since(killed).Seconds())
 
 	settledOnce(t, server, conn, receipts)
@@ -209,7 +209,7 @@ func TestRedisAway(t *testing.T) {
 	<-time.After(10 * time.Second) // the outage that is promised to be survived, and no wait for anything
 	server.Restart()
 	worker.await(t, "intake resumed", 1, 30*time.Second)
-	got := results(t, conn, receipts, 4*time.Minute)
+	got := results(t, conn, receipts, 90*time.Second)
 	t.Logf("%d results over an outage of 10 s", len(got))
 	settledOnce(t, server, conn, receipts)
 	worker.stop(t)

@@ -232,6 +232,9 @@ key           = "worker.pem"
 
 [log]
 level = "warn"
+
+[http]
+address = "off"
 `
 	demoClientFile = `audience = "demo"
 tenant   = "acme"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/devtls"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/queuetest"
@@ -112,6 +113,14 @@ func results(t *testing.T, conn *connection, receipts []client.Receipt, within t
 		got[r.ID] = r
 	})
 	if err != nil {
+		for _, r := range receipts {
+			if _, came := got[r.ID]; !came {
+				state, stateErr := conn.redis.State(t.Context(), queue.Lane{Queue: demoQueue, Tenant: demoTenant}, r.ID.String())
+				result, resultErr := conn.results.Result(t.Context(), demoQueue, conn.key.Public().ID().String(), r.ID.String())
+				t.Logf("first that did not come: %s, state %+v (%v), %d bytes of result (%v)", r.ID, state, stateErr, len(result), resultErr)
+				break
+			}
+		}
 		t.Fatalf("%d of %d results came: %v", len(got), len(receipts), err)
 	}
 	return got
