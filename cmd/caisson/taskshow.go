@@ -28,7 +28,7 @@ func taskShowCommand() *cobra.Command {
 		Use:   "show ID",
 		Short: "Show where a task stands, and its result when it has one",
 		Long: `The state is the broker's word: it says waiting, running, done or dead, and "unknown" for a task that no worker
-has seen yet or whose state has expired. A result is shown only if a worker that client.toml lists signed it.`,
+has seen yet or whose state has expired, and "hidden" when this user of Redis may not read states. A result is shown only if a worker that client.toml lists signed it.`,
 		Example: "  caisson task show 0192f3a4b5c6d7e8f901234567890abc",
 		Args:    exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -59,12 +59,16 @@ func showTask(c *cobra.Command, conn *connection, id envelope.MessageID) (taskIn
 	info := taskInfo{ID: id.String(), Queue: conn.file.Queue}
 	lane := queue.Lane{Queue: conn.file.Queue, Tenant: conn.file.Tenant, Priority: queue.PriorityNormal}
 	state, err := conn.redis.State(c.Context(), lane, id.String())
-	if err != nil {
+	var away *queue.UnavailableError
+	switch {
+	case errors.As(err, &away) && away.Reason == queue.ReasonPermission:
+		info.Phase = "hidden" // the sender's user may read results only, as docs/reference/redis.md has it
+	case err != nil:
 		return info, err
-	}
-	info.Phase, info.Attempt, info.Crashes, info.Worker = string(state.Phase), state.Attempt, state.Crashes, state.Worker
-	if state.Phase == queue.PhaseUnknown {
+	case state.Phase == queue.PhaseUnknown:
 		info.Phase = "unknown"
+	default:
+		info.Phase, info.Attempt, info.Crashes, info.Worker = string(state.Phase), state.Attempt, state.Crashes, state.Worker
 	}
 	raw, err := conn.results.Result(c.Context(), conn.file.Queue, conn.key.Public().ID().String(), id.String())
 	if errors.Is(err, queue.ErrNoResult) {

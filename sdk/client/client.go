@@ -143,11 +143,13 @@ type Task struct {
 
 // A Receipt is what to wait with. It may be kept, also as JSON, and used by another Client of the same key.
 type Receipt struct {
-	ID      envelope.MessageID `json:"id"`
-	Digest  envelope.Digest    `json:"digest"` // of Message
-	Queue   string             `json:"queue"`
-	Task    string             `json:"task"`
-	Expires time.Time          `json:"expires"`
+	ID envelope.MessageID `json:"id"`
+	// Digest of Message. Zero, for a receipt made of an id alone: the result of any message of that id is taken, which
+	// somebody who can send for the same tenant and write to the broker could have signed a worker's result for.
+	Digest  envelope.Digest `json:"digest"`
+	Queue   string          `json:"queue"`
+	Task    string          `json:"task"`
+	Expires time.Time       `json:"expires"`
 
 	// Message is what was sent, and Priority its lane, for Resend. Waiting does not need them.
 	Message  []byte         `json:"-"`

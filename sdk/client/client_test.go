@@ -533,14 +533,25 @@ func TestManyWaitersAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+func TestWaitByIDAlone(t *testing.T) {
+	b := newBroker()
+	c := open(t, config(b))
+	r := send(t, c, client.Task{Name: "a"})
+	b.put("images", r.ID.String(), answer(t, r, workerKey, nil))
+	result, err := c.Wait(t.Context(), client.Receipt{ID: r.ID, Queue: r.Queue})
+	if err != nil || result.Message != r.Digest {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
 func TestWaitRefuses(t *testing.T) {
 	b := newBroker()
 	c := open(t, config(b))
 	r := send(t, c, client.Task{Name: "a"})
-	noID, noDigest, twice := r, r, r
-	noID.ID, noDigest.Digest, twice.Digest = envelope.MessageID{}, envelope.Digest{}, envelope.DigestOf(nil)
+	noID, noQueue, twice := r, r, r
+	noID.ID, noQueue.Queue, twice.Digest = envelope.MessageID{}, "", envelope.DigestOf(nil)
 	for name, receipts := range map[string][]client.Receipt{
-		"no id": {noID}, "no digest": {noDigest}, "two digests": {r, twice},
+		"no id": {noID}, "no queue": {noQueue}, "two digests": {r, twice},
 	} {
 		ended, end := context.WithCancel(t.Context())
 		end() // so that a wait that begins after all ends at once

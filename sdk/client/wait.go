@@ -62,8 +62,8 @@ func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Rec
 func byQueue(receipts []Receipt) (map[string]map[string]Receipt, error) {
 	queues := map[string]map[string]Receipt{}
 	for _, r := range receipts {
-		if r.ID.IsZero() || r.Digest.IsZero() || r.Queue == "" {
-			return nil, &ReceiptError{r.ID, "has no id, digest or queue"}
+		if r.ID.IsZero() || r.Queue == "" {
+			return nil, &ReceiptError{r.ID, "has no id or no queue"}
 		}
 		pending := queues[r.Queue]
 		if pending == nil {
@@ -188,7 +188,7 @@ func (c *Client) open(r Receipt, b []byte) (envelope.Result, *RejectedError) {
 		same  bool
 	}{
 		{"id", result.ID == r.ID},
-		{"message", result.Message == r.Digest},
+		{"message", result.Message == r.Digest || r.Digest.IsZero()},
 		{"audience", result.Audience == c.cfg.Audience},
 		{"tenant", result.Tenant == c.cfg.Tenant},
 		{"queue", result.Queue == r.Queue},

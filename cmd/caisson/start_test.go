@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startTime bounds the page's commands: two builds with a cold cache, on two cores.
+const startTime = 8 * time.Minute
+
+// TestStartPage runs every command of docs/start.md as it stands there, in one shell, and holds what they print
+// against what the page says.
+func TestStartPage(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	check(t, err)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "start.md"))
+	check(t, err)
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 10 {
+		t.Fatalf("the page has %d blocks of commands; were they renamed?", len(blocks))
+	}
+	// Whatever fails ends the shell, and what runs in the background ends with it.
+	script := "set -euo pipefail\ntrap 'kill $(jobs -p) $(cat redis.pid 2>/dev/null) 2>/dev/null || true' EXIT\n"
+	for _, block := range blocks {
+		script += block[1] + "\n"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	c := exec.CommandContext(ctx, "bash", "-c", script)
+	c.Dir = root
+	c.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", freePort(t)), "TMPDIR="+t.TempDir())
+	c.WaitDelay = 10 * time.Second
+	out, err := c.CombinedOutput()
+	t.Logf("%s", out)
+	check(t, err)
+	for _, want := range []string{"\n\"DOWN BELOW\"\n", "\n\"AND AGAIN\"\n", "\nphase    done\n", "task done: task=text.upper"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the commands did not print %q", want)
+		}
+	}
+}
+
+// freePort is a port of loopback that nobody has at this moment.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
