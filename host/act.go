@@ -99,7 +99,7 @@ func (r *Run) perform(ctx context.Context, a *act, ptr, n uint32) abi.Code {
 	}
 	// A copy, because what an act starts (a connection's writer, say) may read it after the call.
 	request := append([]byte(nil), span...)
-	answer, err := a.do(ctx, Ask{Tenant: r.config.Tenant}, r.config.Held, request)
+	answer, err := a.do(ctx, Ask{Tenant: r.config.Tenant}, r.held, request)
 	r.checkContext(ctx)
 	if err != nil {
 		r.note(a.name, err)

@@ -22,6 +22,8 @@
 //
 //	h, err := host.New(host.Config{KV: store})
 //	run := h.Begin(host.RunConfig{Tenant: "acme", Held: held, Limits: limits, Input: payload})
+//	// instance made and initialised with run.Context(ctx)
+//	run.Enter()
 //	... call the guest with run.Context(ctx) ...
 //	run.Finish()
 //

@@ -99,6 +99,7 @@ func (g *guest) again(rc host.RunConfig) {
 		rc.Log = func(level, line string) { *g.log = append(*g.log, level+": "+line) }
 	}
 	g.run = g.host.Begin(rc)
+	g.run.Enter()
 	g.ctx = g.run.Context(context.Background())
 }
 

@@ -30,7 +30,7 @@ var (
 	errValueSize = &ActError{abi.TooLarge, "the value is larger than allowed"}
 	errKeySize   = &ActError{abi.TooLarge, "the key is longer than allowed"}
 	errNoKey     = &ActError{abi.NotFound, "no such key"}
-	errTTL       = &ActError{abi.Invalid, "ttl is not a number of seconds from 1 to ten years, or empty"}
+	errTTL       = &ActError{abi.Invalid, "ttl is not a number of seconds from 1 to 366 days, or empty"}
 	errListMax   = &ActError{abi.Invalid, "max is not a number from 1 to 1000"}
 )
 

@@ -19,7 +19,7 @@ const (
 	// retryAfterMax bounds the delay that a guest can ask for; it is far above any sensible backoff and below any overflow.
 	retryAfterMax = 30 * 24 * time.Hour
 	// kvTTLMax bounds the life of a key, so that seconds cannot overflow a duration.
-	kvTTLMax = 10 * 365 * 24 * time.Hour
+	kvTTLMax = 366 * 24 * time.Hour
 	// noteSizeMax bounds one line that the host itself writes into a task's log, in bytes.
 	noteSizeMax = 512
 

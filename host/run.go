@@ -50,7 +50,8 @@ type RunConfig struct {
 type Run struct {
 	host   *Host
 	config RunConfig
-	fine   bool // "clock fine" is held
+	held   capability.Held // nothing until Enter
+	fine   bool            // "clock fine" is held
 	began  time.Time
 
 	memory  api.Memory // the guest's, found at its first call that needs one
@@ -80,13 +81,19 @@ func (h *Host) Begin(c RunConfig) *Run {
 	c.Limits.Log = orDefault(c.Limits.Log, logSizeDefault)
 	c.Limits.LogLines = orDefault(c.Limits.LogLines, logLinesDefault)
 	c.Limits.Calls = orDefault(c.Limits.Calls, callsDefault)
-	return &Run{
-		host:   h,
-		config: c,
-		fine:   c.Held.Check(capability.ClockFine()) == nil,
-		began:  h.now(),
-		unread: c.Input,
-	}
+	return &Run{host: h, config: c, began: h.now()}
+}
+
+// Enter lets the task begin. Until it is called the guest holds no capability and reads an empty input, so that a start
+// section and _initialize do the same whether they run for one task or into a template for many; what they gave as a
+// result or an error is dropped.
+func (r *Run) Enter() {
+	r.held = r.config.Held
+	r.fine = r.held.Check(capability.ClockFine()) == nil
+	r.unread = r.config.Input
+	r.closed = [3]bool{}
+	r.result, r.answer, r.waiting = nil, nil, false
+	r.errorKind, r.errorText, r.retryAfter = "", "", 0
 }
 
 func orDefault(v, d int64) int64 {

@@ -121,10 +121,6 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	if c.Floor, err = runtime.OpenFloor(folder(state).path("releases.json")); err != nil {
 		return nil, err
 	}
-	quotas := map[string]int64{}
-	for _, tenant := range s.policy.Tenants() {
-		quotas[tenant] = s.policy.KVQuota(tenant)
-	}
 	valuesClient := client
 	if s.file.KV != nil {
 		if valuesClient, err = redisqueue.Dial(s.kv); err != nil {
@@ -132,11 +128,11 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		}
 		o.closers = append(o.closers, func() { valuesClient.Close() })
 	}
-	values, err := redisqueue.OpenKV(valuesClient, redisqueue.KVConfig{Tenants: quotas})
+	store, err := openValues(valuesClient, &s.rules)
 	if err != nil {
 		return nil, err
 	}
-	rights, err := host.New(host.Config{HTTP: host.HTTPConfig{AllowAddr: s.outbound}, KV: values, Logger: s.logger})
+	rights, err := host.New(host.Config{HTTP: host.HTTPConfig{AllowAddr: s.outbound}, KV: store, Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +196,9 @@ func (s *workerSettings) watchPolicy(ctx context.Context, w *runtime.Worker) {
 		rules, err := readPolicy(path)
 		if err == nil {
 			err = w.UsePolicy(rules)
+		}
+		if err == nil {
+			s.rules.Store(rules)
 		}
 		if err != nil {
 			log.Error("policy not replaced, the old one stays in force", "file", path, "error", err)

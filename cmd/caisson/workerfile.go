@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -69,6 +70,7 @@ type workerSettings struct {
 	policyPath string
 	policySeen stamp // of the policy file, from before it was read
 	policy     *policy.Policy
+	rules      atomic.Pointer[policy.Policy] // the one in force, once the worker runs
 	key        envelope.PrivateKey
 	redis      redisqueue.Config
 	kv         redisqueue.Config // the same unless [kv] names another user or server
@@ -77,8 +79,8 @@ type workerSettings struct {
 }
 
 // readWorkerFile reads and checks worker.toml; every fault of it is reported at once.
-func readWorkerFile(path string, log hclog.Logger) (workerSettings, error) {
-	s := workerSettings{file: workerFile{
+func readWorkerFile(path string, log hclog.Logger) (*workerSettings, error) {
+	s := &workerSettings{file: workerFile{
 		Queues: []string{"default"}, Policy: "policy.toml", Key: "worker.key", State: stateDefault,
 		Log: logSection{Level: "info", Format: "text"}, HTTP: httpSection{Address: httpAddressDefault},
 	}}
@@ -120,6 +122,7 @@ func (s *workerSettings) readKeyAndPolicy(file *strict.File) {
 	if s.policy, err = readPolicy(s.policyPath); err != nil {
 		file.Fault("policy", "%v", err)
 	}
+	s.rules.Store(s.policy)
 }
 
 func (s *workerSettings) checkStore(file *strict.File) {

@@ -41,5 +41,5 @@ func openRedis(t *testing.T) backend {
 		_, err := server.ZAdd("cs:mod:names", 0, name)
 		check(t, err)
 	}
-	return backend{store: modstore.Over(redisqueue.OpenBlobs(client)), tamper: tamper, oversizeUntold: true}
+	return backend{store: modstore.Over(redisqueue.OpenBlobs(client)), tamper: tamper}
 }

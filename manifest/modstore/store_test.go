@@ -21,9 +21,6 @@ import (
 type backend struct {
 	store  modstore.Store
 	tamper func(name string, data []byte) // nil data removes
-	// oversizeUntold marks Blobs whose Get does not yet say fs.ErrInvalid for too many bytes, as the
-	// interface asks: such bytes make a task wait instead of being passed over.
-	oversizeUntold bool
 }
 
 // backends are the stores that the conformance tests run against.
@@ -142,7 +139,7 @@ func TestStoreRefusesNames(t *testing.T) {
 			}
 		}
 		b.tamper(modstore.ModuleName(digestOf("x")), make([]byte, manifest.ModuleSizeMax+1))
-		if _, err := b.store.Module(ctx, digestOf("x")); !b.oversizeUntold && !errors.Is(err, fs.ErrInvalid) || err == nil {
+		if _, err := b.store.Module(ctx, digestOf("x")); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("a module without end: %v", err)
 		}
 		for _, n := range []uint64{0, manifest.NumberMax + 1} {
@@ -189,7 +186,6 @@ func TestFind(t *testing.T) {
 		number   uint64 // of what is found
 		code     string // or of the refusal
 		rejected string // "number code" of each, newest first
-		oversize bool
 	}{
 		{name: "the newest", number: 12},
 		{name: "the newest of a pinned module", query: pinned("one"), number: 3},
@@ -208,13 +204,13 @@ func TestFind(t *testing.T) {
 			}},
 		{name: "the module is swapped for another good one", code: manifest.CodeDigest,
 			arrange: func(t *testing.T, b backend) { b.tamper(modstore.ModuleName(digestOf("three")), []byte("two")) }},
-		{name: "the module is grown without end", oversize: true, code: manifest.CodeDigest,
+		{name: "the module is grown without end", code: manifest.CodeDigest,
 			arrange: func(t *testing.T, b backend) {
 				b.tamper(modstore.ModuleName(digestOf("three")), make([]byte, manifest.ModuleSizeMax+1))
 			}},
 		{name: "rubbish among the good", number: 12, rejected: "99 release.format",
 			arrange: func(t *testing.T, b backend) { b.tamper(name(99), []byte("{}")) }},
-		{name: "an endless release among the good", oversize: true, number: 12, rejected: "99 release.format",
+		{name: "an endless release among the good", number: 12, rejected: "99 release.format",
 			arrange: func(t *testing.T, b backend) { b.tamper(name(99), make([]byte, manifest.ReleaseSizeMax+1)) }},
 		{name: "an unknown publisher among the good", number: 12, rejected: "99 release.publisher",
 			arrange: func(t *testing.T, b backend) { b.tamper(name(99), release(t, newKey("eve"), "img.a", 99, "one")) }},
@@ -268,13 +264,6 @@ func TestFind(t *testing.T) {
 					c.query(&q)
 				}
 				bound, err := modstore.Find(ctx, b.store, q)
-				if c.oversize && b.oversizeUntold {
-					var down *modstore.UnavailableError
-					if !errors.As(err, &down) {
-						t.Errorf("got %v; is oversizeUntold still true?", err)
-					}
-					return
-				}
 				if code(err) != c.code || err == nil && bound.Number() != c.number || err != nil && c.number != 0 {
 					t.Errorf("got release %d, %v", bound.Number(), err)
 				}

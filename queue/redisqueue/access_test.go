@@ -337,10 +337,38 @@ func TestOverwrittenKeys(t *testing.T) {
 	_, err = q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{broken}, Max: 10})
 	wantReason(t, "only a broken lane", err, queue.ReasonData)
 	b.admin.Set(ctx, "cs:{jobs}:dead", "not a stream", 0)
-	_, err = q.Settle(ctx, []queue.Settlement{{Lease: st[0].Lease, Verdict: queue.Dead("c", "r")}})
+	dead := queue.Settlement{Lease: st[0].Lease, Verdict: queue.Dead("c", "r")}
+	_, err = q.Settle(ctx, []queue.Settlement{dead})
 	wantReason(t, "dead letters that are none", err, queue.ReasonData)
-	if got, err := q.Settle(ctx, []queue.Settlement{{Lease: st[0].Lease, Verdict: queue.Done()}}); err != nil || got[0] != queue.Applied {
+
+	// What stands before it in a batch is settled whole, and is not settled anew
+	// when the batch comes again.
+	one := []queue.Outgoing{{Lane: acme, Message: []byte("n")}}
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	if ds, err = q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1}); err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	next, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "id-n", Digest: "d", Expires: time.Now().Add(time.Minute)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := []queue.Settlement{{Lease: next[0].Lease, Verdict: queue.Done()}, dead}
+	_, err = q.Settle(ctx, batch)
+	wantReason(t, "the batch", err, queue.ReasonData)
+	if d, err := b.worker.Depth(ctx, []queue.Lane{acme}); err == nil || d.Lanes != nil {
+		t.Errorf("depth of a broken queue: %+v, %v", d, err)
+	}
+	b.admin.Del(ctx, "cs:{jobs}:dead")
+	if d, err := b.worker.Depth(ctx, []queue.Lane{acme}); err != nil || d.Lanes[0].Running != 1 {
+		t.Errorf("one of two runs: %+v, %v", d, err)
+	}
+	if got, err := q.Settle(ctx, batch); err != nil || got[0] != queue.Applied || got[1] != queue.Applied {
 		t.Errorf("nothing half done was left: %v, %v", got, err)
+	}
+	if d, err := b.worker.Depth(ctx, []queue.Lane{acme}); err != nil || d.Lanes[0].Running != 0 || d.Dead["jobs"] != 1 {
+		t.Errorf("both are settled: %+v, %v", d, err)
 	}
 }
 

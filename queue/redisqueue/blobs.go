@@ -32,8 +32,8 @@ func checkBlobName(name string) error {
 }
 
 // Get returns a blob of at most sizeMax bytes.
-// Errors: one that is fs.ErrNotExist; *queue.FieldError when it is larger;
-// *queue.UnavailableError.
+// Errors: one that is fs.ErrNotExist; one that is fs.ErrInvalid when it is larger;
+// *queue.FieldError, *queue.UnavailableError.
 func (b *Blobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
 	if err := checkBlobName(name); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (b *Blobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte, er
 		return nil, &fs.PathError{Op: "get blob", Path: name, Err: fs.ErrNotExist}
 	}
 	if int64(len(data)) > sizeMax {
-		return nil, &queue.FieldError{Field: "size", Text: fmt.Sprintf("%q has more than %d bytes", name, sizeMax)}
+		return nil, &fs.PathError{Op: "get blob", Path: name, Err: fs.ErrInvalid}
 	}
 	return []byte(data), nil
 }

@@ -14,11 +14,12 @@ import (
 // KVConfig says how much each tenant may keep.
 type KVConfig struct {
 	// Quota is in bytes for each tenant: keys, values and 96 bytes for each key.
-	// Default 16 MiB, at most 4 GiB.
+	// Default 16 MiB, at most KVQuotaMax.
 	Quota int64
 
-	// Tenants overrides Quota by tenant.
-	Tenants map[string]int64
+	// QuotaOf gives one tenant's quota when it writes, so that a changed policy
+	// counts at once; 0 means Quota. It must not block. nil: Quota for all.
+	QuotaOf func(tenant string) int64
 }
 
 // KV keeps values of tenants: each tenant's in four keys of its own, so that no
@@ -33,25 +34,15 @@ type KV struct {
 }
 
 // OpenKV returns the values kept in c. It connects to nothing.
-// Errors: *ConfigError, joined.
+// Errors: *ConfigError.
 func OpenKV(c *Client, conf KVConfig) (*KV, error) {
 	if conf.Quota == 0 {
 		conf.Quota = kvQuotaDefault
 	}
-	var faults []error
-	check := func(field string, n int64) {
-		if n < 1 || n > 4<<30 {
-			faults = append(faults, &ConfigError{Field: field, Text: fmt.Sprintf("%d bytes, want 1 to 4 GiB", n)})
-		}
+	if conf.Quota < 1 || conf.Quota > KVQuotaMax {
+		return nil, &ConfigError{Field: "Quota", Text: fmt.Sprintf("%d bytes, want 1 to %d", conf.Quota, int64(KVQuotaMax))}
 	}
-	check("Quota", conf.Quota)
-	tenants := make(map[string]int64, len(conf.Tenants))
-	for t, n := range conf.Tenants {
-		check("Tenants."+t, n)
-		tenants[t] = n
-	}
-	conf.Tenants = tenants
-	return &KV{client: c, conf: conf}, errors.Join(faults...)
+	return &KV{client: c, conf: conf}, nil
 }
 
 // QuotaError reports that a write would take a tenant over its quota.
@@ -136,8 +127,10 @@ func (k *KV) Delete(ctx context.Context, tenant, key string) error {
 }
 
 func (k *KV) quota(tenant string) int64 {
-	if n, own := k.conf.Tenants[tenant]; own {
-		return n
+	if k.conf.QuotaOf != nil {
+		if n := k.conf.QuotaOf(tenant); n > 0 {
+			return min(n, KVQuotaMax)
+		}
 	}
 	return k.conf.Quota
 }

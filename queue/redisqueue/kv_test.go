@@ -169,7 +169,7 @@ func TestKVExpiry(t *testing.T) {
 func TestKVQuota(t *testing.T) {
 	onBoth(t, queuetest.UserKV, func(t *testing.T, c *redisqueue.Client, _ *broker) {
 		ctx := t.Context()
-		kv := openKV(t, c, redisqueue.KVConfig{Quota: 2000, Tenants: map[string]int64{"rich": 1 << 20}})
+		kv := openKV(t, c, redisqueue.KVConfig{Quota: 2000, QuotaOf: func(tenant string) int64 { return map[string]int64{"rich": 1 << 20}[tenant] }})
 		big := bytes.Repeat([]byte("x"), 1500)
 		over := func(tenant, key string) {
 			t.Helper()
@@ -265,8 +265,7 @@ func TestBlobs(t *testing.T) {
 		if got, err := reader.Get(ctx, "module/sha256-ab", int64(len(data))); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
-		var field *queue.FieldError
-		if _, err := reader.Get(ctx, "module/sha256-ab", int64(len(data)-1)); !errors.As(err, &field) {
+		if _, err := reader.Get(ctx, "module/sha256-ab", int64(len(data)-1)); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("more than allowed: %v", err)
 		}
 		if _, err := reader.Get(ctx, "module/sha256-cd", 10); !errors.Is(err, fs.ErrNotExist) {
@@ -284,10 +283,10 @@ func TestBlobs(t *testing.T) {
 		if names, err := reader.List(ctx, "", 2); err != nil || len(names) != 2 {
 			t.Errorf("%q, %v", names, err)
 		}
-		if err := store.Put(ctx, "", []byte("1")); !errors.As(err, &field) {
+		if err := store.Put(ctx, "", []byte("1")); !errors.As(err, new(*queue.FieldError)) {
 			t.Errorf("no name: %v", err)
 		}
-		if err := store.Put(ctx, "empty", nil); !errors.As(err, &field) {
+		if err := store.Put(ctx, "empty", nil); !errors.As(err, new(*queue.FieldError)) {
 			t.Errorf("no bytes: %v", err)
 		}
 	})

@@ -44,6 +44,10 @@ const (
 	waitRetryMin = 50 * time.Millisecond
 	waitRetryMax = 2 * time.Second
 
+	// KVQuotaMax is the largest quota of one tenant's values, in bytes: Redis holds
+	// them in memory, so what is larger is a slip of the unit.
+	KVQuotaMax = 4 << 30
+
 	// Values of tenants.
 	kvQuotaDefault  = 16 << 20
 	kvKeyBytesMax   = 1 << 10

@@ -28,5 +28,5 @@ const (
 	tenantKVDefault = 64 << 20
 
 	// tenantKVMax is the largest kv quota, in bytes. Redis holds it in memory; what is larger is a slip of the unit.
-	tenantKVMax = 1 << 40
+	tenantKVMax = 4 << 30
 )

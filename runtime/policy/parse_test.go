@@ -31,7 +31,7 @@ func TestFaults(t *testing.T) {
 		{"tenant twice", `name = "globex"`, `name = "acme"`, `@:1: tenant[1].name: acme is already the name of the tenant in line 5`, 1},
 		{"tenant with a colon", `name = "globex"`, `name = "a:b"`, `@:1: tenant[1].name: byte 1 is not one of`, 1},
 		{"no quota at all", `kv   = "64MiB"`, `kv = "0B"`, `@:1: tenant[0].kv: must be more than 0`, 0},
-		{"absurd quota", `kv   = "64MiB"`, `kv = "4096GiB"`, `@:1: tenant[0].kv: 4096GiB is above the maximum 1024GiB`, 0},
+		{"absurd quota", `kv   = "64MiB"`, `kv = "4096GiB"`, `@:1: tenant[0].kv: 4096GiB is above the maximum 4GiB`, 0},
 		{"decimal unit", `kv   = "64MiB"`, `kv = "64MB"`, `@:1: tenant[0].kv: "64MB" is not a size`, 0},
 
 		{"role twice", `name = "audits"`, `name = "images"`, `role[1].name: images is already the name of the role in line 11`, 1},

@@ -86,6 +86,7 @@ func TestOutcomes(t *testing.T) {
 		{"reactor", "logs", capability.Limits{}, expect{sandbox.Limit, "limit.log", "", ""}},
 		{"reactor", "calls", capability.Limits{Calls: 20}, expect{sandbox.Limit, "limit.calls", "", "host calls"}},
 		{"reactor", "kv a/b", capability.Limits{}, expect{sandbox.Done, "", "value of acme", ""}},
+		{"reactor", "init", capability.Limits{}, expect{sandbox.Done, "", "0 bytes of input, kv_get answers -1", ""}},
 		{"reactor", "kv b/b", capability.Limits{}, expect{sandbox.Done, "", "-1", ""}},
 		{"reactor", "kv a/c", capability.Limits{}, expect{sandbox.Done, "", "-2", ""}},
 	}

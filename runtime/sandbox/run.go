@@ -85,7 +85,7 @@ func (p *Program) run(parent context.Context, c *compiled, j Job) Outcome {
 	if uint64(p.facts.MemoryMin) > mem.limit {
 		out = outOfMemory()
 	} else {
-		status, err := p.call(run.Context(ctx), c, mem)
+		status, err := p.call(run.Context(ctx), run, c, mem)
 		run.Finish()
 		if mem.failed {
 			out = Outcome{Verdict: Crash, Code: CodeCrash, Error: "no memory left on this machine"}
@@ -100,8 +100,8 @@ func (p *Program) run(parent context.Context, c *compiled, j Job) Outcome {
 	return out
 }
 
-// call makes the instance and enters it. ctx carries the run.
-func (p *Program) call(ctx context.Context, c *compiled, mem *memory) (status abi.Status, err error) {
+// call makes the instance, initialises it, and enters the task. ctx carries the run.
+func (p *Program) call(ctx context.Context, run *host.Run, c *compiled, mem *memory) (status abi.Status, err error) {
 	guest, err := p.instantiate(ctx, c, mem)
 	if err != nil {
 		return 0, err
@@ -109,6 +109,7 @@ func (p *Program) call(ctx context.Context, c *compiled, mem *memory) (status ab
 	// Not ctx: it may have ended, and closing must not fail for that. After it nobody looks at the memory, which the caller frees.
 	defer guest.Close(context.WithoutCancel(ctx))
 	if p.form == command {
+		run.Enter()
 		_, err = guest.ExportedFunction(abi.ExportStart).Call(ctx)
 		return abi.StatusDone, err
 	}
@@ -117,6 +118,7 @@ func (p *Program) call(ctx context.Context, c *compiled, mem *memory) (status ab
 			return 0, err
 		}
 	}
+	run.Enter()
 	results, err := guest.ExportedFunction(abi.ExportRun).Call(ctx)
 	if err != nil {
 		return 0, err

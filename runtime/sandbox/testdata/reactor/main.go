@@ -75,6 +75,16 @@ func recurse(n int) int {
 	return recurse(n+1) + pad[(n+1)%64]
 }
 
+// atInit is what the module could reach before its task began.
+var atInit string
+
+func init() {
+	n := kvGet(ptr(frame("a/b")))
+	atInit = fmt.Sprintf("%d bytes of input, kv_get answers %d", len(input()), n)
+	result("left behind")
+	errorWrite(ptr(frame("fail", "0", "left behind")))
+}
+
 //go:wasmexport caisson_run
 func run() int32 {
 	verb, rest, _ := strings.Cut(string(input()), " ")
@@ -82,6 +92,8 @@ func run() int32 {
 	case "echo":
 		fmt.Println("a stray print")
 		return result(rest)
+	case "init":
+		return result(atInit)
 	case "count":
 		counter++
 		return result(strconv.Itoa(counter))
