@@ -237,14 +237,14 @@ func printDemo(o demoOptions, s demoSummary) error {
 		return printJSON(o.out, s)
 	}
 	table := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WHAT WAS TRIED\tOUTCOME\tCODE\t")
-	fmt.Fprintf(table, "%d signed tasks: thumbnails, reports, pages\tdone\t\t\n", s.Done)
+	fmt.Fprintln(table, "WHAT WAS TRIED\tOUTCOME\tCODE")
+	fmt.Fprintf(table, "%d signed tasks: thumbnails, reports, pages\tdone\t\n", s.Done)
 	for _, r := range s.Trials {
-		note := ""
+		code := r.Code
 		if !r.Expected {
-			note = "NOT AS EXPECTED: " + r.Note
+			code += "  NOT AS EXPECTED: " + r.Note
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.Tried, r.Outcome, r.Code, note)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Tried, r.Outcome, code)
 	}
 	if err := table.Flush(); err != nil {
 		return err
