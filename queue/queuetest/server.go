@@ -223,10 +223,10 @@ func (s *Server) launch(path string) error {
 		select {
 		case <-ended:
 			s.cmd = nil
-			return fmt.Errorf("redis-server ended: %s", s.log())
+			return fmt.Errorf("redis-server ended: %s", s.Log())
 		case <-deadline.C:
 			s.Kill()
-			return fmt.Errorf("redis-server does not answer: %s", s.log())
+			return fmt.Errorf("redis-server does not answer: %s", s.Log())
 		case <-tick.C:
 		}
 	}
@@ -242,7 +242,8 @@ func (s *Server) answers() bool {
 	return err == nil && reply == "PONG"
 }
 
-func (s *Server) log() string {
+// Log returns the end of the server's own log.
+func (s *Server) Log() string {
 	data, err := os.ReadFile(s.file("redis.log"))
 	if err != nil {
 		return err.Error()

@@ -40,10 +40,21 @@ func testWait(t *testing.T, b Broker) {
 			told <- id
 		})
 	}()
-	<-told
-	<-told
+	next := func() string {
+		t.Helper()
+		select {
+		case id := <-told:
+			return id
+		case err := <-done:
+			t.Fatalf("the wait ended: %v", err)
+			return ""
+		}
+	}
+	if one, two := next(), next(); one == two || one[:5] != "early" || two[:5] != "early" {
+		t.Errorf("told of %s and %s", one, two)
+	}
 	finish(t, b, w, "unrelated", "late-1")
-	if id := <-told; id != "late-1" {
+	if id := next(); id != "late-1" {
 		t.Errorf("told of %s", id)
 	}
 	finish(t, b, w, "late-2")

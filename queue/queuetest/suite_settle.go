@@ -110,6 +110,11 @@ func testSettlePark(t *testing.T, b Broker) {
 	s := granted(t, w, claimOne(t, w, urgent), "id")
 	apply(t, w, s.Lease, queue.Park(time.Now()))
 	promoteAll(t, w, 1)
+	// It lies in its lane now; a copy must not overtake it there.
+	send(t, b, acme, binary)
+	if dup := begin(t, w, claimOne(t, w, acme), "id"); dup.State != queue.Duplicate {
+		t.Errorf("a copy of what was promoted: %s", dup.State)
+	}
 	d := claimOne(t, w, urgent)
 	if string(d.Message) != binary {
 		t.Errorf("came back as %q", d.Message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,7 @@ var acme = queue.Lane{Queue: "jobs", Tenant: queuetest.Tenant, Priority: queue.P
 // crew is some workers that run whatever comes, over whatever happens.
 type crew struct {
 	granted sync.Map // id -> *atomic.Int64: how often it was granted
+	ended   sync.Map // ids whose results have been seen: they must not run again
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -108,6 +110,9 @@ func (c *crew) handle(ctx context.Context, t *testing.T, q *redisqueue.Queue, ds
 		if s.State != queue.Granted {
 			continue
 		}
+		if _, over := c.ended.Load(s.Lease.ID); over {
+			t.Errorf("%s is run again after its result was there", s.Lease.ID)
+		}
 		n, _ := c.granted.LoadOrStore(s.Lease.ID, new(atomic.Int64))
 		n.(*atomic.Int64).Add(1)
 		batch[i] = queue.Settlement{
@@ -162,6 +167,7 @@ func interrupted(t *testing.T, opts queuetest.Options, n int, trouble func(s *qu
 				t.Errorf("%s: %q", id, r)
 			}
 			got[id]++
+			crew.ended.Store(id, true)
 			if half.Add(1) == int64(n/4) {
 				close(halfway)
 			}
@@ -191,6 +197,10 @@ func TestRedisKilledUnderLoad(t *testing.T) {
 		for range 2 {
 			s.Kill()
 			s.Restart()
+		}
+		// Redis says so when it could not replay what it had written.
+		if log := s.Log(); strings.Contains(log, "NOPERM") {
+			t.Errorf("the append-only file was not replayed: %s", log)
 		}
 	})
 }
