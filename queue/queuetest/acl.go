@@ -24,14 +24,14 @@ var rules = map[string]string{
 		" +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen" +
 		" +xgroup|create +xgroup|delconsumer +xinfo|consumers" +
 		" +get +set +del +hget +hset +hexists +hdel +publish" +
-		" +zadd +zrem +zrange +zrangebyscore +zcard +getrange +zrangebylex" +
+		" +zadd +zrem +zrange +zrangebyscore +zcard +getrange" +
 		" ~cs:{*}:* %R~cs:mod:* &cs:{*}:done:*",
 	UserProducer: base + "+ping +xadd +getrange +subscribe" +
 		" %W~cs:{*}:in:" + Tenant + ":* %R~cs:{*}:res:" + Issuer + ":* &cs:{*}:done:" + Issuer,
 	UserKV: base + "+ping +time +eval +evalsha" +
 		" +hget +hset +hdel +hstrlen +get +incrby +decrby +zadd +zrem +zscore +zrangebyscore +zrangebylex" +
 		" ~cs:kv:*",
-	UserStore: base + "+ping +set +getrange +zadd +zrangebylex" +
+	UserStore: base + "+ping +set +getrange +zadd +zrange" +
 		" ~cs:mod:*",
 	UserAdmin: "~* &* +@all",
 }

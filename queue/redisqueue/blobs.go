@@ -114,7 +114,9 @@ func (b *Blobs) List(ctx context.Context, prefix string, limit int) ([]string, e
 	var names []string
 	err := b.client.do(ctx, "blob list", func(ctx context.Context) error {
 		var err error
-		names, err = b.client.rdb.ZRangeByLex(ctx, blobIndex, &redis.ZRangeBy{Min: from, Max: to, Count: int64(limit)}).Result()
+		names, err = b.client.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: blobIndex, Start: from, Stop: to, ByLex: true, Count: int64(limit),
+		}).Result()
 		return err
 	})
 	return names, err
