@@ -27,11 +27,15 @@ install-tools:
 	fi
 
 FUZZTIME ?= 30s
+FUZZFLAGS ?=
 
+# The list is taken into a variable first, so that a package that does not build ends the run instead of looking like one
+# without targets. Minimizing gets a bound of its own: by default it may take a minute, whatever FUZZTIME says.
 fuzz: ## every fuzz target, one after the other, for FUZZTIME each
-	@set -e; for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	@set -e; packages=$$($(GO) list ./...); for package in $$packages; do \
+		listed=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(echo "$$listed" | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s $(FUZZFLAGS) $$package; \
 		done; \
 	done
