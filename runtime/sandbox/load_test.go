@@ -94,6 +94,14 @@ func TestAdmissionRefuses(t *testing.T) {
 	}
 }
 
+func TestModuleTooLarge(t *testing.T) {
+	m := sandbox.Module{Bytes: append(assemble(nil, "\x41\x00\x0b"), make([]byte, 64<<20)...)}
+	m.Digest = sha256.Sum256(m.Bytes)
+	if code, text := refused(t, sharedSandbox(t), m); code != "module.invalid" || !strings.Contains(text, "at most 67108864") {
+		t.Errorf("%s %s", code, text)
+	}
+}
+
 func TestNotOffered(t *testing.T) {
 	h, err := host.New(host.Config{})
 	if err != nil {
