@@ -97,6 +97,19 @@ func TestDeadCutsReason(t *testing.T) {
 	}
 }
 
+func TestDeadNeedsACode(t *testing.T) {
+	d := queue.Delivery{Lane: queue.Lane{Queue: "q", Tenant: "t"}, Entry: "1-0"}
+	for code, ok := range map[string]bool{
+		"policy.denied": true, strings.Repeat("c", queue.CodeBytesMax): true, strings.Repeat("c", queue.CodeBytesMax+1): false, "": false,
+	} {
+		err := queue.Settlement{Lease: d.Unstarted(), Verdict: queue.Dead(code, "")}.Check()
+		var field *queue.FieldError
+		if (err == nil) != ok || err != nil && (!errors.As(err, &field) || field.Field != "code") {
+			t.Errorf("%q: %v", code, err)
+		}
+	}
+}
+
 func TestWords(t *testing.T) {
 	words := []fmt.Stringer{
 		queue.Granted, queue.Replayed, queue.Duplicate, queue.Conflict, queue.Lost,

@@ -105,6 +105,7 @@ func TestSignResultRefuses(t *testing.T) {
 		"no message":     {func(r *envelope.Result) { r.Message = envelope.Digest{} }, envelope.CodeField},
 		"no tenant":      {func(r *envelope.Result) { r.Tenant = "" }, envelope.CodeField},
 		"no status":      {func(r *envelope.Result) { r.Status = "" }, envelope.CodeField},
+		"long code":      {func(r *envelope.Result) { r.Code = strings.Repeat("c", envelope.CodeSizeMax+1) }, envelope.CodeField},
 		"no code":        {func(r *envelope.Result) { r.Status = envelope.StatusDead }, envelope.CodeField},
 		"bad attempt":    {func(r *envelope.Result) { r.Attempt = -1 }, envelope.CodeField},
 		"no finish":      {func(r *envelope.Result) { r.Finished = time.Time{} }, envelope.CodeField},
