@@ -166,6 +166,17 @@ func (c *Client) Send(ctx context.Context, t Task) (Receipt, error) {
 	return receipts[0], err
 }
 
+// Sign signs t as Send does and sends nothing: Receipt.Message is the message, which Resend puts into its queue. Until it
+// expires, whoever has it and can write to the broker can have the task run once.
+// Errors, final: *TaskError.
+func (c *Client) Sign(t Task) (Receipt, error) {
+	receipt, err := c.sign(t)
+	if err != nil {
+		return Receipt{}, &TaskError{0, t.Name, err}
+	}
+	return receipt, nil
+}
+
 // SendMany signs all of tasks and puts them into their queues with one call of Sender.Send. Receipts stand in the order of
 // tasks.
 // Errors: *TaskError, one for each bad task, joined, and *BatchError, both final: nothing was sent. With an error of the

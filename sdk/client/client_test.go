@@ -224,6 +224,29 @@ func TestSendSignsWhatWasAsked(t *testing.T) {
 	}
 }
 
+func TestSignSendsNothing(t *testing.T) {
+	b := newBroker()
+	c := open(t, config(b))
+	r, err := c.Sign(client.Task{Name: "image.thumbnail", Input: 1, Queue: "fast", Priority: client.High})
+	if err != nil || len(b.batches) != 0 {
+		t.Fatalf("%d batches, %v", len(b.batches), err)
+	}
+	if got := verify(t, r.Message); got.ID != r.ID || got.Task != "image.thumbnail" || string(got.Payload) != "1" {
+		t.Errorf("signed %+v", got)
+	}
+	if err := c.Resend(t.Context(), []client.Receipt{r}); err != nil {
+		t.Fatal(err)
+	}
+	want := queue.Outgoing{Lane: queue.Lane{Queue: "fast", Tenant: "acme", Priority: queue.PriorityHigh}, Message: r.Message}
+	if len(b.batches) != 1 || !reflect.DeepEqual(b.batches[0], []queue.Outgoing{want}) {
+		t.Errorf("sent %+v", b.batches)
+	}
+	var bad *client.TaskError
+	if r, err := c.Sign(client.Task{Name: "a b"}); !errors.As(err, &bad) || code(err) != envelope.CodeField || r.Message != nil {
+		t.Errorf("a bad name: %+v, %v", r, err)
+	}
+}
+
 func TestSendDefaults(t *testing.T) {
 	b := newBroker()
 	c := open(t, config(b))
