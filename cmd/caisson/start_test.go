@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,8 +29,9 @@ func TestStartPage(t *testing.T) {
 	if len(blocks) < 10 {
 		t.Fatalf("the page has %d blocks of commands; were they renamed?", len(blocks))
 	}
-	// Whatever fails ends the shell, and what runs in the background ends with it.
-	script := "set -euo pipefail\ntrap 'kill $(jobs -p) $(cat redis.pid 2>/dev/null) 2>/dev/null || true' EXIT\n"
+	// Whatever fails ends the shell, and what runs in the background ends with it; redis-server, which leaves the
+	// shell behind, is ended below.
+	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 	for _, block := range blocks {
 		script += block[1] + "\n"
 	}
@@ -36,7 +39,9 @@ func TestStartPage(t *testing.T) {
 	defer cancel()
 	c := exec.CommandContext(ctx, "bash", "-c", script)
 	c.Dir = root
-	c.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", freePort(t)), "TMPDIR="+t.TempDir())
+	temp := t.TempDir()
+	c.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", freePort(t)), "TMPDIR="+temp)
+	t.Cleanup(func() { endDaemons(t, temp) })
 	c.WaitDelay = 10 * time.Second
 	out, err := c.CombinedOutput()
 	t.Logf("%s", out)
@@ -45,6 +50,21 @@ func TestStartPage(t *testing.T) {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the commands did not print %q", want)
 		}
+	}
+}
+
+// endDaemons kills what left its process id in a folder of temp, if it is still there.
+func endDaemons(t *testing.T, temp string) {
+	files, err := filepath.Glob(filepath.Join(temp, "*", "*.pid"))
+	check(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has just ended and removed its file
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		check(t, err)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
