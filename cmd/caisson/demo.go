@@ -194,7 +194,16 @@ func (d *deployment) keepOpen(ctx context.Context, say func(string, ...any)) {
 	for name := range d.keys {
 		say("  key      %s", d.path(name+".key"))
 	}
-	<-ctx.Done()
+	// The embedded Redis expires nothing by itself.
+	for tick := time.NewTicker(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+			d.redis.FastForward(time.Second)
+		}
+	}
 }
 
 // findCheckout returns the folder that holds examples/, from the flag or from here upwards.
