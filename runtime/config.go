@@ -141,6 +141,9 @@ func (c Config) check() error {
 	}
 	fault(c.Concurrency < 1 || c.Concurrency > ConcurrencyMax, "Concurrency", "%d is not within 1 and %d", c.Concurrency, ConcurrencyMax)
 	fault(c.Lease < LeaseMin || c.Lease > LeaseMax, "Lease", "%v is not within %v and %v", c.Lease, LeaseMin, LeaseMax)
+	if b, says := c.Broker.(interface{ Lease() time.Duration }); says {
+		fault(b.Lease() != c.Lease, "Lease", "%v is not the broker's %v: leases would be renewed too late or for nothing", c.Lease, b.Lease())
+	}
 	fault(c.Drain != DrainNone && (c.Drain < 0 || c.Drain > drainMax), "Drain", "%v is not within 0 and %v", c.Drain, drainMax)
 	fault(c.ResultTTL < resultTTLMin || c.ResultTTL > resultTTLMax, "ResultTTL", "%v is not within %v and %v", c.ResultTTL, resultTTLMin, resultTTLMax)
 	faults = append(faults, c.checkKey()...)

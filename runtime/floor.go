@@ -28,6 +28,7 @@ type FloorFile struct {
 
 	mu      sync.Mutex
 	numbers map[string]uint64
+	unsaved bool // numbers holds what the file does not: the last write failed
 }
 
 var _ Floor = (*FloorFile)(nil)
@@ -65,14 +66,15 @@ func (f *FloorFile) Lowest(task string) uint64 {
 	return f.numbers[task]
 }
 
-// Raise implements Floor. The file is replaced whole, so that a crash leaves the old one or the new one.
+// Raise implements Floor. The file is replaced whole, so that a crash leaves the old one or the new one. After a
+// write that failed the number counts all the same, and the next call writes it.
 func (f *FloorFile) Raise(task string, number uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if number <= f.numbers[task] {
+	if number <= f.numbers[task] && !f.unsaved {
 		return nil
 	}
-	f.numbers[task] = number
+	f.numbers[task], f.unsaved = max(f.numbers[task], number), true
 	text, err := json.Marshal(f.numbers)
 	if err != nil {
 		return fmt.Errorf("worker: release floor: %w", err)
@@ -80,6 +82,7 @@ func (f *FloorFile) Raise(task string, number uint64) error {
 	if err := replaceFile(f.path, text); err != nil {
 		return fmt.Errorf("worker: release floor: %w", err)
 	}
+	f.unsaved = false
 	return nil
 }
 

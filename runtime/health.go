@@ -3,43 +3,90 @@ package runtime
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/caisson-run/caisson/queue"
 )
 
-// brokerHealth remembers whether the broker can be used, so that a change is said once and not at each attempt.
+// act is one of the things that the worker asks of the broker all the time. Each is watched on its own: a Redis that
+// is full hands out work and refuses to record it.
+type act string
+
+const (
+	actClaim  act = "claim"
+	actStart  act = "start"
+	actSettle act = "settle"
+	actRenew  act = "renew"
+)
+
+// acts orders them for whoever asks for one reason.
+var acts = [...]act{actClaim, actStart, actSettle, actRenew}
+
+// brokerHealth remembers which acts fail, so that a change is said once and not at each attempt.
 type brokerHealth struct {
-	mu  sync.Mutex
-	why string // "" while it can
+	mu      sync.Mutex
+	failing map[act]failing
+	why     string // what reason says; "" while no act fails
 }
 
-// down records a failed act.
-func (b *brokerHealth) down(log hclog.Logger, act string, err error) {
-	why := "broker: " + act + " fails"
+type failing struct {
+	why string
+	at  time.Time // of the last failure
+}
+
+// down records that an act failed.
+func (b *brokerHealth) down(log hclog.Logger, a act, err error) {
+	why := "broker: " + string(a) + " fails"
 	var u *queue.UnavailableError
 	if errors.As(err, &u) {
 		why = "broker unavailable: " + string(u.Reason)
 	}
 	b.mu.Lock()
-	changed := b.why != why
-	b.why = why
+	if b.failing == nil {
+		b.failing = map[act]failing{}
+	}
+	b.failing[a] = failing{why, time.Now()}
+	changed := b.judge()
 	b.mu.Unlock()
 	if changed {
-		log.Warn("intake paused", "reason", why, "act", act, "error", err)
+		log.Warn("intake paused", "reason", why, "act", string(a), "error", err)
 	}
 }
 
-// up records that an act went well.
-func (b *brokerHealth) up(log hclog.Logger) {
+// up records that an act went well. Failures of other acts that were not tried again for healthMemory are forgotten:
+// what failed to start may be another worker's by now.
+func (b *brokerHealth) up(log hclog.Logger, a act) {
 	b.mu.Lock()
-	changed := b.why != ""
-	b.why = ""
+	if len(b.failing) == 0 {
+		b.mu.Unlock()
+		return
+	}
+	delete(b.failing, a)
+	for other, f := range b.failing {
+		if time.Since(f.at) > healthMemory {
+			delete(b.failing, other)
+		}
+	}
+	resumed := b.judge() && b.why == ""
 	b.mu.Unlock()
-	if changed {
+	if resumed {
 		log.Info("intake resumed")
 	}
+}
+
+// judge sets why and reports whether it changed. b.mu is held.
+func (b *brokerHealth) judge() bool {
+	before := b.why
+	b.why = ""
+	for _, a := range acts {
+		if f, fails := b.failing[a]; fails {
+			b.why = f.why
+			break
+		}
+	}
+	return b.why != before
 }
 
 // reason says why the broker cannot be used; "" when it can.

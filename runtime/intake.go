@@ -93,9 +93,7 @@ func (w *Worker) intake(ctx context.Context, batch []queue.Delivery) {
 	}
 	started, err := w.start(ctx, passed)
 	if err != nil {
-		// Without a record that they began they must not run. Their leases end by themselves.
-		w.log.Error("start failed, deliveries left to be recovered", "deliveries", len(passed), "error", err)
-		w.room.give(len(passed))
+		w.leaveUnstarted(ctx, passed, err)
 		return
 	}
 	for i, s := range started {
@@ -121,8 +119,22 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, er
 	return o, nil
 }
 
+// leaveUnstarted lets go of deliveries that could not be started: without a record that they began they must not run.
+// While draining they go back at once; else the broker is in trouble, and their leases end by themselves.
+func (w *Worker) leaveUnstarted(ctx context.Context, batch []opened, err error) {
+	if ctx.Err() != nil {
+		for _, o := range batch {
+			w.endUnread(o.delivery, queue.Release(), report{code: "released", id: o.task.ID.String(), task: o.task.Task})
+		}
+		return
+	}
+	w.log.Error("start failed, deliveries left to be recovered", "deliveries", len(batch), "error", err)
+	w.room.give(len(batch))
+}
+
 // start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
-// which another worker may have taken the deliveries over.
+// which another worker may have taken the deliveries over. An attempt that is under way goes on when ctx ends: whether
+// the broker has recorded it would not be known otherwise.
 func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, error) {
 	if len(batch) == 0 {
 		return nil, nil
@@ -132,12 +144,15 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 		starts[i] = queue.Start{Delivery: o.delivery, ID: o.task.ID.String(), Digest: o.digest.String(), Expires: o.task.Expires}
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
+	call, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer cancel()
 	for attempt := 1; ; attempt++ {
-		started, err := w.cfg.Broker.Start(ctx, starts)
+		started, err := w.cfg.Broker.Start(call, starts)
 		if err == nil {
+			w.broker.up(w.log, actStart)
 			return started, nil
 		}
-		w.broker.down(w.log, "start", err)
+		w.broker.down(w.log, actStart, err)
 		if time.Now().After(until) || !sleep(ctx, brokerPause(attempt)) {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ import (
 )
 
 // patience bounds every wait of these tests, on two busy cores with the race detector.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	status := m.Run()

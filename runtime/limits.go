@@ -54,6 +54,10 @@ const (
 	brokerBackoffMin = 50 * time.Millisecond
 	brokerBackoffMax = 5 * time.Second
 
+	// healthMemory is how long a failed act of the broker counts that is not tried again: longer than the longest
+	// pause between attempts.
+	healthMemory = time.Minute
+
 	// retryAfterMax bounds the delay that a guest may ask for; past it a message would likely expire.
 	retryAfterMax = 24 * time.Hour
 

@@ -10,8 +10,8 @@ import (
 
 // metrics is the worker's own registry: two workers in one process do not share numbers.
 //
-// Labels carry only what policy bounds: task names come from verified and authorised messages or are empty,
-// codes from the fixed list in docs/reference/refusals.md.
+// Labels carry only what is bounded: task names are those of releases that ran, or empty; codes come from the fixed
+// list in docs/reference/refusals.md.
 type metrics struct {
 	registry  *prometheus.Registry
 	tasks     *prometheus.CounterVec
@@ -71,9 +71,9 @@ func (m *metrics) count(r report) {
 	if r.outcome == outcomeNone {
 		return
 	}
-	task := r.task
-	if r.outcome == outcomeRefused {
-		task = "" // a refused message's name is not bounded by policy
+	task := ""
+	if r.ran && r.outcome != outcomeRefused {
+		task = r.task // else its name is the sender's choice, of which there is no end
 	}
 	m.tasks.WithLabelValues(task, string(r.outcome), r.code).Inc()
 	if r.usage.Wall > 0 {

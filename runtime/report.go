@@ -31,18 +31,19 @@ type report struct {
 	tenant  string
 	sender  string // the principal once policy knows it, the key's id until then
 	attempt int
-	waited  time.Duration // from the sender's clock to the run's begin
+	ran     bool          // a release of the task ran, so that its publisher vouches for its name
+	waited  time.Duration // from the sender's clock to the run's begin, or to the refusal
 	usage   sandbox.Usage
 }
 
-// say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest.
+// say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest. Every line has
+// the same fields, so that they can be put into one table; of what did not run the numbers are zero.
 func (w *Worker) say(r report) {
 	pairs := []any{"task", r.task, "task_id", r.id, "tenant", r.tenant, "principal", r.sender,
-		"code", r.code, "attempt", r.attempt}
+		"code", r.code, "attempt", r.attempt, "queue_ms", milliseconds(r.waited), "run_ms", milliseconds(r.usage.Wall),
+		"cpu_ms", milliseconds(r.usage.CPU), "memory", r.usage.Memory, "calls", r.usage.Calls}
 	switch r.outcome {
 	case outcomeDone, outcomeRetried, outcomeFailed:
-		pairs = append(pairs, "queue_ms", milliseconds(r.waited), "run_ms", milliseconds(r.usage.Wall),
-			"cpu_ms", milliseconds(r.usage.CPU), "memory", r.usage.Memory, "calls", r.usage.Calls)
 		if r.text != "" {
 			pairs = append(pairs, "error", r.text)
 		}

@@ -19,11 +19,19 @@ func (w *Worker) runReady(ctx, work context.Context) {
 	for b := range w.ready {
 		if ctx.Err() != nil {
 			w.finish(b, queue.Release(), nil, report{code: "released"})
-			continue
+			w.giveBack()
+			return
 		}
 		stop := context.AfterFunc(work, func() { b.end(context.Cause(work)) })
 		w.runOne(b)
 		stop()
+	}
+}
+
+// giveBack releases what has started and not begun to run, until the channel closes.
+func (w *Worker) giveBack() {
+	for b := range w.ready {
+		w.finish(b, queue.Release(), nil, report{code: "released"})
 	}
 }
 
@@ -75,7 +83,7 @@ func (w *Worker) runOne(b *begun) {
 func (w *Worker) withoutRelease(j *job, err error) {
 	switch {
 	case j.ctx.Err() != nil:
-		w.finish(j.begun, queue.Release(), nil, report{code: "released"})
+		w.release(j, report{})
 	case unavailable(err):
 		w.log.Warn("module store cannot be used, task put back", "task", j.task.Task, "error", err)
 		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
@@ -87,24 +95,32 @@ func (w *Worker) withoutRelease(j *job, err error) {
 // conclude turns the sandbox's outcome into a verdict and a signed result.
 func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time.Time) {
 	now := w.cfg.Clock()
-	r := report{code: o.Code, waited: began.Sub(j.task.Issued), usage: o.Usage}
+	r := report{ran: true, code: o.Code, waited: began.Sub(j.task.Issued), usage: o.Usage}
 	result := j.result(now)
 	result.Attempt, result.Started = j.attempt, began
 	result.Module, result.Code, result.Error = release.digest, o.Code, envelope.ErrorText(o.Error)
 	switch {
-	case j.ctx.Err() != nil:
-		// Drained, or the lease is gone: the guest was ended by us and not by its own doing.
-		r.code = "released"
-		w.finish(j.begun, queue.Release(), nil, r)
 	case o.Verdict == sandbox.Done:
 		r.outcome, r.code = outcomeDone, "done"
 		result.Status, result.Code, result.Output = envelope.StatusDone, "", o.Output
 		w.finish(j.begun, queue.Done(), &result, r)
+	case j.ctx.Err() != nil:
+		// Drained, or the lease is gone: the guest was ended by us and not by its own doing.
+		w.release(j, r)
 	case o.Verdict == sandbox.Failed, o.Verdict == sandbox.Limit:
 		w.fail(j, envelope.StatusFailed, result, r, "")
 	default: // Retry, Crash
 		w.again(j, release.manifest.Retry, o, result, r, now)
 	}
+}
+
+// release gives back j, whose run was ended from outside. What of it was cut is counted for Run's answer.
+func (w *Worker) release(j *job, r report) {
+	if context.Cause(j.ctx) == errCut {
+		w.cuts.Add(1)
+	}
+	r.code = "released"
+	w.finish(j.begun, queue.Release(), nil, r)
 }
 
 // again parks j for its next run, or lets it fail when there is none left.
@@ -147,7 +163,8 @@ func (w *Worker) refuse(b *begun, err error) {
 	code := codeOf(err)
 	result := b.result(w.cfg.Clock())
 	result.Status, result.Code = envelope.StatusRefused, code
-	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error()})
+	waited := result.Finished.Sub(b.task.Issued)
+	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error(), waited: waited})
 }
 
 // refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.
@@ -169,4 +186,10 @@ func unavailable(err error) bool {
 	var broker *queue.UnavailableError
 	var store *modstore.UnavailableError
 	return errors.As(err, &broker) || errors.As(err, &store)
+}
+
+// damaged reports whether err is about what a key of the broker holds, which waiting does not mend.
+func damaged(err error) bool {
+	var broker *queue.UnavailableError
+	return errors.As(err, &broker) && broker.Reason == queue.ReasonData
 }

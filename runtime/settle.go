@@ -73,17 +73,18 @@ func (w *Worker) settleBatch(ctx context.Context, batch []*ending) {
 	for attempt := 1; ; attempt++ {
 		settled, err := w.cfg.Broker.Settle(ctx, settlements)
 		if err == nil {
+			w.broker.up(w.log, actSettle)
 			w.metrics.settled.Observe(float64(len(batch)))
 			for i, e := range batch {
 				w.leave(e, settled[i])
 			}
 			return
 		}
-		if !unavailable(err) {
+		if !unavailable(err) || damaged(err) {
 			w.settleAlone(ctx, batch, err)
 			return
 		}
-		w.broker.down(w.log, "settle", err)
+		w.broker.down(w.log, actSettle, err)
 		if !sleep(ctx, brokerPause(attempt)) {
 			w.log.Error("outcomes not written, their tasks will run again", "outcomes", len(batch), "error", err)
 			w.abandon(batch)
@@ -134,17 +135,26 @@ func (w *Worker) leave(e *ending, settled queue.Settled) {
 func (w *Worker) renew(ctx context.Context) {
 	for sleep(ctx, w.cfg.Lease/renewShare) {
 		began := time.Now()
-		for batch := range slices.Chunk(w.flight.leases(), queue.BatchMax) {
-			lost, err := w.cfg.Broker.Renew(ctx, batch)
-			if err != nil {
-				w.broker.down(w.log, "renew", err)
-				break
-			}
-			for _, lease := range lost {
-				w.log.Warn("lease lost, run ended", "task_id", lease.ID)
-				w.flight.lose(lease)
-			}
+		if err := w.renewAll(ctx); err == nil {
+			w.broker.up(w.log, actRenew)
+		} else if ctx.Err() == nil {
+			w.broker.down(w.log, actRenew, err)
 		}
 		w.metrics.renewed.Observe(time.Since(began).Seconds())
 	}
+}
+
+// renewAll renews every lease once and ends the runs whose lease is lost.
+func (w *Worker) renewAll(ctx context.Context) error {
+	for batch := range slices.Chunk(w.flight.leases(), queue.BatchMax) {
+		lost, err := w.cfg.Broker.Renew(ctx, batch)
+		if err != nil {
+			return err
+		}
+		for _, lease := range lost {
+			w.log.Warn("lease lost, run ended", "task_id", lease.ID)
+			w.flight.lose(lease)
+		}
+	}
+	return nil
 }

@@ -29,7 +29,8 @@ type Worker struct {
 	ready  chan *begun  // started, waiting for a runner
 	ended  chan *ending // outcomes on their way to the broker
 
-	opened  atomic.Bool // Run was called
+	cuts    atomic.Int64 // runs that the drain ended
+	opened  atomic.Bool  // Run was called
 	running atomic.Bool
 	cutOnce sync.Once
 	cut     chan struct{} // closed by Cut
@@ -95,6 +96,10 @@ func (w *Worker) UsePolicy(p *policy.Policy) error {
 	if len(lanes) > queue.LanesMax {
 		return fmt.Errorf("worker: policy: %d tenants in %d queues make %d lanes, more than %d", len(p.Tenants()), len(w.cfg.Queues), len(lanes), queue.LanesMax)
 	}
+	if _, known := p.WorkerKey(w.cfg.Key.Public().ID()); !known {
+		// Taken all the same: it may revoke other keys, and keeping the old one would let them go on.
+		w.log.Error("policy does not list this worker's key, senders will refuse its results", "key", w.cfg.Key.Public().ID().String())
+	}
 	w.rules.Store(&rules{Policy: p, lanes: lanes})
 	w.releases.forget()
 	return nil
@@ -133,6 +138,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	intake.Wait() // until ctx ends
 	close(w.ready)
+	w.giveBack() // here and not by the runners alone, all of which may be busy for the whole drain
 	cut := w.drain(&runners, cutWork)
 	close(w.ended)
 	last := time.AfterFunc(drainFlush, endFlush)
@@ -164,10 +170,9 @@ func (w *Worker) drain(runners *sync.WaitGroup, cutWork context.CancelCauseFunc)
 	case <-late.C:
 	case <-w.cut:
 	}
-	cut := w.flight.len()
 	cutWork(errCut)
 	<-done
-	return cut
+	return int(w.cuts.Load())
 }
 
 // claim reads lanes while there is room, until ctx ends.
@@ -178,15 +183,16 @@ func (w *Worker) claim(ctx context.Context) {
 			return
 		}
 		batch, err := w.cfg.Broker.Claim(ctx, queue.Claim{Lanes: w.rules.Load().lanes, Max: min(most, claimMax), Wait: claimWait})
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			attempt = 0
+			w.broker.up(w.log, actClaim)
+			w.intake(ctx, batch)
+		case ctx.Err() == nil:
 			attempt++
-			w.broker.down(w.log, "claim", err)
+			w.broker.down(w.log, actClaim, err)
 			sleep(ctx, brokerPause(attempt))
-			continue
 		}
-		attempt = 0
-		w.broker.up(w.log)
-		w.intake(ctx, batch)
 	}
 }
 

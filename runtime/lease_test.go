@@ -1,0 +1,163 @@
+package runtime_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// hand is the test's own part in the queue. Its lease is so short that it may take over what a worker still runs, as
+// a worker would whose clock or network is broken.
+func (w *world) hand() *redisqueue.Queue {
+	w.t.Helper()
+	hand, err := redisqueue.OpenQueue(w.admin, redisqueue.QueueConfig{Worker: "hand", Lease: 100 * time.Millisecond})
+	check(w.t, err)
+	w.t.Cleanup(func() { hand.Close() })
+	return hand
+}
+
+// begin starts what was delivered to hand.
+func begin(t *testing.T, hand *redisqueue.Queue, d queue.Delivery, receipt client.Receipt) queue.Started {
+	t.Helper()
+	started, err := hand.Start(t.Context(), []queue.Start{{Delivery: d, ID: receipt.ID.String(), Digest: receipt.Digest.String(), Expires: receipt.Expires}})
+	check(t, err)
+	if started[0].State != queue.Granted {
+		t.Fatalf("the start was answered by %s", started[0].State)
+	}
+	return started[0]
+}
+
+// steal takes the one message that runs elsewhere and starts it.
+func (w *world) steal(t *testing.T, hand *redisqueue.Queue, receipt client.Receipt) queue.Lease {
+	t.Helper()
+	var got queue.Recovered
+	w.await("the message can be taken over", func() bool {
+		var err error
+		got, err = hand.Recover(t.Context(), []queue.Lane{lane(queue.PriorityNormal)}, 10)
+		check(t, err)
+		return len(got.Deliveries) == 1
+	})
+	return begin(t, hand, got.Deliveries[0], receipt).Lease
+}
+
+// TestLeaseLost takes a running task away: at its next renewal the worker ends the run, and says so; what the thief
+// settles stands.
+func TestLeaseLost(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("lease-lost")
+	worker := w.work(func(c *runtime.Config) { c.Lease = 2 * time.Second })
+	receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	hand := w.hand()
+	stolen := w.steal(t, hand, receipt)
+	worker.await("lease lost, run ended", "task_id", receipt.ID)
+	if err := receive(t, gate.left, "end of the guest"); err == nil {
+		t.Error("the guest went on")
+	}
+	worker.await("task outcome lost", "task_id", receipt.ID, "code", "released")
+	settled, err := hand.Settle(t.Context(), []queue.Settlement{{Lease: stolen, Verdict: queue.Done()}})
+	if err != nil || settled[0] != queue.Applied {
+		t.Errorf("the thief's outcome: %v, %v", settled, err)
+	}
+	if n := worker.metric(`caisson_tasks_total{code="released",outcome="lost",task="job.run"}`); n != "1" {
+		t.Errorf("the metric says %q", n)
+	}
+}
+
+// TestLateOutcome takes a running task away and lets it end before its worker can know: its outcome is not applied.
+func TestLateOutcome(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("late-outcome")
+	worker := w.work(func(c *runtime.Config) { c.Lease = 5 * time.Minute })
+	receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	hand := w.hand()
+	stolen := w.steal(t, hand, receipt)
+	close(gate.open)
+	worker.await("task outcome lost", "task_id", receipt.ID, "code", "done")
+	if s := w.state(receipt.ID); s.Phase != queue.PhaseRunning || s.Worker != hand.Worker() {
+		t.Errorf("state %+v", s)
+	}
+	if _, err := w.results.Result(t.Context(), queueName, shopKey.Public().ID().String(), receipt.ID.String()); err != queue.ErrNoResult {
+		t.Errorf("a result was written: %v", err)
+	}
+	if done := worker.log.all("task done"); len(done) != 0 {
+		t.Error("the worker says that it is done")
+	}
+	settled, err := hand.Settle(t.Context(), []queue.Settlement{{Lease: stolen, Verdict: queue.Release()}})
+	if err != nil || settled[0] != queue.Applied {
+		t.Fatalf("the thief's outcome: %v, %v", settled, err)
+	}
+	if r := w.ended(receipt); r.Status != envelope.StatusDone || r.Attempt != 1 {
+		t.Errorf("the next run: %+v", r)
+	}
+}
+
+// TestRecovered leaves a message started by somebody who gives no sign of life: a worker takes it over after the lease.
+func TestRecovered(t *testing.T) {
+	w := newWorld(t)
+	receipt := w.send(client.Task{Input: wish{Mode: "echo"}})
+	hand := w.hand()
+	var got []queue.Delivery
+	w.await("the message can be claimed", func() bool {
+		var err error
+		got, err = hand.Claim(t.Context(), queue.Claim{Lanes: []queue.Lane{lane(queue.PriorityNormal)}, Max: 1})
+		check(t, err)
+		return len(got) == 1
+	})
+	begin(t, hand, got[0], receipt)
+	left := time.Now()
+	worker := w.work(func(c *runtime.Config) { c.Lease = time.Second })
+	r := w.ended(receipt)
+	if r.Status != envelope.StatusDone || r.Attempt != 1 || r.Started.Sub(left) < 900*time.Millisecond {
+		t.Errorf("%v after the lease began: %+v", r.Started.Sub(left), r)
+	}
+	if s := w.state(receipt.ID); s.Crashes != 1 {
+		t.Errorf("state %+v", s)
+	}
+	if n := worker.metric("caisson_recovered_total"); n != "1" {
+		t.Errorf("the metric says %q", n)
+	}
+}
+
+// TestLeaseOutlivesRun runs a task for longer than its lease beside a worker that would take it over: renewals keep it.
+func TestLeaseOutlivesRun(t *testing.T) {
+	w := newWorld(t)
+	short := func(c *runtime.Config) { c.Lease = time.Second }
+	first := w.work(short)
+	receipt := w.send(client.Task{Input: wish{Mode: "sleep", Number: 2500}})
+	w.await("the message has started", func() bool { return w.state(receipt.ID).Phase == queue.PhaseRunning })
+	second := w.work(short, func(c *runtime.Config) { c.Name = "worker-2" })
+	if r := w.ended(receipt); r.Status != envelope.StatusDone {
+		t.Errorf("got %+v", r)
+	}
+	first.await("task done", "task_id", receipt.ID)
+	if n := second.metric("caisson_recovered_total"); n != "0" {
+		t.Errorf("%s deliveries were taken over", n)
+	}
+	if s := w.state(receipt.ID); s.Crashes != 0 {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// TestVanished deletes the entry of a running task: an outcome that needs the message ends as what it is.
+func TestVanished(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("vanished")
+	worker := w.work(func(c *runtime.Config) { c.Concurrency = 1 })
+	w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	receipt := w.send(client.Task{Input: wish{Mode: "error", Text: "busy"}})
+	w.await("the second message has started", func() bool { return w.state(receipt.ID).Phase == queue.PhaseRunning })
+	w.server.Do("XTRIM", "cs:{work}:in:acme:1", "MAXLEN", "0")
+	close(gate.open)
+	worker.await("task refused", "task_id", receipt.ID, "code", queue.CodeVanished)
+	if letter := w.letter(receipt.ID); letter.Code != "queue.vanished" || letter.Message != nil {
+		t.Errorf("dead letter %+v", letter)
+	}
+}
