@@ -144,10 +144,10 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 		starts[i] = queue.Start{Delivery: o.delivery, ID: o.task.ID.String(), Digest: o.digest.String(), Expires: o.task.Expires}
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
-	call, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
-	defer cancel()
 	for attempt := 1; ; attempt++ {
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease) // after it the answer is worth nothing
 		started, err := w.cfg.Broker.Start(call, starts)
+		cancel()
 		if err == nil {
 			w.broker.up(w.log, actStart)
 			return started, nil
