@@ -1,0 +1,172 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/policy"
+)
+
+// TestStartFails lets no start be recorded for half a lease: nothing runs, nothing is settled, and there is room again.
+func TestStartFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{onStart: func(context.Context, int) error { return nowhere }}
+		w, log := openInside(t, f)
+		began := time.Now()
+		w.intake(t.Context(), []queue.Delivery{delivery(t, 1), delivery(t, 2)})
+		took := time.Since(began)
+		if took < w.cfg.Lease/2 || took > w.cfg.Lease || f.starts < 3 {
+			t.Errorf("gave up after %v and %d attempts", took, f.starts)
+		}
+		if len(w.ready) != 0 || len(w.ended) != 0 || w.room.held.Load() != 0 || w.flight.len() != 0 {
+			t.Errorf("%d run, %d end, %d places are taken", len(w.ready), len(w.ended), w.room.held.Load())
+		}
+		if !strings.Contains(log.String(), "start failed, deliveries left to be recovered: deliveries=2") {
+			t.Errorf("the log does not say it:\n%s", log)
+		}
+	})
+}
+
+// TestStartWhileDraining ends Run's context while a start is tried: what could not be started goes back to its lane,
+// and what was started at that moment is not forgotten.
+func TestStartWhileDraining(t *testing.T) {
+	rows := []struct {
+		name    string
+		onStart func(ctx context.Context, n int) error
+		want    map[string]string
+	}{
+		{"fails", func(context.Context, int) error { return nowhere }, map[string]string{"1-0": "release", "2-0": "release"}},
+		{"goes on", func(ctx context.Context, _ int) error { time.Sleep(time.Second); return ctx.Err() },
+			map[string]string{delivery1: "release", delivery2: "release"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{claims: [][]queue.Delivery{{delivery(t, 1), delivery(t, 2)}}, onStart: row.onStart}
+				w, log := openInside(t, f)
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error)
+				go func() { ended <- w.Run(ctx) }()
+				time.Sleep(10 * time.Millisecond)
+				stop()
+				if err := <-ended; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+				if got := f.verdicts(); fmt.Sprint(got) != fmt.Sprint(row.want) {
+					t.Errorf("settled %v, want %v\n%s", got, row.want, log)
+				}
+			})
+		})
+	}
+}
+
+var delivery1, delivery2 = envelope.MessageID{1, 1}.String(), envelope.MessageID{2, 1}.String()
+
+// TestStates gives each answer to a start, and looks at the verdict.
+func TestStates(t *testing.T) {
+	rows := []struct {
+		name    string
+		f       fake
+		verdict string
+		code    string
+	}{
+		{"duplicate", fake{onState: queue.Duplicate}, "drop", ""},
+		{"replayed", fake{onState: queue.Replayed}, "dead", CodeReplayed},
+		{"conflict", fake{onState: queue.Conflict}, "dead", CodeIDReused},
+		{"no state", fake{onInvalid: true}, "dead", CodeState},
+		{"a state of the future", fake{onState: 99}, "dead", CodeState},
+	}
+	for i := range rows {
+		row := &rows[i]
+		t.Run(row.name, func(t *testing.T) {
+			w, _ := openInside(t, &row.f)
+			w.intake(t.Context(), []queue.Delivery{delivery(t, 1)})
+			close(w.ended)
+			w.settle(t.Context())
+			if len(row.f.settled) != 1 {
+				t.Fatalf("settled %v", row.f.settled)
+			}
+			s := row.f.settled[0]
+			if s.Verdict.String() != row.verdict || s.Verdict.Code() != row.code || s.Lease.Token != "" || len(s.Result) != 0 {
+				t.Errorf("settled %+v", s)
+			}
+			if len(w.ready) != 0 || w.room.held.Load() != 0 {
+				t.Errorf("%d run, %d places are taken", len(w.ready), w.room.held.Load())
+			}
+		})
+	}
+	lost := &fake{onState: queue.Lost}
+	w, _ := openInside(t, lost)
+	w.intake(t.Context(), []queue.Delivery{delivery(t, 1)})
+	if len(w.ended) != 0 || w.room.held.Load() != 0 {
+		t.Errorf("what is another worker's: %d end, %d places are taken", len(w.ended), w.room.held.Load())
+	}
+}
+
+// TestClaimFails lets the broker refuse every claim until Run ends: pauses grow, the outage is said once, and the end
+// is not taken for its end.
+func TestClaimFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		claims := 0
+		f := &fake{onClaim: func() error { claims++; return nowhere }}
+		w, log := openInside(t, f)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if err := w.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if claims < 10 || claims > 100 {
+			t.Errorf("%d claims in a minute", claims)
+		}
+		if n := strings.Count(log.String(), "intake paused"); n != 1 || strings.Contains(log.String(), "intake resumed") {
+			t.Errorf("paused was said %d times:\n%s", n, log)
+		}
+	})
+}
+
+// TestRunRefuses takes one message through Run and a fake broker: refused by policy, with a signed result.
+func TestRunRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{claims: [][]queue.Delivery{{delivery(t, 1)}}}
+		w, _ := openInside(t, f)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.Run(ctx) }()
+		synctest.Wait()
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if len(f.settled) != 1 {
+			t.Fatalf("settled %+v", f.settled)
+		}
+		s := f.settled[0]
+		r, err := envelope.OpenResult(s.Result, insidePolicy(t))
+		if err != nil || r.Code != policy.CodeDenied || s.ResultKey != insideSubmit.Public().ID().String() || s.ResultTTL != time.Hour || s.Lease.Token != "token-1" {
+			t.Errorf("settled %+v, result %+v, %v", s, r, err)
+		}
+	})
+}
+
+func TestCodeOf(t *testing.T) {
+	for name, row := range map[string]struct {
+		err  error
+		code string
+	}{
+		"ours":       {&refusal{CodePoison, "x"}, "worker.poison"},
+		"wrapped":    {fmt.Errorf("y: %w", &refusal{CodePayload, "x"}), "limit.payload"},
+		"a room's":   {nowhere, "queue.unavailable"},
+		"of no room": {errors.New("x"), CodeInternal},
+	} {
+		if code := codeOf(row.err); code != row.code {
+			t.Errorf("%s: %s, want %s", name, code, row.code)
+		}
+	}
+}
