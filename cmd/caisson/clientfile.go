@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
@@ -25,6 +27,7 @@ type connection struct {
 	results *redisqueue.Results
 	file    clientFile
 	key     envelope.PrivateKey
+	warn    io.Writer // is told of results that are not the workers', unless nil
 
 	workers workerKeys
 }
@@ -51,33 +54,55 @@ func connect(path, queueName string) (*connection, error) {
 		return nil, err
 	}
 	settings := conn.file.Redis.config(file, "redis", base)
-	if conn.key, err = readPrivateKey(base.path(conn.file.Key), envelope.Submit); err != nil {
-		file.Fault("key", "%v", err)
+	if conn.key, err = readPrivateKey(base.path(conn.file.Key), envelope.Submit); err != nil && !file.Faulty("key") {
+		file.Fault("key", "%s", textOf(err))
 	}
 	conn.workers = workerKeys{}
-	if len(conn.file.Workers) == 0 {
+	if len(conn.file.Workers) == 0 && !file.Faulty("workers") {
 		file.Fault("workers", "is missing: results are believed only from the keys listed here")
 	}
 	for i, text := range conn.file.Workers {
 		key, err := envelope.ParsePublicKey(text)
-		if err != nil || key.Purpose() != envelope.Worker {
-			file.Fault(fmt.Sprintf("workers[%d]", i), "is no public key of a worker")
-			continue
+		switch at := fmt.Sprintf("workers[%d]", i); {
+		case file.Faulty(at):
+		case err != nil:
+			file.Fault(at, "%v", err)
+		case key.Purpose() != envelope.Worker:
+			file.Fault(at, "is a %s key, and a worker key is needed", key.Purpose())
+		default:
+			conn.workers[key.ID()] = key
 		}
-		conn.workers[key.ID()] = key
 	}
 	for key, name := range map[string]string{"audience": conn.file.Audience, "tenant": conn.file.Tenant, "queue": conn.file.Queue} {
-		if err := envelope.CheckName(key, name); err != nil {
-			file.Fault(key, "%v", err)
+		if err := checkName(key, name); err != "" && !file.Faulty(key) {
+			file.Fault(key, "%s", err)
 		}
 	}
 	if err := file.Err(); err != nil {
 		return nil, misused(err)
 	}
 	if queueName != "" {
+		if err := checkName("queue", queueName); err != "" {
+			return nil, misuse("--queue: %s", err)
+		}
 		conn.file.Queue = queueName
 	}
 	return conn, conn.open(settings)
+}
+
+// checkName says what is wrong with a name, "" when nothing is.
+func checkName(what, name string) string {
+	err := envelope.CheckName(what, name)
+	var field *envelope.FieldError
+	switch {
+	case err == nil:
+		return ""
+	case name == "":
+		return "is missing"
+	case errors.As(err, &field):
+		return fmt.Sprintf("%q %s", name, field.Text)
+	}
+	return err.Error()
 }
 
 func (c *connection) open(settings redisqueue.Config) (err error) {
@@ -88,6 +113,11 @@ func (c *connection) open(settings redisqueue.Config) (err error) {
 	c.client, err = client.Open(client.Config{
 		Sender: c.redis, Results: c.results, Key: c.key, Workers: c.workers,
 		Audience: c.file.Audience, Tenant: c.file.Tenant, Queue: c.file.Queue,
+		Rejected: func(err *client.RejectedError) {
+			if c.warn != nil {
+				fmt.Fprintf(c.warn, "caisson: %s\n", oneLine(err.Error()))
+			}
+		},
 	})
 	if err != nil {
 		c.redis.Close()

@@ -64,6 +64,14 @@ type demoSummary struct {
 	AsTheySay int        `json:"trials_as_expected"`
 }
 
+// err says what did not go as it should, nil when all did.
+func (s demoSummary) err() error {
+	if other := len(s.Trials) - s.AsTheySay; s.Lost > 0 || other > 0 {
+		return fmt.Errorf("the demo did not go as it should: %d of the tasks lost, %d of the trials not as expected", s.Lost, other)
+	}
+	return nil
+}
+
 func runDemo(ctx context.Context, o demoOptions) error {
 	source, err := findCheckout(o.source)
 	if err != nil {
@@ -95,8 +103,8 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	if err := printDemo(o, summary); err != nil {
 		return err
 	}
-	if summary.Lost > 0 || summary.AsTheySay != len(summary.Trials) {
-		return &quietError{errors.New("the demo did not go as it should")}
+	if err := summary.err(); err != nil {
+		return err
 	}
 	if o.keep {
 		d.keepOpen(ctx, say)

@@ -152,10 +152,7 @@ func (d *deployment) makeKeys() error {
 			return err
 		}
 		d.keys[name] = key
-		err = errors.Join(
-			writeNew(d.path(name+".key"), []byte(key.Text()+"\n"), 0o600),
-			writeNew(d.path(name+".key.pub"), []byte(key.Public().String()+"\n"), 0o644))
-		if err != nil {
+		if err := writeKey(d.path(name+".key"), key); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,11 +23,17 @@ const testBuildTime = 5 * time.Minute
 
 // newDeployment is the demo's deployment on a real redis-server: the same keys, policy, settings and examples, with
 // the ACL users of docs/reference/redis.md.
-func newDeployment(t *testing.T, server *queuetest.Server, examples ...string) *deployment {
+func newDeployment(t testing.TB, server *queuetest.Server, examples ...string) *deployment {
+	t.Helper()
+	return newDeploymentIn(t, t.TempDir(), server, examples...)
+}
+
+// newDeploymentIn is newDeployment in a folder that is there.
+func newDeploymentIn(t testing.TB, dir string, server *queuetest.Server, examples ...string) *deployment {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testBuildTime)
 	defer cancel()
-	d := &deployment{dir: t.TempDir(), addr: server.Addr(), keys: map[string]envelope.PrivateKey{}, built: map[string][]byte{}}
+	d := &deployment{dir: dir, addr: server.Addr(), keys: map[string]envelope.PrivateKey{}, built: map[string][]byte{}}
 	t.Cleanup(d.close)
 	check(t, d.makeKeys())
 	worker := server.Login(queuetest.UserWorker)
@@ -43,15 +50,38 @@ func newDeployment(t *testing.T, server *queuetest.Server, examples ...string) *
 		}
 	}
 	check(t, d.writeFiles())
-	d.connectAs(t, server.Login(queuetest.UserStore))
+	store := server.Login(queuetest.UserStore)
+	check(t, d.login(queuetest.UserStore, store.Password, devtls.Pair{Cert: store.Cert, Key: store.Key}))
+	settings := strings.ReplaceAll(demoClientFile[strings.Index(demoClientFile, "[redis]"):], "shop", queuetest.UserStore)
+	check(t, writeNew(d.path("store.toml"), []byte(strings.ReplaceAll(settings, "@ADDRESS", d.addr)), 0o644))
+	d.connectAs(t, store)
 	for _, name := range examples {
-		check(t, d.release(ctx, name, filepath.Join("..", "..", "examples", name)))
+		d.releaseExample(ctx, t, name)
 	}
 	return d
 }
 
+// builtExamples are modules that a test of this run has built already, by the example's name.
+var builtExamples sync.Map
+
+// releaseExample is release for an example, built at most once in each run of the tests.
+func (d *deployment) releaseExample(ctx context.Context, t testing.TB, name string) {
+	t.Helper()
+	folder := filepath.Join("..", "..", "examples", name)
+	if module, built := builtExamples.Load(name); built {
+		d.built[name] = module.([]byte)
+		check(t, writeNew(d.path(filepath.Join("build", name+".wasm")), d.built[name], 0o644))
+		m, err := readManifest(filepath.Join(folder, manifestName))
+		check(t, err)
+		check(t, d.publish(ctx, m, d.built[name]))
+		return
+	}
+	check(t, d.release(ctx, name, folder))
+	builtExamples.Store(name, d.built[name])
+}
+
 // connectAs opens the store for publishing.
-func (d *deployment) connectAs(t *testing.T, l queuetest.Login) {
+func (d *deployment) connectAs(t testing.TB, l queuetest.Login) {
 	t.Helper()
 	var err error
 	d.conn, err = redisqueue.Dial(loginConfig(l))
@@ -93,7 +123,7 @@ func (d *deployment) config(t *testing.T, old, new string) {
 	check(t, os.WriteFile(d.path("worker.toml"), []byte(changed), 0o644))
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

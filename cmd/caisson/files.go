@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,11 @@ const (
 	moduleFileMax = 64 << 20
 	// inputFileMax bounds a task's input read from a file or stdin; the envelope's own bound comes after it.
 	inputFileMax = 1 << 20
+	// messageFileMax bounds a message read from a file or stdin; the envelope's own bound, far below, comes after it.
+	messageFileMax = 16 << 20
 )
 
-// readFile reads at most sizeMax bytes of a regular file.
+// readFile reads at most sizeMax bytes of a file.
 func readFile(path string, sizeMax int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -45,21 +48,30 @@ func readAll(r io.Reader, name string, sizeMax int64) ([]byte, error) {
 	return data, nil
 }
 
-// readPrivateKey reads a private key of the given purpose from a file that only its owner can read.
-func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey, error) {
+// readSecret reads a file that only its owner can read. It judges the file that it reads, not the name.
+func readSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return envelope.PrivateKey{}, err
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return envelope.PrivateKey{}, err
+		return nil, err
 	}
 	if err := envelope.CheckPrivateFile(info.Mode()); err != nil {
-		return envelope.PrivateKey{}, &hintError{fmt.Errorf("%s: %w", path, err), "chmod 600 " + path}
+		err = fmt.Errorf("%s: %w", path, err)
+		if info.Mode().IsRegular() {
+			err = &hintError{err, "chmod 600 " + shellWord(path)}
+		}
+		return nil, err
 	}
-	text, err := readAll(f, path, textFileMax)
+	return readAll(f, path, textFileMax)
+}
+
+// readPrivateKey reads a private key of the given purpose from a file that only its owner can read.
+func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey, error) {
+	text, err := readSecret(path)
 	if err != nil {
 		return envelope.PrivateKey{}, err
 	}
@@ -68,7 +80,7 @@ func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey,
 		return envelope.PrivateKey{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if key.Purpose() != purpose {
-		return envelope.PrivateKey{}, fmt.Errorf("%s: is a %s key, and a %s key is needed", path, key.Purpose(), purpose)
+		return envelope.PrivateKey{}, misuse("%s: is a %s key, and a %s key is needed", path, key.Purpose(), purpose)
 	}
 	return key, nil
 }
@@ -84,48 +96,60 @@ type redisSection struct {
 	ServerName   string `toml:"server_name"` // when it is not the address's host
 }
 
+// redisKeys are the section's keys by the fields of redisqueue.Config that they set.
+var redisKeys = map[string]string{"Addr": "address", "User": "user", "Password": "password_file", "CA": "ca", "Cert": "cert", "Key": "key"}
+
 // config reads what the section of that name names and makes redisqueue's settings of it. Faults are added to file.
 func (s redisSection) config(file *strict.File, name string, base folder) redisqueue.Config {
 	c := redisqueue.Config{Addr: s.Address, User: s.User, ServerName: s.ServerName}
-	need := func(key, value string) {
-		if value == "" {
-			file.Fault(name+"."+key, "is missing")
+	fault := func(key, format string, args ...any) {
+		if key = name + "." + key; !file.Faulty(key) {
+			file.Fault(key, format, args...)
 		}
 	}
-	need("address", s.Address)
-	need("user", s.User)
-	need("ca", s.CA)
-	read := func(key, path string) []byte {
-		if path == "" {
-			return nil
-		}
-		data, err := readFile(base.path(path), textFileMax)
-		if err != nil {
-			file.Fault(name+"."+key, "%v", err)
-		}
-		return data
-	}
-	c.CA, c.Cert, c.Key = read("ca", s.CA), read("cert", s.Cert), read("key", s.Key)
-	c.Password = strings.TrimRight(string(read("password_file", s.PasswordFile)), "\r\n")
-	if s.PasswordFile != "" {
-		if err := checkSecretFile(base.path(s.PasswordFile)); err != nil {
-			file.Fault(name+".password_file", "%v", err)
+	for _, must := range [][2]string{{"address", s.Address}, {"user", s.User}, {"password_file", s.PasswordFile}, {"ca", s.CA}} {
+		if must[1] == "" {
+			fault(must[0], "is missing")
 		}
 	}
 	if (s.Cert == "") != (s.Key == "") {
-		file.Fault(name+".cert", "cert and key come together")
+		fault("cert", "cert and key come together")
+	}
+	read := func(key, path string, from func(string) ([]byte, error)) []byte {
+		if path == "" {
+			return nil
+		}
+		data, err := from(base.path(path))
+		if err != nil {
+			fault(key, "%s", textOf(err))
+		}
+		return data
+	}
+	c.CA, c.Cert, c.Key = read("ca", s.CA, readText), read("cert", s.Cert, readText), read("key", s.Key, readSecret)
+	c.Password = strings.TrimRight(string(read("password_file", s.PasswordFile, readSecret)), "\r\n")
+	if strings.ContainsAny(c.Password, "\r\n") {
+		fault("password_file", "%s has more than one line", s.PasswordFile)
+	}
+	// Dial connects to nothing: it only judges the settings.
+	client, err := redisqueue.Dial(c)
+	if err == nil {
+		client.Close()
+		return c
+	}
+	for _, err := range each(err) {
+		var field *redisqueue.ConfigError
+		if errors.As(err, &field) && redisKeys[field.Field] != "" {
+			if key := redisKeys[field.Field]; key != "cert" || !file.Faulty(name+".key") { // else it has no pair to judge
+				fault(key, "%s", field.Text)
+			}
+			continue
+		}
+		file.Fault(name, "%v", err)
 	}
 	return c
 }
 
-// checkSecretFile refuses a secret that group or others can read.
-func checkSecretFile(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	return envelope.CheckPrivateFile(info.Mode())
-}
+func readText(path string) ([]byte, error) { return readFile(path, textFileMax) }
 
 // folder is where a configuration file lies; paths in the file are relative to it.
 type folder string
@@ -140,6 +164,9 @@ func (f folder) path(p string) string {
 // decodeFile reads the TOML file at path into v. The File collects the faults found later as well.
 func decodeFile(path string, v any) (*strict.File, folder, error) {
 	data, err := readFile(path, textFileMax)
+	if errors.Is(err, os.ErrNotExist) {
+		err = &hintError{err, "name one with --config; docs/reference says what is in it"}
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -158,12 +185,34 @@ func misused(err error) error {
 	return &statusError{exitMisused, err}
 }
 
-// writeNew writes a file that must not exist yet.
+// readStdin reads what is piped in, or ends with ctx: at a terminal it would wait for a person for ever.
+func readStdin(ctx context.Context, stdin io.Reader, sizeMax int64) ([]byte, error) {
+	type all struct {
+		data []byte
+		err  error
+	}
+	done := make(chan all, 1)
+	go func() { // ends with its input, or with the process: a read of a terminal cannot be called off
+		data, err := readAll(stdin, "stdin", sizeMax)
+		done <- all{data, err}
+	}()
+	select {
+	case a := <-done:
+		return a.data, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// writeNew writes a file that must not exist yet, whole or not at all.
 func writeNew(path string, data []byte, mode os.FileMode) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path)) // a part of a file must not stand for the whole
+	}
+	return err
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -53,10 +55,7 @@ An existing file is never overwritten.`,
 			if err != nil {
 				return err
 			}
-			if err := writeNew(path, []byte(key.Text()+"\n"), 0o600); err != nil {
-				return err
-			}
-			if err := writeNew(path+".pub", []byte(key.Public().String()+"\n"), 0o644); err != nil {
+			if err := writeKey(path, key); err != nil {
 				return err
 			}
 			return printKey(c, key.Public(), path, asJSON)
@@ -65,6 +64,18 @@ An existing file is never overwritten.`,
 	c.Flags().StringVarP(&out, "out", "o", "", "file for the secret (default PURPOSE.key)")
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// writeKey writes both halves or neither.
+func writeKey(path string, key envelope.PrivateKey) error {
+	if err := writeNew(path, []byte(key.Text()+"\n"), 0o600); err != nil {
+		return err
+	}
+	err := writeNew(path+".pub", []byte(key.Public().String()+"\n"), 0o644)
+	if err != nil {
+		err = errors.Join(err, os.Remove(path)) // it was not there before
+	}
+	return err
 }
 
 func keyShowCommand() *cobra.Command {
@@ -84,6 +95,9 @@ func keyShowCommand() *cobra.Command {
 			if err != nil {
 				var secret envelope.PrivateKey
 				if secret, err = envelope.ParsePrivateKey(text); err != nil {
+					if strings.HasPrefix(text, "caisson-") {
+						_, err = envelope.ParsePublicKey(text) // what is wrong with the half that it is
+					}
 					return fmt.Errorf("%s: %w", args[0], err)
 				}
 				public = secret.Public()
@@ -100,7 +114,7 @@ func printKey(c *cobra.Command, key envelope.PublicKey, path string, asJSON bool
 	if asJSON {
 		return printJSON(c.OutOrStdout(), info)
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "purpose  %s\nid       %s\npublic   %s\nfile     %s\n", info.Purpose, info.ID, info.Public, info.File)
+	_, err := fmt.Fprintf(c.OutOrStdout(), "purpose  %s\nid       %s\npublic   %s\nfile     %s\n", info.Purpose, info.ID, info.Public, oneLine(info.File))
 	return err
 }
 

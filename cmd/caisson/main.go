@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,6 +27,9 @@ func main() {
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A second interrupt ends at once what does not heed the first, such as the opening of a pipe that nobody writes to.
+	// The worker listens for its own second one.
+	context.AfterFunc(ctx, stop)
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
@@ -43,18 +44,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
-	status := statusOf(err)
-	var quiet *quietError
-	if !errors.As(err, &quiet) {
-		for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
-			fmt.Fprintf(stderr, "caisson: %s\n", line)
-		}
+	for _, line := range linesOf(err) {
+		fmt.Fprintf(stderr, "caisson: %s\n", line)
 	}
-	var h *hintError
-	if errors.As(err, &h) {
-		fmt.Fprintf(stderr, "caisson: hint: %s\n", h.hint)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(stderr, "caisson: hint: %s\n", oneLine(hint))
 	}
-	return status
+	return statusOf(err)
 }
 
 // newRoot builds the whole command anew, so that tests run it many times in one process.

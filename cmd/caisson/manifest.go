@@ -117,6 +117,6 @@ func printManifest(c *cobra.Command, info manifestInfo) error {
 	for _, need := range info.Needs {
 		fmt.Fprintf(w, "need     %s\n", need)
 	}
-	_, err := fmt.Fprintf(w, "ok       %s\n", info.File)
+	_, err := fmt.Fprintf(w, "ok       %s\n", oneLine(info.File))
 	return err
 }

@@ -65,7 +65,7 @@ languages are built with their own toolchains; see docs/reference/task-contract.
 			if asJSON {
 				return printJSON(c.OutOrStdout(), built)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "built    %s\nmodule   %s\nsize     %d bytes\n", built.File, built.Digest, built.Size)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "built    %s\nmodule   %s\nsize     %d bytes\n", oneLine(built.File), built.Digest, built.Size)
 			return err
 		},
 	}
@@ -95,9 +95,9 @@ func moduleInspectCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			seen, err := inspectModule(c.Context(), data)
+			seen, err := inspectModule(c.Context(), args[0], data)
 			if err != nil {
-				return refused(fmt.Errorf("%s: %w", args[0], err))
+				return err
 			}
 			info := moduleInfo{File: args[0], Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data), Inspection: &seen}
 			if asJSON {
@@ -111,7 +111,8 @@ func moduleInspectCommand() *cobra.Command {
 }
 
 // inspectModule reads a module in a sandbox that offers every capability, so that only the module decides.
-func inspectModule(ctx context.Context, data []byte) (sandbox.Inspection, error) {
+// What a worker would refuse is refused here.
+func inspectModule(ctx context.Context, path string, data []byte) (sandbox.Inspection, error) {
 	rights, err := host.New(host.Config{})
 	if err != nil {
 		return sandbox.Inspection{}, err
@@ -121,7 +122,12 @@ func inspectModule(ctx context.Context, data []byte) (sandbox.Inspection, error)
 		return sandbox.Inspection{}, err
 	}
 	defer box.Close(ctx)
-	return box.Inspect(ctx, data)
+	seen, err := box.Inspect(ctx, data)
+	var admission *sandbox.AdmissionError
+	if errors.As(err, &admission) {
+		err = refused(fmt.Errorf("%s: %w", path, err))
+	}
+	return seen, err
 }
 
 func printModule(c *cobra.Command, info moduleInfo) error {
@@ -137,7 +143,7 @@ func printModule(c *cobra.Command, info moduleInfo) error {
 	for _, e := range info.Exports {
 		fmt.Fprintf(w, "export   %s\n", e)
 	}
-	_, err := fmt.Fprintf(w, "ok       %s\n", info.File)
+	_, err := fmt.Fprintf(w, "ok       %s\n", oneLine(info.File))
 	return err
 }
 
@@ -181,13 +187,17 @@ every earlier one: workers refuse to go back. The store is a folder, or the Redi
 }
 
 func runPublish(c *cobra.Command, path string, f publishFlags) error {
+	if c.Flags().Changed("number") && f.number == 0 {
+		return misuse("--number: the first is 1")
+	}
 	m, err := readManifest(path)
 	if err != nil {
 		return err
 	}
-	module, err := readFile(filepath.Join(filepath.Dir(path), m.Module), moduleFileMax)
+	modulePath := filepath.Join(filepath.Dir(path), m.Module)
+	module, err := readFile(modulePath, moduleFileMax)
 	if errors.Is(err, os.ErrNotExist) {
-		return &hintError{err, "caisson module build " + filepath.Dir(path)}
+		return &hintError{err, "caisson module build " + shellWord(filepath.Dir(path))}
 	}
 	if err != nil {
 		return err
@@ -196,10 +206,10 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if err != nil {
 		return err
 	}
-	if _, err := inspectModule(c.Context(), module); err != nil {
-		return refused(fmt.Errorf("%s: %w", m.Module, err))
+	if _, err := inspectModule(c.Context(), modulePath, module); err != nil {
+		return err
 	}
-	store, closeStore, err := openPublishStore(f)
+	store, name, closeStore, err := openPublishStore(f)
 	if err != nil {
 		return err
 	}
@@ -208,22 +218,27 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if err != nil {
 		return err
 	}
-	info.Store = f.store
+	info.Store = name
 	if f.json {
 		return printJSON(c.OutOrStdout(), info)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "task     %s\nrelease  %d\nmodule   %s\nsigned   %s\n", info.Task, info.Number, info.Digest, info.Publisher)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "task     %s\nrelease  %d\nmodule   %s\nsigned   %s\nstore    %s\n",
+		info.Task, info.Number, info.Digest, info.Publisher, oneLine(info.Store))
 	return err
 }
 
 // publish stores the module first, so that no reader finds a release whose module is not there.
 func publish(ctx context.Context, store modstore.Store, m manifest.Manifest, module []byte, number uint64, key envelope.PrivateKey) (releaseInfo, error) {
+	newest, err := modstore.Newest(ctx, store, m.Task)
+	if err != nil {
+		return releaseInfo{}, err
+	}
 	if number == 0 {
-		newest, err := modstore.Newest(ctx, store, m.Task)
-		if err != nil {
-			return releaseInfo{}, err
-		}
 		number = newest + 1
+	}
+	if number < newest { // the newest itself may be stored again: other bytes would be refused by the store
+		return releaseInfo{}, refused(fmt.Errorf("release %d of %s is older than the newest in the store, %d: workers refuse to go back",
+			number, m.Task, newest)).withHint("leave --number out")
 	}
 	release, err := manifest.SignRelease(m, module, number, publisherKey{key})
 	if err != nil {
@@ -245,25 +260,27 @@ type publisherKey struct{ envelope.PrivateKey }
 // KeyID implements manifest.Signer.
 func (k publisherKey) KeyID() string { return k.Public().ID().String() }
 
-func openPublishStore(f publishFlags) (modstore.Store, func(), error) {
+// openPublishStore returns the store, what to call it, and what closes it.
+func openPublishStore(f publishFlags) (modstore.Store, string, func(), error) {
 	if f.store != "" {
 		store, err := modstore.Dir(f.store)
-		return store, func() {}, err
+		return store, f.store, func() {}, err
 	}
 	var section struct {
 		Redis redisSection `toml:"redis"`
 	}
 	file, base, err := decodeFile(f.config, &section)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	settings := section.Redis.config(file, "redis", base)
 	if err := file.Err(); err != nil {
-		return nil, nil, misused(err)
+		return nil, "", nil, misused(err)
 	}
 	client, err := redisqueue.Dial(settings)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	return modstore.Over(redisqueue.OpenBlobs(client)), func() { client.Close() }, nil
+	name := "rediss://" + settings.User + "@" + settings.Addr
+	return modstore.Over(redisqueue.OpenBlobs(client)), name, func() { client.Close() }, nil
 }

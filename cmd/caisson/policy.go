@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ func policyCheckCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(c.OutOrStdout(), map[string]any{"file": args[0], "audience": p.Audience(), "tenants": p.Tenants()})
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "audience %s\ntenants  %d\nok       %s\n", p.Audience(), len(p.Tenants()), args[0])
+			_, err = fmt.Fprintf(c.OutOrStdout(), "audience %s\ntenants  %d\nok       %s\n", p.Audience(), len(p.Tenants()), oneLine(args[0]))
 			return err
 		},
 	}
@@ -67,10 +68,6 @@ grants as well. Exit status 0 when the worker would run it, 3 when it would refu
 			if err != nil {
 				return err
 			}
-			message, err := readMessage(args[0], c.InOrStdin())
-			if err != nil {
-				return err
-			}
 			var needs *capability.Set
 			if manifestFile != "" {
 				m, err := readManifest(manifestPath([]string{manifestFile}))
@@ -78,6 +75,10 @@ grants as well. Exit status 0 when the worker would run it, 3 when it would refu
 					return err
 				}
 				needs = &m.Needs
+			}
+			message, err := readMessage(c.Context(), args[0], c.InOrStdin())
+			if err != nil {
+				return err
 			}
 			return explain(c, rules, message, needs, now, asJSON)
 		},
@@ -89,28 +90,17 @@ grants as well. Exit status 0 when the worker would run it, 3 when it would refu
 	return c
 }
 
-func readMessage(path string, stdin io.Reader) ([]byte, error) {
+func readMessage(ctx context.Context, path string, stdin io.Reader) ([]byte, error) {
 	if path == "-" {
-		return readAll(stdin, "stdin", envelope.MessageSizeMax)
+		return readStdin(ctx, stdin, messageFileMax)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readAll(f, path, envelope.MessageSizeMax)
+	return readFile(path, messageFileMax)
 }
 
 // explain prints the decisions. A message that does not open has none: its own fault is the answer.
 func explain(c *cobra.Command, rules *policy.Policy, message []byte, needs *capability.Set, now time.Time, asJSON bool) error {
-	verified, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(message, now)
-	if err != nil {
-		return refused(err)
-	}
-	x := rules.Explain(verified, now)
-	if needs != nil {
-		x = rules.ExplainRelease(verified, now, *needs)
-	}
+	x := explainMessage(rules, message, needs, now)
+	var err error
 	if asJSON {
 		err = printJSON(c.OutOrStdout(), x)
 	} else {
@@ -119,9 +109,28 @@ func explain(c *cobra.Command, rules *policy.Policy, message []byte, needs *capa
 	if err != nil || x.Code == "" {
 		return err
 	}
-	err = refused(&quietError{fmt.Errorf("refused: %s", x.Code)})
+	err = refused(errors.New(x.Text))
 	if x.Hint != "" {
 		err = &hintError{err, x.Hint}
 	}
 	return err
+}
+
+func explainMessage(rules *policy.Policy, message []byte, needs *capability.Set, now time.Time) policy.Explanation {
+	verified, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(message, now)
+	if err != nil {
+		x := policy.Explanation{Steps: []policy.Step{}, Verdict: "refused", Code: envelope.CodeEncoding, Text: err.Error()}
+		var coded interface{ Code() string }
+		if errors.As(err, &coded) {
+			x.Code = coded.Code()
+		}
+		if x.Code == envelope.CodeKeyUnknown {
+			x.Hint = "if the sender may send here, add its public key to a principal"
+		}
+		return x
+	}
+	if needs != nil {
+		return rules.ExplainRelease(verified, now, *needs)
+	}
+	return rules.Explain(verified, now)
 }

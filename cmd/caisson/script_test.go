@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/caisson-run/caisson/queue/queuetest"
 )
 
 // TestMain lets scripts call this very command as `caisson`.
@@ -15,22 +17,36 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs every testdata/script/*.txtar: stdout, stderr and exit status of each verb.
 func TestScripts(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup:               setUpScript,
+		Cmds:                scriptCommands(),
+	})
+}
+
+// TestDeployedScripts runs every testdata/deployed/*.txtar with a deployment of its own around it: a real redis-server
+// with TLS and users, and in the script's folder the keys, policy, settings and published examples of the demo.
+func TestDeployedScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "deployed"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("CHECKOUT", root)
-			// The Go toolchain, for `module build`, needs its caches; nothing else of this machine is passed on.
-			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN", "GOPATH"} {
-				e.Setenv(name, goEnv(name))
+			tb, err := testTB(e)
+			if err != nil {
+				return err
 			}
+			if err := setUpScript(e); err != nil {
+				return err
+			}
+			if err := os.Remove(filepath.Join(e.WorkDir, "ca.pem")); err != nil {
+				return err // the deployment brings its server's own
+			}
+			newDeploymentIn(tb, e.WorkDir, queuetest.Start(tb, queuetest.Options{}), "page", "callout", "hostile")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": scriptStatus},
+		Cmds: scriptCommands(),
 	})
 }

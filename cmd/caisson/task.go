@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -51,6 +51,7 @@ type sendFlags struct {
 	priority string
 	caps     []string
 	module   string
+	out      string
 	wait     bool
 	timeout  time.Duration
 }
@@ -61,10 +62,14 @@ func taskSendCommand() *cobra.Command {
 		Use:   "send TASK",
 		Short: "Sign a task and send it",
 		Long: `Prints the task's id, or with --wait its result. The input is given with --input, or read from --file
-("-" is stdin); it goes to the task as it stands.`,
-		Example: "  caisson task send text.upper --input '\"hello\"' --wait\n  caisson task send image.thumbnail --file request.json --within 10m",
-		Args:    exactly("TASK"),
-		RunE:    func(c *cobra.Command, args []string) error { return runSend(c, args[0], f) },
+("-" is stdin); it goes to the task as it stands.
+
+With --out nothing is sent: the signed message goes into a new file, or with "-" to stdout, for caisson policy explain.
+Whoever has it and can write to the broker can have the task run once, until it expires.`,
+		Example: "  caisson task send text.upper --input '\"hello\"' --wait\n  caisson task send image.thumbnail --file request.json --within 10m\n" +
+			"  caisson task send text.upper --out - | caisson policy explain - --policy policy.toml",
+		Args: exactly("TASK"),
+		RunE: func(c *cobra.Command, args []string) error { return runSend(c, args[0], f) },
 	}
 	f.add(c)
 	c.Flags().StringVarP(&f.input, "input", "i", "", "the input itself")
@@ -75,34 +80,42 @@ func taskSendCommand() *cobra.Command {
 	c.Flags().StringVar(&f.priority, "priority", "normal", "high, normal or low")
 	c.Flags().StringArrayVar(&f.caps, "cap", nil, "narrow the task to this capability; may be repeated")
 	c.Flags().StringVar(&f.module, "module", "", "pin the module's digest, sha256:...")
+	c.Flags().StringVarP(&f.out, "out", "o", "", "write the signed message to this file, - for stdout, and send nothing")
 	c.Flags().BoolVarP(&f.wait, "wait", "w", false, "wait for the result and print it")
-	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: give up after this time")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: give up after this time (default: never)")
 	c.MarkFlagsMutuallyExclusive("input", "file")
+	c.MarkFlagsMutuallyExclusive("out", "wait")
 	return c
 }
 
-// task makes the client's task of the flags.
-func (f sendFlags) task(name string, stdin io.Reader) (client.Task, error) {
-	t := client.Task{Name: name, Payload: []byte(f.input), ContentType: "application/json", Within: f.within, Attempts: f.attempts}
-	if f.file != "" {
-		source := stdin
-		if f.file != "-" {
-			file, err := os.Open(f.file)
-			if err != nil {
-				return t, err
-			}
-			defer file.Close()
-			source = file
+// check refuses flags that would quietly mean something else, such as --file "$UNSET".
+func (f sendFlags) check(c *cobra.Command) error {
+	for _, name := range []string{"file", "out", "module", "queue"} {
+		if flag := c.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
+			return misuse("--%s: is empty", name)
 		}
-		data, err := readAll(source, f.file, inputFileMax)
-		if err != nil {
-			return t, err
-		}
-		t.Payload = data
 	}
-	if !json.Valid(t.Payload) {
-		t.ContentType = "application/octet-stream"
+	switch {
+	case f.delay < 0:
+		return misuse("--delay: %v is in the past", f.delay)
+	case f.timeout != 0 && !f.wait:
+		return misuse("--timeout: is for --wait")
+	case f.out == "-" && f.json:
+		return misuse("--out: with --json it must be a file, stdout is taken")
 	}
+	return checkTimeout(f.timeout)
+}
+
+func checkTimeout(d time.Duration) error {
+	if d < 0 {
+		return misuse("--timeout: %v is negative", d)
+	}
+	return nil
+}
+
+// task makes the client's task of the flags. What is read from stdin is read last, so that no fault waits for it.
+func (f sendFlags) task(ctx context.Context, name string, stdin io.Reader) (client.Task, error) {
+	t := client.Task{Name: name, Payload: []byte(f.input), Within: f.within, Attempts: f.attempts}
 	if f.delay > 0 {
 		t.NotBefore = time.Now().Add(f.delay)
 	}
@@ -118,13 +131,29 @@ func (f sendFlags) task(name string, stdin io.Reader) (client.Task, error) {
 	default:
 		return t, misuse("--priority: %q is none of high, normal, low", f.priority)
 	}
+	for _, line := range f.caps {
+		if _, err := capability.Parse(line); err != nil {
+			return t, misuse("--cap: %v", err)
+		}
+	}
 	t.Narrowed, t.Caps = len(f.caps) > 0, f.caps
-	return t, nil
+	var err error
+	switch f.file {
+	case "":
+	case "-":
+		t.Payload, err = readStdin(ctx, stdin, inputFileMax)
+	default:
+		t.Payload, err = readFile(f.file, inputFileMax)
+	}
+	t.ContentType = "application/octet-stream"
+	if utf8.Valid(t.Payload) && json.Valid(t.Payload) {
+		t.ContentType = "application/json"
+	}
+	return t, err
 }
 
 func runSend(c *cobra.Command, name string, f sendFlags) error {
-	t, err := f.task(name, c.InOrStdin())
-	if err != nil {
+	if err := f.check(c); err != nil {
 		return err
 	}
 	conn, err := connect(f.config, f.queue)
@@ -132,17 +161,57 @@ func runSend(c *cobra.Command, name string, f sendFlags) error {
 		return err
 	}
 	defer conn.close()
-	receipt, err := conn.client.Send(c.Context(), t)
+	t, err := f.task(c.Context(), name, c.InOrStdin())
 	if err != nil {
+		return err
+	}
+	receipt, err := conn.client.Sign(t)
+	var bad *client.TaskError
+	if errors.As(err, &bad) {
+		return misused(fmt.Errorf("task %q: %w", name, bad.Err))
+	}
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		return writeMessage(c, receipt, f)
+	}
+	if err := conn.client.Resend(c.Context(), []client.Receipt{receipt}); err != nil {
 		return err
 	}
 	if f.wait {
 		return waitAndPrint(c, conn, receipt, f.timeout, f.json)
 	}
-	if f.json {
-		return printJSON(c.OutOrStdout(), map[string]string{"id": receipt.ID.String(), "digest": receipt.Digest.String(), "queue": receipt.Queue})
+	return printReceipt(c, receipt, f)
+}
+
+// writeMessage writes the signed message instead of sending it.
+func writeMessage(c *cobra.Command, r client.Receipt, f sendFlags) error {
+	if f.out == "-" {
+		_, err := c.OutOrStdout().Write(r.Message)
+		return err
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), receipt.ID)
+	if err := writeNew(f.out, r.Message, 0o600); err != nil {
+		return err
+	}
+	return printReceipt(c, r, f)
+}
+
+// receiptInfo is what is shown of a message that was signed.
+type receiptInfo struct {
+	ID      string    `json:"id"`
+	Digest  string    `json:"digest"`
+	Queue   string    `json:"queue"`
+	Task    string    `json:"task"`
+	Expires time.Time `json:"expires"`
+	File    string    `json:"file,omitempty"` // with the message, when it was not sent
+}
+
+func printReceipt(c *cobra.Command, r client.Receipt, f sendFlags) error {
+	if f.json {
+		return printJSON(c.OutOrStdout(), receiptInfo{r.ID.String(), r.Digest.String(), r.Queue, r.Task, r.Expires.UTC(), f.out})
+	}
+	_, err := fmt.Fprintln(c.OutOrStdout(), r.ID)
 	return err
 }
 
@@ -160,6 +229,9 @@ task send --json, only a result for exactly those message bytes is believed.`,
 			if err != nil {
 				return misuse("%v", err)
 			}
+			if err := checkTimeout(timeout); err != nil {
+				return err
+			}
 			r := client.Receipt{ID: id}
 			if digest != "" {
 				if r.Digest, err = envelope.ParseDigest(digest); err != nil {
@@ -176,7 +248,7 @@ task send --json, only a result for exactly those message bytes is believed.`,
 		},
 	}
 	f.add(c)
-	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time")
+	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time (default: never)")
 	c.Flags().StringVar(&digest, "digest", "", "digest of the message, sha256:...")
 	return c
 }
@@ -189,9 +261,13 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	conn.warn = c.ErrOrStderr()
 	result, err := conn.client.Wait(ctx, r)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return (&statusError{exitFailed, fmt.Errorf("task %s has no result after %v", r.ID, timeout)}).withHint("caisson task show %s", r.ID)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &hintError{fmt.Errorf("task %s has no result after %v", r.ID, timeout), "caisson task show " + r.ID.String()}
+	case c.Context().Err() != nil && result.ID != r.ID:
+		return &hintError{errors.New("interrupted; the task itself goes on"), "caisson task wait " + r.ID.String()}
 	}
 	if result.ID != r.ID {
 		return err // nothing came that can be shown
@@ -208,8 +284,12 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 	return printOutput(c.OutOrStdout(), result.Output)
 }
 
-// printOutput writes text with a line's end and anything else untouched.
+// printOutput writes text with a line's end and anything else untouched. A terminal would obey what a task wrote, so
+// there it is written out instead.
 func printOutput(w io.Writer, output []byte) error {
+	if isTerminal(w) {
+		output = []byte(someLines(string(output)))
+	}
 	if utf8.Valid(output) && len(output) > 0 && !bytes.HasSuffix(output, []byte("\n")) {
 		output = append(bytes.Clone(output), '\n')
 	}
@@ -225,7 +305,7 @@ type resultInfo struct {
 	Code     string          `json:"code,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Attempt  int             `json:"attempt"`
-	Started  time.Time       `json:"started"`
+	Started  time.Time       `json:"started,omitzero"` // of the last run; none when nothing ran
 	Finished time.Time       `json:"finished"`
 	Worker   string          `json:"worker"`
 	Output   json.RawMessage `json:"output,omitempty"`
@@ -235,7 +315,7 @@ type resultInfo struct {
 func describeResult(r envelope.Result) resultInfo {
 	info := resultInfo{ID: r.ID.String(), Task: r.Task, Status: string(r.Status), Code: r.Code, Error: r.Error,
 		Attempt: r.Attempt, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Worker: r.Worker.String()}
-	if json.Valid(r.Output) {
+	if utf8.Valid(r.Output) && json.Valid(r.Output) {
 		info.Output = r.Output
 	} else {
 		info.Bytes = r.Output

@@ -84,6 +84,13 @@ func showTask(c *cobra.Command, conn *connection, id envelope.MessageID) (taskIn
 	if result.ID != id {
 		return info, fmt.Errorf("the result in the broker is another task's: %s", result.ID)
 	}
+	for what, same := range map[string]bool{
+		"deployment": result.Audience == conn.file.Audience, "tenant": result.Tenant == conn.file.Tenant, "queue": result.Queue == conn.file.Queue,
+	} {
+		if !same {
+			return info, fmt.Errorf("the result in the broker is of another %s", what)
+		}
+	}
 	described := describeResult(result)
 	info.Result = &described
 	return info, nil
@@ -101,11 +108,13 @@ func printTask(c *cobra.Command, info taskInfo) error {
 			fmt.Fprintf(w, "code     %s\n", r.Code)
 		}
 		if r.Error != "" {
-			fmt.Fprintf(w, "error    %s\n", r.Error)
+			fmt.Fprintf(w, "error    %s\n", oneLine(r.Error))
 		}
-		fmt.Fprintf(w, "took     %v\n", r.Finished.Sub(r.Started).Round(time.Millisecond))
+		if !r.Started.IsZero() {
+			fmt.Fprintf(w, "took     %v\n", r.Finished.Sub(r.Started).Round(time.Millisecond))
+		}
 		if r.Output != nil {
-			fmt.Fprintf(w, "output   %s\n", r.Output)
+			fmt.Fprintf(w, "output   %s\n", oneLine(string(r.Output)))
 		} else if r.Bytes != nil {
 			fmt.Fprintf(w, "output   %d bytes\n", len(r.Bytes))
 		}

@@ -53,6 +53,9 @@ Metrics and health are on the address of [http] in worker.toml, by default ` + h
 
 // runWorker opens all that the settings name, works until ctx ends, and closes it again.
 func runWorker(ctx context.Context, path string) error {
+	signals := make(chan os.Signal, 2) // from the start, so that the first one counts also while all is opened
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	s, err := readWorkerFile(path, nil)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func runWorker(ctx context.Context, path string) error {
 		return err
 	}
 	defer opened.close()
-	defer opened.cutOnSignal()()
+	defer opened.cutOnSecond(signals)()
 
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var sides sync.WaitGroup
@@ -71,7 +74,7 @@ func runWorker(ctx context.Context, path string) error {
 	if s.file.HTTP.Address != httpOff {
 		listener, err := net.Listen("tcp", s.file.HTTP.Address)
 		if err != nil {
-			return fmt.Errorf("http.address: %w", err)
+			return &hintError{fmt.Errorf("http.address: %w", err), `another worker on this machine? Give each its own [http] address, or "off"`}
 		}
 		sides.Go(func() { servePages(side, listener, opened.worker.Handler(), s.logger) })
 	}
@@ -111,12 +114,12 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	}
 	o.closers = append(o.closers, func() { lanes.Close() })
 	c.Broker = lanes
-	if c.Modules, err = s.openStore(client); err != nil {
-		return nil, err
+	if c.Modules = s.store; s.file.Store.Redis {
+		c.Modules = modstore.Over(redisqueue.OpenBlobs(client))
 	}
 	state := s.base.path(s.file.State)
 	if err := os.MkdirAll(state, stateMode); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("state: %w", err)
 	}
 	if c.Floor, err = runtime.OpenFloor(folder(state).path("releases.json")); err != nil {
 		return nil, err
@@ -149,19 +152,10 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	return o, nil
 }
 
-func (s *workerSettings) openStore(client *redisqueue.Client) (modstore.Store, error) {
-	if s.file.Store.Redis {
-		return modstore.Over(redisqueue.OpenBlobs(client)), nil
-	}
-	return modstore.OpenDir(s.base.path(s.file.Store.Dir))
-}
-
-// cutOnSignal makes the second signal cut the drain that the first one, by ending Run's context, began. The
-// function returned gives the signals back.
-func (o *openedWorker) cutOnSignal() func() {
-	signals := make(chan os.Signal, 2)
+// cutOnSecond makes the second signal cut the drain that the first one, by ending Run's context, began. The
+// function returned ends the listening.
+func (o *openedWorker) cutOnSecond(signals <-chan os.Signal) func() {
 	done := make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	var listening sync.WaitGroup
 	listening.Go(func() {
 		for range 2 {
@@ -173,7 +167,7 @@ func (o *openedWorker) cutOnSignal() func() {
 		}
 		o.worker.Cut()
 	})
-	return func() { signal.Stop(signals); close(done); listening.Wait() }
+	return func() { close(done); listening.Wait() }
 }
 
 // watchPolicy reads the policy again when its file changes, until ctx ends. It compares time and size, since

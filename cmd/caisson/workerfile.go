@@ -1,15 +1,20 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/manifest/strict"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
@@ -67,6 +72,7 @@ const (
 type workerSettings struct {
 	file       workerFile
 	base       folder
+	store      modstore.Store // nil when it is the Redis that carries the work
 	policyPath string
 	policySeen stamp // of the policy file, from before it was read
 	policy     *policy.Policy
@@ -75,6 +81,7 @@ type workerSettings struct {
 	redis      redisqueue.Config
 	kv         redisqueue.Config // the same unless [kv] names another user or server
 	logger     hclog.Logger
+	drainSet   bool // by the file: there "0s" means that nothing is waited for
 	outbound   []netip.Prefix
 }
 
@@ -88,7 +95,7 @@ func readWorkerFile(path string, log hclog.Logger) (*workerSettings, error) {
 	if err != nil {
 		return s, err
 	}
-	s.base = base
+	s.base, s.drainSet = base, file.Has("drain")
 	if s.file.Name == "" {
 		s.file.Name = hostName()
 	}
@@ -97,43 +104,52 @@ func readWorkerFile(path string, log hclog.Logger) (*workerSettings, error) {
 	if s.file.KV != nil {
 		s.kv = s.file.KV.config(file, "kv", base)
 	}
-	s.readKeyAndPolicy(file)
+	policyFaults := s.readKeyAndPolicy(file)
 	s.checkStore(file)
 	s.checkLog(file, log)
 	s.checkHTTP(file)
-	for i, text := range s.file.Outbound.Allow {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			file.Fault(fmt.Sprintf("outbound.allow[%d]", i), "%q is no network such as 10.1.0.0/16", text)
-			continue
-		}
-		s.outbound = append(s.outbound, p)
-	}
-	return s, misused(file.Err())
+	s.checkOutbound(file)
+	s.checkRuntime(file)
+	return s, misused(errors.Join(file.Err(), policyFaults))
 }
 
-func (s *workerSettings) readKeyAndPolicy(file *strict.File) {
+// readKeyAndPolicy returns the policy's own faults: they are of another file.
+func (s *workerSettings) readKeyAndPolicy(file *strict.File) (policyFaults error) {
 	var err error
-	if s.key, err = readPrivateKey(s.base.path(s.file.Key), envelope.Worker); err != nil {
-		file.Fault("key", "%v", err)
+	if s.key, err = readPrivateKey(s.base.path(s.file.Key), envelope.Worker); err != nil && !file.Faulty("key") {
+		file.Fault("key", "%s", textOf(err))
 	}
 	s.policyPath = s.base.path(s.file.Policy)
 	s.policySeen = fileStamp(s.policyPath)
-	if s.policy, err = readPolicy(s.policyPath); err != nil {
+	if s.policy, err = readPolicy(s.policyPath); err != nil && !file.Faulty("policy") {
+		if errors.As(err, new(strict.Faults)) {
+			return err
+		}
 		file.Fault("policy", "%v", err)
 	}
 	s.rules.Store(s.policy)
+	return nil
 }
 
+// checkStore opens a store in a folder: it must be there.
 func (s *workerSettings) checkStore(file *strict.File) {
-	if (s.file.Store.Dir != "") == s.file.Store.Redis {
+	switch dir := s.file.Store.Dir; {
+	case file.Faulty("store"):
+	case (dir != "") == s.file.Store.Redis:
 		file.Fault("store", "needs exactly one of dir = \"FOLDER\" and redis = true")
+	case dir != "":
+		store, err := modstore.OpenDir(s.base.path(dir))
+		if err != nil {
+			file.Fault("store.dir", "%v", err)
+			return
+		}
+		s.store = store
 	}
 }
 
 func (s *workerSettings) checkLog(file *strict.File, log hclog.Logger) {
 	level := hclog.LevelFromString(s.file.Log.Level)
-	if level == hclog.NoLevel {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, s.file.Log.Level) {
 		file.Fault("log.level", "%q is none of debug, info, warn, error", s.file.Log.Level)
 	}
 	if f := s.file.Log.Format; f != "text" && f != "json" {
@@ -150,16 +166,67 @@ func (s *workerSettings) checkHTTP(file *strict.File) {
 	if s.file.HTTP.Address == httpOff {
 		return
 	}
-	if _, _, err := net.SplitHostPort(s.file.HTTP.Address); err != nil {
+	_, port, err := net.SplitHostPort(s.file.HTTP.Address)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		file.Fault("http.address", "%q is neither host:port nor %q", s.file.HTTP.Address, httpOff)
+	}
+}
+
+func (s *workerSettings) checkOutbound(file *strict.File) {
+	for i, text := range s.file.Outbound.Allow {
+		p, err := netip.ParsePrefix(text)
+		switch at := fmt.Sprintf("outbound.allow[%d]", i); {
+		case file.Faulty(at):
+		case err != nil:
+			file.Fault(at, "%q is no network such as 10.1.0.0/16", text)
+		case p != p.Masked():
+			file.Fault(at, "%q has bits behind its prefix: %s is the network", text, p.Masked())
+		default:
+			s.outbound = append(s.outbound, p)
+		}
+	}
+}
+
+// runtimeKeys are the keys of worker.toml by the fields of runtime.Config that they set.
+var runtimeKeys = map[string]string{
+	"Queues": "queues", "Key": "key", "Name": "name", "Concurrency": "concurrency", "Lease": "lease", "Drain": "drain", "ResultTTL": "result_ttl",
+}
+
+// checkRuntime adds what the runtime finds wrong, so that it is told together with all else.
+func (s *workerSettings) checkRuntime(file *strict.File) {
+	for key, zero := range map[string]bool{
+		"concurrency": s.file.Concurrency == 0, "lease": s.file.Lease == 0, "result_ttl": s.file.ResultTTL == 0,
+	} {
+		if zero && file.Has(key) && !file.Faulty(key) {
+			file.Fault(key, "is zero; leave it out for the default")
+		}
+	}
+	_, err := runtime.Open(s.runtimeConfig()) // which lacks what is opened later, and so fails always
+	for _, err := range each(err) {
+		var fault *runtime.ConfigError
+		if !errors.As(err, &fault) {
+			continue
+		}
+		field, index, _ := strings.Cut(fault.Field, "[")
+		key, ours := runtimeKeys[field]
+		if index != "" {
+			key += "[" + index
+		}
+		if ours && !file.Faulty(key) {
+			file.Fault(key, "%s", fault.Text)
+		}
 	}
 }
 
 // runtimeConfig is the part of the settings that needs nothing opened.
 func (s *workerSettings) runtimeConfig() runtime.Config {
+	drain := time.Duration(s.file.Drain)
+	if s.file.Drain == 0 && s.drainSet {
+		drain = runtime.DrainNone
+	}
 	return runtime.Config{
 		Queues: s.file.Queues, Policy: s.policy, Key: s.key, Name: s.file.Name, Concurrency: s.file.Concurrency,
-		Lease: time.Duration(s.file.Lease), Drain: time.Duration(s.file.Drain),
+		Lease: time.Duration(s.file.Lease), Drain: drain,
 		ResultTTL: time.Duration(s.file.ResultTTL), Logger: s.logger,
 	}
 }
