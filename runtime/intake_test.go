@@ -135,7 +135,7 @@ func TestClaimFails(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{claims: [][]queue.Delivery{{delivery(t, 1)}}}
-		w, _ := openInside(t, f)
+		w, log := openInside(t, f)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.Run(ctx) }()
@@ -147,12 +147,26 @@ func TestRunRefuses(t *testing.T) {
 		if len(f.settled) != 1 {
 			t.Fatalf("settled %+v", f.settled)
 		}
+		if strings.Contains(log.String(), "intake paused") {
+			t.Errorf("the end of a claim is taken for an outage:\n%s", log)
+		}
 		s := f.settled[0]
 		r, err := envelope.OpenResult(s.Result, insidePolicy(t))
 		if err != nil || r.Code != policy.CodeDenied || s.ResultKey != insideSubmit.Public().ID().String() || s.ResultTTL != time.Hour || s.Lease.Token != "token-1" {
 			t.Errorf("settled %+v, result %+v, %v", s, r, err)
 		}
 	})
+}
+
+// TestExpiredStaysExpired sets the clock back between the two looks at it: what was expired once has no verified
+// message, and must not be judged as if it had.
+func TestExpiredStaysExpired(t *testing.T) {
+	w, _ := openInside(t, &fake{})
+	late := &envelope.ExpiredError{}
+	_, err := w.authorise(&begun{opened: opened{expired: late, task: envelope.Task{Expires: time.Now().Add(time.Hour)}}}, time.Now())
+	if err != error(late) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestCodeOf(t *testing.T) {

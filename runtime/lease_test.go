@@ -67,6 +67,10 @@ func TestLeaseLost(t *testing.T) {
 	if n := worker.metric(`caisson_tasks_total{code="released",outcome="lost",task="job.run"}`); n != "1" {
 		t.Errorf("the metric says %q", n)
 	}
+	worker.stop()
+	if err := worker.wait(); err != nil {
+		t.Errorf("Run counts a lost lease as cut: %v", err)
+	}
 }
 
 // TestLateOutcome takes a running task away and lets it end before its worker can know: its outcome is not applied.
