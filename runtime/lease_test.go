@@ -67,8 +67,11 @@ func TestLeaseLost(t *testing.T) {
 	if n := worker.metric(`caisson_tasks_total{code="released",outcome="lost",task="job.run"}`); n != "1" {
 		t.Errorf("the metric says %q", n)
 	}
+	w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
 	worker.stop()
-	if err := worker.wait(); err != nil {
+	worker.Cut()
+	if err := worker.wait(); err == nil || err.Error() != "worker: 1 running tasks were cut and will run again" {
 		t.Errorf("Run counts a lost lease as cut: %v", err)
 	}
 }
@@ -163,5 +166,26 @@ func TestVanished(t *testing.T) {
 	worker.await("task refused", "task_id", receipt.ID, "code", queue.CodeVanished)
 	if letter := w.letter(receipt.ID); letter.Code != "queue.vanished" || letter.Message != nil {
 		t.Errorf("dead letter %+v", letter)
+	}
+}
+
+// TestOutcomeThatCannotBeWritten puts another kind of key where the dead letters are: a refusal cannot be written, and
+// holds up no other outcome. When the key is gone, the refused message comes again after its lease, and ends.
+func TestOutcomeThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	w.server.Do("SET", "cs:{work}:dead", "not a stream")
+	worker := w.work(func(c *runtime.Config) { c.Lease = time.Second })
+	refused := w.send(client.Task{Name: "other.run"})
+	done := w.send(client.Task{Input: wish{Mode: "echo"}})
+	if r := w.ended(done); r.Status != envelope.StatusDone {
+		t.Errorf("got %+v", r)
+	}
+	worker.await("outcome cannot be written, its lease will end", "task_id", refused.ID)
+	worker.await("task outcome lost", "task_id", refused.ID, "code", "policy.denied")
+	w.server.Do("DEL", "cs:{work}:dead")
+	worker.await("task refused", "task_id", refused.ID, "code", "policy.denied")
+	w.letter(refused.ID)
+	if r := w.ended(refused); r.Status != envelope.StatusRefused || r.Code != "policy.denied" {
+		t.Errorf("got %+v", r)
 	}
 }

@@ -191,7 +191,7 @@ func TestFloorFileIsWrittenLater(t *testing.T) {
 		t.Errorf("the floor is %d, want 4 all the same", n)
 	}
 	check(t, os.Mkdir(dir, 0o700))
-	check(t, floor.Raise("job.run", 4))
+	check(t, floor.Raise("job.run", 2))
 	again, err := runtime.OpenFloor(path)
 	check(t, err)
 	if n := again.Lowest("job.run"); n != 4 {
