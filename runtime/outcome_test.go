@@ -7,6 +7,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/runtime/sandbox"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -180,5 +181,25 @@ func TestModuleEnvironment(t *testing.T) {
 		if string(r.Output) != `{"text":"`+want+`"}` {
 			t.Errorf("%s is %s, want %q", key, r.Output, want)
 		}
+	}
+}
+
+// TestLanes serves every lane that follows from the queues and the policy: each queue, each priority.
+func TestLanes(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work(func(c *runtime.Config) {
+		c.Queues = []string{queueName, "bulk"}
+		c.Policy = parsePolicy(t, `queues = ["work"]`, `queues = ["work", "bulk"]`)
+	})
+	for _, name := range []string{queueName, "bulk"} {
+		for _, priority := range []client.Priority{client.High, client.Normal, client.Low} {
+			receipt := w.send(client.Task{Input: wish{Mode: "echo"}, Queue: name, Priority: priority})
+			if r := w.ended(receipt); r.Status != envelope.StatusDone || r.Queue != name {
+				t.Errorf("%s at %s: %+v", name, priority, r)
+			}
+		}
+	}
+	if started := worker.await("worker started"); started["lanes"] != 12.0 { // 2 queues, 2 tenants, 3 priorities
+		t.Errorf("started with %v lanes", started["lanes"])
 	}
 }
