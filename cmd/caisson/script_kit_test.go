@@ -132,7 +132,7 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
 		got := 0
 		for line := range bytes.Lines(text) {
-			if expr.Match(line) {
+			if expr.Match(bytes.TrimSuffix(line, []byte("\n"))) {
 				got++
 			}
 		}
@@ -142,7 +142,7 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case <-tick.C:
 		case <-late:
-			ts.Fatalf("%d of %d lines like %q came in %v:\n%s", got, want, args[1], awaitTime, text)
+			ts.Fatalf("%d of %d lines like %q came in %v; the end is:\n%s", got, want, args[1], awaitTime, text[max(0, len(text)-2000):])
 		}
 	}
 }

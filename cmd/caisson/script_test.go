@@ -44,8 +44,9 @@ func TestDeployedScripts(t *testing.T) {
 			if err := os.Remove(filepath.Join(e.WorkDir, "ca.pem")); err != nil {
 				return err // the deployment brings its server's own
 			}
-			newDeploymentIn(tb, e.WorkDir, queuetest.Start(tb, queuetest.Options{}), "page", "callout", "hostile")
-			return nil
+			server := queuetest.Start(tb, queuetest.Options{})
+			newDeploymentIn(tb, e.WorkDir, server, "page", "callout", "hostile")
+			return writeNew(filepath.Join(e.WorkDir, "address"), []byte(server.Addr()+"\n"), 0o644)
 		},
 		Cmds: scriptCommands(),
 	})
