@@ -71,17 +71,22 @@ func (t *trials) run(ctx context.Context) ([]trialRow, error) {
 		if err != nil {
 			return rows, fmt.Errorf("%s: %w", trial.name, err)
 		}
-		row.Tried = trial.name
-		row.Expected = row.Outcome == trial.outcome && row.Code == trial.code && row.Note == ""
-		if !row.Expected && row.Note == "" {
-			row.Note = fmt.Sprintf("expected %s %s", trial.outcome, trial.code)
-		}
-		rows = append(rows, row)
+		rows = append(rows, trial.judge(row))
 		if err := t.skipDead(ctx); err != nil {
 			return rows, err
 		}
 	}
 	return rows, nil
+}
+
+// judge completes row: was it what must become of the trial?
+func (t trial) judge(row trialRow) trialRow {
+	row.Tried = t.name
+	row.Expected = row.Outcome == t.outcome && row.Code == t.code && row.Note == ""
+	if !row.Expected && row.Note == "" {
+		row.Note = fmt.Sprintf("expected %s %s", t.outcome, t.code)
+	}
+	return row
 }
 
 // lane is where the shop's messages go.
@@ -242,7 +247,7 @@ func printDemo(o demoOptions, s demoSummary) error {
 	for _, r := range s.Trials {
 		code := r.Code
 		if !r.Expected {
-			code += "  NOT AS EXPECTED: " + r.Note
+			code += "  NOT AS EXPECTED: " + oneLine(r.Note)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", r.Tried, r.Outcome, code)
 	}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caisson-run/caisson/manifest/strict"
+)
+
+// TestWorkerPage holds docs/reference/worker.md to workerFile: its example can be read as a worker.toml, and shows every
+// key that there is. So does client.toml's in docs/reference/cli.md.
+func TestWorkerPage(t *testing.T) {
+	for name, into := range map[string]any{"worker.md": &workerFile{}, "cli.md": &clientFile{}} {
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", name))
+		check(t, err)
+		example := regexp.MustCompile("(?ms)^```toml\n(.*?)^```$").FindSubmatch(page)
+		if example == nil {
+			t.Fatalf("%s has no example", name)
+		}
+		// An optional section stands in the example as a comment.
+		text := regexp.MustCompile(`(?m)^# (\[[a-z]+\])`).ReplaceAll(example[1], []byte("$1"))
+		file, err := strict.Decode(name, text, into)
+		if err != nil {
+			t.Errorf("the example of %s cannot be read:\n%v", name, err)
+		}
+		for _, key := range tomlKeys(reflect.TypeOf(into).Elem(), "") {
+			// [kv] has the keys of [redis], and the page says so instead of repeating them.
+			if !strings.HasPrefix(key, "kv.") && !file.Has(key) {
+				t.Errorf("%s does not show %s", name, key)
+			}
+		}
+	}
+}
+
+// TestWorkerPageDefaults compares the defaults that the example states with those that are used.
+func TestWorkerPageDefaults(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "worker.md"))
+	check(t, err)
+	for _, want := range []string{
+		`queues      = ["default"]`, `policy      = "policy.toml"`, `key         = "worker.key"`, `state       = "` + stateDefault + `"`,
+		`address = "` + httpAddressDefault + `"`, `"` + httpOff + `" for none`, `level  = "info"`, `format = "text"`,
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("worker.md does not say %s", want)
+		}
+	}
+}
+
+// tomlKeys are all keys of a settings struct, with those of its sections.
+func tomlKeys(t reflect.Type, under string) []string {
+	var keys []string
+	for field := range t.Fields() {
+		key := under + field.Tag.Get("toml")
+		keys = append(keys, key)
+		inner := field.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			keys = append(keys, tomlKeys(inner, key+".")...)
+		}
+	}
+	return keys
+}
