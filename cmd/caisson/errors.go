@@ -115,6 +115,10 @@ func exactly(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
-		return misuse("%s takes %s", c.CommandPath(), strings.Join(names, " ")).withHint("%s --help", c.CommandPath())
+		what := strings.Join(names, " ")
+		if what == "" {
+			what = "no arguments"
+		}
+		return misuse("%s takes %s", c.CommandPath(), what).withHint("%s --help", c.CommandPath())
 	}
 }

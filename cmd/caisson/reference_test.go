@@ -43,7 +43,7 @@ user          = "shop"       # an ACL user; "default" is refused
 password_file = "shop.pass"  # one line, readable by its owner only
 ca            = "ca.pem"     # who signs the server's certificate; always verified
 cert          = "shop.crt"   # for mutual TLS, with key
-key           = "shop.pem"
+key           = "shop.pem"   # readable by its owner only
 server_name   = ""           # when it is not the address's host
 ` + "```" + `
 `

@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caisson-run/caisson/manifest/strict"
+	"github.com/caisson-run/caisson/runtime"
 )
 
 // TestWorkerPage holds docs/reference/worker.md to workerFile: its example can be read as a worker.toml, and shows every
@@ -46,6 +48,15 @@ func TestWorkerPageDefaults(t *testing.T) {
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("worker.md does not say %s", want)
+		}
+	}
+}
+
+// TestDrainNone: "0s" in the file means that nothing is waited for, and no drain at all means the default.
+func TestDrainNone(t *testing.T) {
+	for set, want := range map[bool]time.Duration{true: runtime.DrainNone, false: 0} {
+		if got := (&workerSettings{drainSet: set}).runtimeConfig().Drain; got != want {
+			t.Errorf("set %v: drain %v, want %v", set, got, want)
 		}
 	}
 }
