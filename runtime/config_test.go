@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -98,7 +99,9 @@ func TestRunOnce(t *testing.T) {
 	w := newWorld(t)
 	worker := w.work()
 	worker.await("worker started")
-	if err := worker.Run(t.Context()); err == nil {
+	ended, end := context.WithCancel(t.Context())
+	end() // so that a second Run, if there were one, would end
+	if err := worker.Run(ended); err == nil {
 		t.Error("Run was called twice without an error")
 	}
 }

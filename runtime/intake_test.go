@@ -12,6 +12,7 @@ import (
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/runtime/policy"
+	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
 // TestStartFails lets no start be recorded for half a lease: nothing runs, nothing is settled, and there is room again.
@@ -181,6 +182,34 @@ func TestCodeOf(t *testing.T) {
 	} {
 		if code := codeOf(row.err); code != row.code {
 			t.Errorf("%s: %s, want %s", name, code, row.code)
+		}
+	}
+}
+
+// TestDoneBeforeItsEnd ends a run from outside at the moment at which it was done: its result counts, as long as the
+// lease does. What was not done is given back.
+func TestDoneBeforeItsEnd(t *testing.T) {
+	for want, o := range map[string]sandbox.Outcome{
+		"done":    {Verdict: sandbox.Done, Output: []byte("42")},
+		"release": {Verdict: sandbox.Crash, Code: sandbox.CodeCancelled, Error: "the run was cancelled"},
+	} {
+		f := &fake{}
+		w, _ := openInside(t, f)
+		d := delivery(t, 1)
+		opened, err := w.open(w.rules.Load(), d, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := w.begin(opened, queue.Started{Lease: queue.Lease{Lane: d.Lane, Entry: d.Entry, ID: delivery1, Token: d.Token}, Attempt: 1})
+		b.end(errCut)
+		w.conclude(&job{begun: b}, release{}, o, time.Now())
+		close(w.ended)
+		w.settle(t.Context())
+		if got := f.verdicts()[delivery1]; got != want {
+			t.Errorf("the verdict is %s, want %s", got, want)
+		}
+		if (len(f.settled[0].Result) > 0) != (want == "done") {
+			t.Errorf("%s with a result of %d bytes", want, len(f.settled[0].Result))
 		}
 	}
 }
