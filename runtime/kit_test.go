@@ -264,6 +264,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	openShared(t)
+	shared.kv.clear()
 	w := &world{t: t, server: queuetest.Start(t, queuetest.Options{Sync: "no"}), blobs: &blobs{data: map[string][]byte{}}}
 	w.store = modstore.Over(w.blobs)
 	w.admin = w.dial(queuetest.UserAdmin)

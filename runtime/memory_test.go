@@ -68,6 +68,9 @@ type values struct {
 	gates map[string]*gate
 }
 
+// clear forgets what an earlier test has put.
+func (v *values) clear() { v.mu.Lock(); clear(v.data); v.mu.Unlock() }
+
 // gate holds guests up.
 type gate struct {
 	key     string
