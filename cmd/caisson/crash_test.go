@@ -33,10 +33,10 @@ type workerProcess struct {
 	log bytes.Buffer
 }
 
-// startWorkerProcess runs this test binary as `caisson worker`.
+// startWorkerProcess runs `caisson worker`.
 func startWorkerProcess(t *testing.T, d *deployment) *workerProcess {
 	t.Helper()
-	self, err := exec.LookPath("caisson") // testscript.Main put it on the path
+	self, err := exec.LookPath("caisson") // TestMain put it on the path
 	check(t, err)
 	w := &workerProcess{cmd: exec.Command(self, "worker", "--config", d.path("worker.toml")), lines: make(chan string, 1<<16), ended: make(chan struct{})}
 	out, err := w.cmd.StderrPipe()

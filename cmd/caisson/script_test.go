@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -10,9 +12,25 @@ import (
 	"github.com/caisson-run/caisson/queue/queuetest"
 )
 
-// TestMain lets scripts call this very command as `caisson`.
+// TestMain builds the command as anybody would and puts it first on the path. It is the real binary and not this test
+// under another name, so that what is tried from the outside is what people run, and so that the race detector,
+// under which compiling a guest takes ten times as long, watches the tests inside the process only.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"caisson": func() { os.Exit(Main()) }})
+	os.Exit(func() int {
+		folder, err := os.MkdirTemp("", "caisson-command-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(folder)
+		build := exec.Command("go", "build", "-o", filepath.Join(folder, "caisson"), ".")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+			return 1
+		}
+		os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
+		return m.Run()
+	}())
 }
 
 // TestScripts runs every testdata/script/*.txtar: stdout, stderr and exit status of each verb.
