@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,8 +13,10 @@ import (
 // TestDemo runs the whole demo once, as a person would, and reads its table and its last line.
 func TestDemo(t *testing.T) {
 	var out, progress bytes.Buffer
-	if status := run(t.Context(), []string{"demo", "--source", filepath.Join("..", "..")}, nil, &out, &progress); status != exitDone {
-		t.Fatalf("exit status %d\n%s%s", status, out.String(), progress.String())
+	demo := exec.CommandContext(t.Context(), "caisson", "demo", "--source", filepath.Join("..", ".."))
+	demo.Stdout, demo.Stderr = &out, &progress
+	if err := demo.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, out.String(), progress.String())
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if want := "demo: 500 done, 12 refused or stopped as expected, 0 lost"; lines[len(lines)-1] != want {
