@@ -175,8 +175,9 @@ end
 function act.park(it, bytes) park(it, bytes, it.delay) end
 act.release = release
 function act.dead(it, bytes)
-  publish(it)
+  -- The letter first: it can fail (somebody overwrote its key), and a sender must not hear of an end that was not settled.
   bury(it, it.code, it.reason, bytes)
+  publish(it)
 end
 function act.drop() end
 
