@@ -189,7 +189,7 @@ func (d *deployment) startWorker(ctx context.Context) (func(), error) {
 	}
 	working, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { _ = opened.worker.Run(working) })
+	running.Go(func() { _ = s.run(working, opened) })
 	return func() { stop(); opened.worker.Cut(); running.Wait(); opened.close() }, nil
 }
 

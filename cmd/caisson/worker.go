@@ -66,7 +66,11 @@ func runWorker(ctx context.Context, path string) error {
 	}
 	defer opened.close()
 	defer opened.cutOnSecond(signals)()
+	return s.run(ctx, opened)
+}
 
+// run works until ctx ends, and meanwhile watches the policy and serves the pages.
+func (s *workerSettings) run(ctx context.Context, opened *openedWorker) error {
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var sides sync.WaitGroup
 	defer func() { stop(); sides.Wait() }()
