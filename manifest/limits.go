@@ -67,6 +67,17 @@ const (
 	CPUDefault = 2 * time.Second
 	CPUMin     = time.Millisecond
 	CPUMax     = time.Hour
+
+	// FuelDefault is more than any limits.cpu lets through: to spend it within CPUMax a machine would have to
+	// run 2.8e11 units a second, some thirty times the fastest. So fuel bounds a run only where it is stated.
+	FuelDefault = FuelMax
+	FuelMin     = 1
+	FuelMax     = 1_000_000_000_000_000 // below 2^53, so that every JSON reader keeps it
+
+	// TablesDefault is some ten times what the largest Go programs have.
+	TablesDefault = 1 << 18
+	TablesMin     = 1
+	TablesMax     = 1 << 20 // of 8 bytes of the host's memory each, for each cell
 )
 
 // Defaults and ranges of [retry].

@@ -66,6 +66,8 @@ type file struct {
 		Payload  strict.Size     `toml:"payload"`
 		LogLines int64           `toml:"log_lines"`
 		Calls    int64           `toml:"calls"`
+		Fuel     int64           `toml:"fuel"`
+		Tables   int64           `toml:"tables"`
 		Wall     strict.Duration `toml:"wall"`
 		CPU      strict.Duration `toml:"cpu"`
 	} `toml:"limits"`
@@ -203,6 +205,8 @@ func (r reader) limits(src file) capability.Limits {
 		Payload:  size("payload", s.Payload, PayloadDefault, PayloadMin, PayloadMax),
 		LogLines: bounded(r, "limits.log_lines", s.LogLines, LogLinesDefault, LogLinesMin, LogLinesMax),
 		Calls:    bounded(r, "limits.calls", s.Calls, CallsDefault, CallsMin, CallsMax),
+		Fuel:     bounded(r, "limits.fuel", s.Fuel, FuelDefault, FuelMin, FuelMax),
+		Tables:   bounded(r, "limits.tables", s.Tables, TablesDefault, TablesMin, TablesMax),
 		Wall:     r.duration("limits.wall", s.Wall, WallDefault, WallMin, WallMax),
 	}
 	if l.Memory%memoryUnit != 0 {

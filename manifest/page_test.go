@@ -40,6 +40,8 @@ func TestPage(t *testing.T) {
 		"limits.log_lines": {fmt.Sprint(manifest.LogLinesDefault), fmt.Sprint(manifest.LogLinesMin), fmt.Sprint(manifest.LogLinesMax)},
 		"limits.payload":   {size(manifest.PayloadDefault), size(manifest.PayloadMin), size(manifest.PayloadMax)},
 		"limits.calls":     {fmt.Sprint(manifest.CallsDefault), fmt.Sprint(manifest.CallsMin), fmt.Sprint(manifest.CallsMax)},
+		"limits.fuel":      {fmt.Sprint(manifest.FuelDefault), fmt.Sprint(manifest.FuelMin), fmt.Sprint(manifest.FuelMax)},
+		"limits.tables":    {fmt.Sprint(manifest.TablesDefault), fmt.Sprint(manifest.TablesMin), fmt.Sprint(manifest.TablesMax)},
 		"limits.wall":      {span(manifest.WallDefault), span(manifest.WallMin), span(manifest.WallMax)},
 		"limits.cpu":       {span(manifest.CPUDefault), span(manifest.CPUMin), span(manifest.CPUMax)},
 		"retry.max":        {fmt.Sprint(manifest.RetryMaxDefault), fmt.Sprint(manifest.RetryMaxMin), fmt.Sprint(manifest.RetryMaxMax)},

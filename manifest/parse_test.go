@@ -26,7 +26,7 @@ func TestParseDefaults(t *testing.T) {
 		Task: "a", Module: "a.wasm", Start: manifest.StartTemplate, Text: least,
 		Limits: capability.Limits{
 			Memory: 64 << 20, Stack: 1 << 20, Result: 1 << 20, Log: 256 << 10, Payload: 224 << 10,
-			LogLines: 1000, Calls: 1000, Wall: 5 * time.Second, CPU: 2 * time.Second,
+			LogLines: 1000, Calls: 1000, Wall: 5 * time.Second, CPU: 2 * time.Second, Fuel: 1_000_000_000_000_000, Tables: 262_144,
 		},
 		Retry: manifest.Retry{Max: 5, Backoff: manifest.BackoffExponential, Base: time.Second, Cap: 5 * time.Minute},
 	}
@@ -68,6 +68,8 @@ log = "4B"
 payload = "5B"
 log_lines = 6
 calls = 7
+fuel = 2000000000
+tables = 65536
 wall = "8s"
 cpu = "8000ms"
 [retry]
@@ -79,7 +81,7 @@ cap = "10s"
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := capability.Limits{Memory: 128 << 10, Stack: 32 << 10, Result: 3, Log: 4, Payload: 5, LogLines: 6, Calls: 7, Wall: 8 * time.Second, CPU: 8 * time.Second}
+	limits := capability.Limits{Memory: 128 << 10, Stack: 32 << 10, Result: 3, Log: 4, Payload: 5, LogLines: 6, Calls: 7, Wall: 8 * time.Second, CPU: 8 * time.Second, Fuel: 2_000_000_000, Tables: 65_536}
 	if m.Limits != limits || m.Retry != (manifest.Retry{Max: 0, Backoff: manifest.BackoffConstant, Base: 10 * time.Second, Cap: 10 * time.Second}) {
 		t.Errorf("got %+v, %+v", m.Limits, m.Retry)
 	}
@@ -121,7 +123,9 @@ log_lines = 0
 calls = -1
 wall = "2h"
 cpu = "0s"
-fuel = 5
+fuel = 0
+tables = 1048577
+threads = 5
 [retry]
 max = 101
 backoff = "linear"
@@ -153,15 +157,17 @@ t:13:1: limits.log_lines: 0 is below the minimum 1
 t:14:1: limits.calls: -1 is below the minimum 1
 t:15:1: limits.wall: 2h is above the maximum 1h
 t:16:1: limits.cpu: 0s is below the minimum 1ms
-t:17:1: limits.fuel: unknown key
-t:19:1: retry.max: 101 is above the maximum 100
-t:20:1: retry.backoff: want "exponential" or "constant", not "linear"
-t:22:1: retry.cap: 1m is less than retry.base, 5m
-t:25:21: needs.caps[0]: "*.com" is too wide; the * stands for one label above a name of two or more
-t:26:10: needs.caps[2]: is stated twice (first in line 26)
-t:27:10: needs.caps[3]: "*" alone would be every key; name a prefix: PREFIX/*
-t:28:3: needs.caps[4]: want a string, not an integer
-t:30:8: needs.more: unknown key`},
+t:17:1: limits.fuel: 0 is below the minimum 1
+t:18:1: limits.tables: 1048577 is above the maximum 1048576
+t:19:1: limits.threads: unknown key
+t:21:1: retry.max: 101 is above the maximum 100
+t:22:1: retry.backoff: want "exponential" or "constant", not "linear"
+t:24:1: retry.cap: 1m is less than retry.base, 5m
+t:27:21: needs.caps[0]: "*.com" is too wide; the * stands for one label above a name of two or more
+t:28:10: needs.caps[2]: is stated twice (first in line 28)
+t:29:10: needs.caps[3]: "*" alone would be every key; name a prefix: PREFIX/*
+t:30:3: needs.caps[4]: want a string, not an integer
+t:32:8: needs.more: unknown key`},
 		{"wrong types are said once", "task = 1\nmodule = []\nstart = 1\nargs = 'x'\nenv = 1\n[limits]\nmemory = 5\ncpu = 'x'\n[retry]\nbase = 1\n[needs]\ncaps = 'log'", `
 t:1:1: task: want a string, not an integer
 t:2:1: module: want a string, not an array
@@ -318,7 +324,7 @@ func FuzzParse(f *testing.F) {
 		// What was accepted is whole: a name, limits within their ranges, no more cpu than wall.
 		l := m.Limits
 		if capability.CheckName("task", m.Task) != nil || l.Memory < manifest.MemoryMin || l.Memory > manifest.MemoryMax || l.CPU > l.Wall ||
-			l.Calls < 1 || l.Result < 1 || l.Stack < 1 || l.Payload < 1 || l.Log < 1 || l.LogLines < 1 || l.Wall < 1 || l.CPU < 1 || m.Retry.Max < 0 || m.Retry.Cap < m.Retry.Base {
+			l.Calls < 1 || l.Result < 1 || l.Stack < 1 || l.Payload < 1 || l.Log < 1 || l.LogLines < 1 || l.Fuel < 1 || l.Tables < 1 || l.Wall < 1 || l.CPU < 1 || m.Retry.Max < 0 || m.Retry.Cap < m.Retry.Base {
 			t.Errorf("accepted %+v", m)
 		}
 		again, err := manifest.Parse("f", []byte(m.Text))

@@ -44,6 +44,8 @@ type limitsInfo struct {
 	Wall     string `json:"wall"`
 	CPU      string `json:"cpu"`
 	Calls    int64  `json:"calls"`
+	Fuel     int64  `json:"fuel"`
+	Tables   int64  `json:"table_elements"`
 }
 
 type retryInfo struct {
@@ -102,7 +104,7 @@ func describeManifest(path string, m manifest.Manifest) manifestInfo {
 	return manifestInfo{
 		File: path, Task: m.Task, Module: m.Module, Start: string(m.Start), Needs: m.Needs.Lines(),
 		Limits: limitsInfo{Memory: l.Memory, Stack: l.Stack, Result: l.Result, Log: l.Log, LogLines: l.LogLines,
-			Payload: l.Payload, Wall: l.Wall.String(), CPU: l.CPU.String(), Calls: l.Calls},
+			Payload: l.Payload, Wall: l.Wall.String(), CPU: l.CPU.String(), Calls: l.Calls, Fuel: l.Fuel, Tables: l.Tables},
 		Retry: retryInfo{Max: m.Retry.Max, Backoff: string(m.Retry.Backoff), Base: m.Retry.Base.String(), Cap: m.Retry.Cap.String()},
 	}
 }
@@ -111,8 +113,8 @@ func printManifest(c *cobra.Command, info manifestInfo) error {
 	w := c.OutOrStdout()
 	l := info.Limits
 	fmt.Fprintf(w, "task     %s\nmodule   %s\nstart    %s\n", info.Task, info.Module, info.Start)
-	fmt.Fprintf(w, "limits   memory %d, stack %d, payload %d, result %d, log %d bytes in %d lines, wall %s, cpu %s, %d calls\n",
-		l.Memory, l.Stack, l.Payload, l.Result, l.Log, l.LogLines, l.Wall, l.CPU, l.Calls)
+	fmt.Fprintf(w, "limits   memory %d, stack %d, payload %d, result %d, log %d bytes in %d lines, wall %s, cpu %s, %d calls, %d fuel, %d table elements\n",
+		l.Memory, l.Stack, l.Payload, l.Result, l.Log, l.LogLines, l.Wall, l.CPU, l.Calls, l.Fuel, l.Tables)
 	fmt.Fprintf(w, "retry    at most %d, %s from %s to %s\n", info.Retry.Max, info.Retry.Backoff, info.Retry.Base, info.Retry.Cap)
 	for _, need := range info.Needs {
 		fmt.Fprintf(w, "need     %s\n", need)

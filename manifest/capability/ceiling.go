@@ -6,11 +6,11 @@ import (
 )
 
 // Limits are the numeric bounds of one task. A zero field is not stated by this layer. Sizes are
-// bytes.
+// bytes; Tables counts elements of all tables of one instance, Fuel the units that metering charges.
 type Limits struct {
 	Memory, Stack, Result, Log, Payload int64
 	Wall, CPU                           time.Duration
-	Calls, LogLines                     int64
+	Calls, LogLines, Fuel, Tables       int64
 }
 
 // Tightest gives for each field the smaller of those stated.
@@ -20,6 +20,7 @@ func (l Limits) Tightest(m Limits) Limits {
 		Log: tighter(l.Log, m.Log), Payload: tighter(l.Payload, m.Payload),
 		Wall: tighter(l.Wall, m.Wall), CPU: tighter(l.CPU, m.CPU),
 		Calls: tighter(l.Calls, m.Calls), LogLines: tighter(l.LogLines, m.LogLines),
+		Fuel: tighter(l.Fuel, m.Fuel), Tables: tighter(l.Tables, m.Tables),
 	}
 }
 

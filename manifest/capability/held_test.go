@@ -127,9 +127,9 @@ func TestHeldCheck(t *testing.T) {
 }
 
 func TestTightest(t *testing.T) {
-	a := capability.Limits{Memory: 10, Stack: 5, Wall: time.Second, Calls: 7}
-	b := capability.Limits{Memory: 20, Result: 3, Wall: time.Millisecond, CPU: time.Hour, Calls: 7, LogLines: 1, Log: 2, Payload: 9}
-	want := capability.Limits{Memory: 10, Stack: 5, Result: 3, Wall: time.Millisecond, CPU: time.Hour, Calls: 7, LogLines: 1, Log: 2, Payload: 9}
+	a := capability.Limits{Memory: 10, Stack: 5, Wall: time.Second, Calls: 7, Fuel: 11}
+	b := capability.Limits{Memory: 20, Result: 3, Wall: time.Millisecond, CPU: time.Hour, Calls: 7, LogLines: 1, Log: 2, Payload: 9, Fuel: 12, Tables: 13}
+	want := capability.Limits{Memory: 10, Stack: 5, Result: 3, Wall: time.Millisecond, CPU: time.Hour, Calls: 7, LogLines: 1, Log: 2, Payload: 9, Fuel: 11, Tables: 13}
 	if got := a.Tightest(b); got != want || b.Tightest(a) != want {
 		t.Errorf("got %+v", got)
 	}

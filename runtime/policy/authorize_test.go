@@ -182,9 +182,9 @@ func TestGrantsAddUp(t *testing.T) {
 		{"bulk", "image.thumbnail", []string{"http GET https://img.example.com/*", "kv ro thumbs/*"},
 			capability.Limits{Memory: 128 << 20, Wall: 10 * time.Second, Payload: 1 << 10}},
 		{"media", "csv.report", []string{"kv wo thumbs/*"},
-			capability.Limits{Memory: 64 << 20, Wall: 30 * time.Second, Calls: 50}},
+			capability.Limits{Memory: 64 << 20, Wall: 30 * time.Second, Calls: 50, Fuel: 2_000_000_000, Tables: 65_536}},
 		{"media", "image.thumbnail", []string{"http GET https://img.example.com/*", "kv ro thumbs/*", "kv wo thumbs/*"},
-			capability.Limits{Memory: 128 << 20, Wall: 30 * time.Second, Payload: 1 << 10, Calls: 50}},
+			capability.Limits{Memory: 128 << 20, Wall: 30 * time.Second, Payload: 1 << 10, Calls: 50, Fuel: 2_000_000_000, Tables: 65_536}},
 	} {
 		k := task()
 		k.Queue, k.Task = row.queue, row.task
@@ -211,7 +211,7 @@ func TestSenderTightensAndNarrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := capability.Limits{Memory: 128 << 20, Stack: 4096, Result: 99, Wall: time.Second, CPU: 2 * time.Second, Calls: 49, Payload: 1 << 10}
+	want := capability.Limits{Memory: 128 << 20, Stack: 4096, Result: 99, Wall: time.Second, CPU: 2 * time.Second, Calls: 49, Payload: 1 << 10, Fuel: 2_000_000_000, Tables: 65_536}
 	if got := a.Limits(); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}
@@ -263,14 +263,14 @@ func TestHoldNamesAllThatIsMissing(t *testing.T) {
 // TestEveryLimitHasACeiling counts the fields, so that a new one cannot be forgotten here.
 func TestEveryLimitHasACeiling(t *testing.T) {
 	text := strings.Replace(simple(t), `limits = { memory = "128MiB", wall = "10s", payload = "1KiB" }`, `limits = { memory = "64KiB", `+
-		`stack = "16KiB", result = "3B", log = "4B", payload = "5B", wall = "6ms", cpu = "7ms", calls = 8, log_lines = 9 }`, 1)
+		`stack = "16KiB", result = "3B", log = "4B", payload = "5B", wall = "6ms", cpu = "7ms", calls = 8, log_lines = 9, fuel = 10, tables = 11 }`, 1)
 	k := task()
 	k.Queue = "bulk"
 	a, err := parse(t, text).Authorize(verified(t, k, submitKey(t, "billing")), noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := capability.Limits{Memory: 64 << 10, Stack: 16 << 10, Result: 3, Log: 4, Payload: 5, Wall: 6e6, CPU: 7e6, Calls: 8, LogLines: 9}
+	want := capability.Limits{Memory: 64 << 10, Stack: 16 << 10, Result: 3, Log: 4, Payload: 5, Wall: 6e6, CPU: 7e6, Calls: 8, LogLines: 9, Fuel: 10, Tables: 11}
 	if got := a.Limits(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -29,6 +29,8 @@ var ceilings = [...]ceiling{
 	{"wall", func(l capability.Limits) int64 { return int64(l.Wall) }, func(l *capability.Limits, n int64) { l.Wall = time.Duration(n) }, timeText, bounds{int64(manifest.WallMin), int64(manifest.WallMax)}},
 	{"cpu", func(l capability.Limits) int64 { return int64(l.CPU) }, func(l *capability.Limits, n int64) { l.CPU = time.Duration(n) }, timeText, bounds{int64(manifest.CPUMin), int64(manifest.CPUMax)}},
 	{"calls", func(l capability.Limits) int64 { return l.Calls }, func(l *capability.Limits, n int64) { l.Calls = n }, countText, bounds{manifest.CallsMin, manifest.CallsMax}},
+	{"fuel", func(l capability.Limits) int64 { return l.Fuel }, func(l *capability.Limits, n int64) { l.Fuel = n }, countText, bounds{manifest.FuelMin, manifest.FuelMax}},
+	{"tables", func(l capability.Limits) int64 { return l.Tables }, func(l *capability.Limits, n int64) { l.Tables = n }, countText, bounds{manifest.TablesMin, manifest.TablesMax}},
 	{"log_lines", func(l capability.Limits) int64 { return l.LogLines }, func(l *capability.Limits, n int64) { l.LogLines = n }, countText, bounds{manifest.LogLinesMin, manifest.LogLinesMax}},
 }
 

@@ -47,6 +47,8 @@ type (
 		CPU      *strict.Duration `toml:"cpu"`
 		Calls    *int64           `toml:"calls"`
 		LogLines *int64           `toml:"log_lines"`
+		Fuel     *int64           `toml:"fuel"`
+		Tables   *int64           `toml:"tables"`
 	}
 
 	holderSrc struct {

@@ -131,6 +131,10 @@ func (l *limitsSrc) get(name string) (n int64, stated bool) {
 		return value(l.CPU)
 	case "calls":
 		return value(l.Calls)
+	case "fuel":
+		return value(l.Fuel)
+	case "tables":
+		return value(l.Tables)
 	case "log_lines":
 		return value(l.LogLines)
 	}

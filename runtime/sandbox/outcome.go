@@ -41,6 +41,8 @@ const (
 	CodeWall      = "limit.wall"     //
 	CodeCPU       = "limit.cpu"      //
 	CodeStack     = "limit.stack"    //
+	CodeFuel      = "limit.fuel"     //
+	CodeTables    = "limit.tables"   //
 	CodeResult    = "limit.result"   // as host says it
 	CodeLog       = "limit.log"      // as host says it
 	CodeCalls     = "limit.calls"    // as host says it
