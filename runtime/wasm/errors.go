@@ -1,0 +1,43 @@
+package wasm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Codes of an Error.
+const (
+	codeInvalid     = "module.invalid"     // not valid WebAssembly, or beyond a bound of limits.go
+	codeUnsupported = "module.unsupported" // of a feature that is off here, or a component
+	codeImport      = "module.import"      // imports a function that the rules refuse
+	codeShape       = "module.shape"       // valid, but not built as a task: imports of memories and the like, reserved names
+)
+
+// An Error says why Read refused a module. It is final for these bytes under these rules.
+type Error struct {
+	Section string // "type", "import", ..., "data"; "" before and between sections
+	Offset  int    // in the module, of the first byte of what is wrong
+	Code    string // "module.invalid", "module.unsupported", "module.import" or "module.shape"
+	Reason  string // lower case; names of the module are escaped and cut
+	cause   error  // what Rules.Import said
+}
+
+// Error gives, for example, `wasm: code section at 0x1f3a: function 12: unknown instruction 0xfe`.
+func (e *Error) Error() string {
+	if e.Section == "" {
+		return fmt.Sprintf("wasm: at %#x: %s", e.Offset, e.Reason)
+	}
+	return fmt.Sprintf("wasm: %s section at %#x: %s", e.Section, e.Offset, e.Reason)
+}
+
+// Unwrap gives the error of Rules.Import, where that was the reason.
+func (e *Error) Unwrap() error { return e.cause }
+
+// quote makes a name from a module fit for a message: escaped, in quotes, and cut.
+func quote(name string) string {
+	const shownMax = 64
+	if len(name) > shownMax {
+		return fmt.Sprintf("%+q...", strings.ToValidUTF8(name[:shownMax], ""))
+	}
+	return fmt.Sprintf("%+q", name)
+}
