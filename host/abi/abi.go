@@ -9,10 +9,11 @@ const WASI = "wasi_snapshot_preview1"
 
 // Names of what a guest exports.
 const (
-	ExportStart      = "_start"      // command: () -> (); its proc_exit status is the run's status
-	ExportInitialize = "_initialize" // reactor, optional: () -> ()
-	ExportRun        = "caisson_run" // reactor: () -> i32, the run's status
-	ExportMemory     = "memory"      // the memory that every ptr points into
+	ExportStart      = "_start"         // command: () -> (); its proc_exit status is the run's status
+	ExportInitialize = "_initialize"    // reactor, optional: () -> ()
+	ExportResume     = "caisson_resume" // reactor, optional: () -> (); called first in each cell, before caisson_run
+	ExportRun        = "caisson_run"    // reactor: () -> i32, the run's status
+	ExportMemory     = "memory"         // the memory that every ptr points into
 )
 
 // Names of what a guest imports from Module.

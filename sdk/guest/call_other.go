@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"unsafe"
@@ -26,6 +27,12 @@ func errorWrite(ptr unsafe.Pointer, size uint32) int32 {
 	}
 	return codeOutside
 }
+
+// inSandbox tells that this build is no task.
+const inSandbox = false
+
+// entropy fills p, so that a function which draws numbers can be tested as one.
+func entropy(p []byte) { rand.Read(p) }
 
 func inputRead([]byte) (int, error) {
 	return 0, fmt.Errorf("this program %w; build it with: caisson module build", ErrOutside)

@@ -44,6 +44,18 @@ func kvDelete(ptr unsafe.Pointer, size uint32) int32
 //go:noescape
 func kvList(ptr unsafe.Pointer, size uint32) int32
 
+//go:wasmimport wasi_snapshot_preview1 random_get
+//go:noescape
+func randomGet(ptr unsafe.Pointer, size uint32) uint32
+
+// inSandbox tells that this build is a task.
+const inSandbox = true
+
+// resumed is what the worker calls first in each cell, after the start that many cells may share.
+//
+//go:wasmexport caisson_resume
+func resumed() { resume() }
+
 // exported is what the worker calls, once in the life of an instance.
 //
 //go:wasmexport caisson_run
@@ -51,3 +63,10 @@ func exported() int32 { return run() }
 
 // inputRead reads from fd 0. It goes past os.Stdin, whose poller would cost each fresh instance its set-up.
 func inputRead(p []byte) (int, error) { return syscall.Read(0, p) }
+
+// entropy fills p from the host. It panics where there is none, as crypto/rand ends the program: no caller could go on.
+func entropy(p []byte) {
+	if errno := randomGet(span(p)); errno != 0 {
+		panic("guest: random_get: " + syscall.Errno(errno).Error())
+	}
+}

@@ -23,6 +23,9 @@
 //
 // Input that is not the JSON of the function's parameter, and output that has no JSON, are failures for good.
 //
+// With start = "template" in task.toml, init runs once and many tasks begin from the memory that it left. [Rand] is drawn
+// anew in each of them; the functions at the top of math/rand, and the seeds of maps, repeat.
+//
 // Outside the sandbox the package compiles, so that editors, vet and tests of the function itself work, but each call
 // answers [ErrOutside].
 //

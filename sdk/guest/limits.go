@@ -6,6 +6,9 @@ const (
 	inputSizeMax = 16 << 20
 	// inputSizeFirst is the first buffer for the input, in bytes: most inputs fit, so most runs read twice.
 	inputSizeFirst = 16 << 10
+	// stackSizeWarm is what the stack is grown to at the start, in bytes: encoding/json takes some 4 KiB, a task that
+	// calls into a parser or two some 16 KiB. More costs nothing until it is used.
+	stackSizeWarm = 32 << 10
 	// pairsMax bounds the key-value pairs of one log line: the line itself is cut at abi.LogLineSizeMax, so more of
 	// them would only cost time.
 	pairsMax = 64

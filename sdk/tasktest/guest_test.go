@@ -298,3 +298,27 @@ func TestHTTPLarge(t *testing.T) {
 		t.Errorf("got %q (%s)", out.Is, out.Error)
 	}
 }
+
+// Each task has random numbers of its own, also those that were kept from the module's start. The codecs were used
+// once before it, by a type that panicked then, and the function never.
+func TestFreshInEachTask(t *testing.T) {
+	task := tasktest.Load(t, "testdata/guests/fresh")
+	type reply struct {
+		Early, Kept, Own uint64
+		Decodes, Handled int
+	}
+	seen := map[uint64]bool{}
+	for run := range 4 {
+		var got reply
+		if err := task.Run(t, "a", &got); err != nil {
+			t.Fatal(err)
+		}
+		seen[got.Kept], seen[got.Own] = true, true
+		if want := 2 * (run + 1); len(seen) != want || seen[got.Early] {
+			t.Errorf("run %d: %d different numbers, want %d; it answered %+v", run, len(seen), want, got)
+		}
+		if got.Decodes != 2 || got.Handled != 1 {
+			t.Errorf("run %d: decoded %d times, called %d times", run, got.Decodes, got.Handled)
+		}
+	}
+}
