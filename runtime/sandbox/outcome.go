@@ -74,6 +74,9 @@ type Usage struct {
 	Memory   int64         // peak of linear memory, bytes
 	Calls    int64         // host calls as counted against limits.calls
 	LogBytes int64
+	Fuel     int64 // units that metering charged; 0 while there is none
+	Ticks    int64 // slices of fuel that were spent
+	Pages    int64 // pages of the system that the task wrote, as the restore found them; 0 where none was made
 }
 
 // Why the context of a run ended, as context.Cause tells.
