@@ -62,10 +62,15 @@ func (c *checker) body(t FuncType) *Error {
 		if c.d.next(&c.in) != nil {
 			return c.d.err
 		}
-		if s := c.in.shape; s != shapePlain {
-			c.operand(s)
-		} else if op := c.in.op; op == opEnd || op == opElse {
-			c.close(op)
+		switch c.in.shape {
+		case shapePlain:
+			if op := c.in.op; op == opEnd || op == opElse {
+				c.close(op)
+			}
+		case shapeLocal:
+			c.below("local", c.in.a, c.locals)
+		default:
+			c.operand(c.in.shape)
 		}
 	}
 	if c.d.err == nil && c.d.left() > 0 {
@@ -111,8 +116,6 @@ func (c *checker) close(op opcode) {
 func (c *checker) operand(s shape) {
 	m, in := c.m, &c.in
 	switch s {
-	case shapeLocal:
-		c.below("local", in.a, c.locals)
 	case shapeGlobal:
 		if c.below("global", in.a, uint32(m.Globals)); in.op == opGlobalSet && c.d.err == nil && !m.globals[in.a].mutable {
 			c.d.invalid(in.at, "global.set of global %d, which is immutable", in.a)
@@ -188,7 +191,7 @@ func (c *checker) needMemory() {
 
 // below refuses an index that names nothing.
 func (c *checker) below(what string, index, count uint32) {
-	if index >= count && c.d.err == nil {
-		c.d.invalid(c.in.at, "%s %d of %d", what, index, count)
+	if index >= count {
+		c.d.missing(c.in.at, what, index, int(count))
 	}
 }

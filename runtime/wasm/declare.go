@@ -18,7 +18,7 @@ func (m *Module) readTypes(r *reader) {
 		switch form := r.byte(); form {
 		case 0x60:
 		case 0x4e, 0x4f, 0x50, 0x5e, 0x5f:
-			r.fail(start, codeUnsupported, "type %d: form %#x belongs to garbage collection, which is off here", i, form)
+			r.off(start, "garbage collection", "type %d: form %#x", i, form)
 		default:
 			r.invalid(start, "type %d: form %#x is no function type", i, form)
 		}
@@ -47,7 +47,7 @@ func (m *Module) typeIndex(r *reader) uint32 {
 	start := r.at
 	i := r.u32()
 	if r.err == nil && i >= uint32(m.Types) {
-		r.invalid(start, "type %d of %d", i, m.Types)
+		r.missing(start, "type", i, m.Types)
 		return 0
 	}
 	return i
@@ -67,7 +67,7 @@ func (m *Module) readImports(r *reader, rules Rules) {
 		}
 		switch {
 		case kind == 4:
-			r.fail(kindAt, codeUnsupported, "imports the tag %s %s; tags belong to exceptions, which are off here", quote(module), quote(name))
+			r.off(kindAt, "exceptions", "imports the tag %s %s", quote(module), quote(name))
 		case kind > KindGlobal:
 			r.invalid(kindAt, "import %s %s is of unknown %v", quote(module), quote(name), kind)
 		case kind != KindFunc:
@@ -108,20 +108,20 @@ func (m *Module) funcIndex(r *reader) uint32 {
 	start := r.at
 	i := r.u32()
 	if r.err == nil && int(i) >= len(m.funcs) {
-		r.invalid(start, "function %d of %d", i, len(m.funcs))
+		r.missing(start, "function", i, len(m.funcs))
 		return 0
 	}
 	return i
 }
 
 // limits reads the least and the most of a table or memory.
-func (r *reader) limits(what string, most uint32) (minimum, maximum uint32, hasMax bool) {
+func (r *reader) limits(what, unit string, most uint32) (minimum, maximum uint32, hasMax bool) {
 	start := r.at
 	switch flags := r.byte(); {
 	case flags == 2 || flags == 3:
-		r.fail(start, codeUnsupported, "a shared %s belongs to threads, which are off here", what)
+		r.off(start, "threads", "a shared %s", what)
 	case flags >= 4 && flags <= 7:
-		r.fail(start, codeUnsupported, "a 64-bit %s belongs to memory64, which is off here", what)
+		r.off(start, "memory64", "a 64-bit %s", what)
 	case flags > 7:
 		r.invalid(start, "unknown limits %#x of a %s", flags, what)
 	default:
@@ -133,10 +133,10 @@ func (r *reader) limits(what string, most uint32) (minimum, maximum uint32, hasM
 		maximum = r.u32()
 	}
 	if r.err == nil && (minimum > most || maximum > most) {
-		r.invalid(start, "a %s of more than %d", what, most)
+		r.invalid(start, "a %s of more than %d %s", what, most, unit)
 	}
 	if r.err == nil && hasMax && minimum > maximum {
-		r.invalid(start, "a %s of at least %d and at most %d", what, minimum, maximum)
+		r.invalid(start, "a %s of at least %d and at most %d %s", what, minimum, maximum, unit)
 	}
 	return minimum, maximum, hasMax
 }
@@ -146,13 +146,13 @@ func (m *Module) readTables(r *reader) {
 	m.Tables = make([]Table, n)
 	for i := range m.Tables {
 		if r.left() > 0 && r.code[r.at] == 0x40 {
-			r.fail(r.at, codeUnsupported, "table %d: an initializer belongs to typed function references, which are off here", i)
+			r.off(r.at, "typed function references", "table %d: an initializer", i)
 			return
 		}
 		t := &m.Tables[i]
 		t.Type = r.refType()
 		start := r.at
-		t.Min, t.Max, t.HasMax = r.limits("table", 1<<32-1)
+		t.Min, t.Max, t.HasMax = r.limits("table", "elements", 1<<32-1)
 		if r.err == nil && t.Min > tableElementsMax {
 			r.fail(start, codeShape, "table %d: %d elements from the start, at most %d", i, t.Min, tableElementsMax)
 		}
@@ -165,12 +165,12 @@ func (m *Module) readMemory(r *reader) {
 	case n == 0:
 		return
 	case n > 1:
-		r.fail(start, codeUnsupported, "%d memories; multiple memories are off here", n)
+		r.off(start, "multiple memories", "%d memories", n)
 		return
 	}
 	var memory Memory
 	start = r.at
-	memory.Min, memory.Max, memory.HasMax = r.limits("memory", 1<<16)
+	memory.Min, memory.Max, memory.HasMax = r.limits("memory", "pages", 1<<16)
 	if r.err == nil && memory.Min > pagesMax {
 		r.fail(start, codeShape, "a memory of %d pages from the start, at most %d", memory.Min, pagesMax)
 	}
@@ -252,7 +252,7 @@ func (m *Module) exported(r *reader, kind Kind) uint32 {
 		r.invalid(start-1, "export of unknown %v", kind)
 	}
 	if int(i) >= there {
-		r.invalid(start, "export of %v %d of %d", kind, i, there)
+		r.missing(start, kind.String(), i, there)
 	}
 	return i
 }

@@ -52,10 +52,14 @@ func (d *decoder) next(in *instr) error {
 		}
 	}
 	in.shape = f.shape
-	switch f.shape {
-	case shapePlain:
+	switch {
+	case f.shape == shapePlain:
 		return nil
-	case shapeUnknown:
+	case f.shape.oneIndex() && d.at < len(d.code) && d.code[d.at] < 0x80: // half of all instructions
+		in.a = uint32(d.code[d.at])
+		d.at++
+		return nil
+	case f.shape == shapeUnknown:
 		return d.unknown(in.at, op, sub)
 	}
 	d.immediates(in, f)
@@ -124,7 +128,7 @@ func (d *decoder) unknown(at int, op byte, sub uint32) error {
 		text = fmt.Sprintf("%#x %d", op, sub)
 	}
 	if feature := featureOf(op, sub); feature != "" {
-		d.fail(at, codeUnsupported, "instruction %s belongs to %s, which are off here", text, feature)
+		d.off(at, feature, "instruction %s", text)
 	} else {
 		d.invalid(at, "unknown instruction %s", text)
 	}
@@ -155,7 +159,7 @@ func (d *decoder) memarg(in *instr, f *form) {
 	start := d.at
 	in.a = d.u32()
 	if in.a >= 0x40 && in.a < 0x80 { // bit 6 says that the index of a memory follows
-		d.fail(start, codeUnsupported, "a memory index belongs to multiple memories, which are off here")
+		d.off(start, "multiple memories", "a memory index")
 	} else if in.a > uint32(f.align) {
 		d.invalid(start, "alignment 2^%d, at most the natural 2^%d", in.a, f.align)
 	}
@@ -165,7 +169,7 @@ func (d *decoder) memarg(in *instr, f *form) {
 // memory reads the byte that stands for the one memory.
 func (d *decoder) memory() {
 	if at := d.at; d.byte() != 0 {
-		d.fail(at, codeUnsupported, "a memory index other than 0 belongs to multiple memories, which are off here")
+		d.off(at, "multiple memories", "a memory index other than 0")
 	}
 }
 
@@ -173,7 +177,7 @@ func (d *decoder) memory() {
 func (d *decoder) labels(in *instr) {
 	n := d.count("labels of one br_table", labelsMax, 1)
 	if cap(d.targets) < n {
-		d.targets = make([]uint32, n)
+		d.targets = make([]uint32, n, max(64, n, 2*cap(d.targets)))
 	}
 	in.targets = d.targets[:n]
 	for i := range in.targets {

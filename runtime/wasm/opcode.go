@@ -74,15 +74,17 @@ type shape uint8
 const (
 	shapeUnknown    shape = iota
 	shapePlain            // none
-	shapeBlock            // a block type: typ, or a when typ is typeIndexed
 	shapeLabel            // a label: a
-	shapeLabels           // br_table: targets, then the default in a
 	shapeFunc             // a function: a
-	shapeIndirect         // a type, then a table: a, b
-	shapeSelect           // one value type in a vector: typ
 	shapeLocal            // a local: a
 	shapeGlobal           // a global: a
 	shapeTable            // a table: a
+	shapeData             // a data segment: a
+	shapeElem             // an element segment: a
+	shapeBlock            // a block type: typ, or a when typ is typeIndexed
+	shapeLabels           // br_table: targets, then the default in a
+	shapeIndirect         // a type, then a table: a, b
+	shapeSelect           // one value type in a vector: typ
 	shapeTables           // destination and source table: a, b
 	shapeMemarg           // log2 of the alignment, then the offset: a, b
 	shapeMemory           // a zero byte for the one memory
@@ -93,14 +95,15 @@ const (
 	shapeF64              // value, the 64 bits
 	shapeRefType          // typ
 	shapeDataInit         // a data segment, then a zero byte: a
-	shapeData             // a data segment: a
 	shapeElemInit         // an element segment, then a table: a, b
-	shapeElem             // an element segment: a
 	shapeBytes            // v128.const: bytes
 	shapeShuffle          // sixteen lanes, each below 32: bytes
 	shapeLane             // lane
 	shapeMemargLane       // as shapeMemarg, then lane
 )
+
+// oneIndex tells whether one index, a, is all that follows.
+func (s shape) oneIndex() bool { return s >= shapeLabel && s <= shapeElem }
 
 // A form is what the decoder must know of one opcode.
 type form struct {

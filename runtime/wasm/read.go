@@ -94,7 +94,7 @@ func checkHeader(code []byte) error {
 func openSection(r *reader, start int, id byte) (reader, error) {
 	size := r.u32()
 	if id == sectionTag {
-		r.fail(start, codeUnsupported, "section 13 belongs to exceptions, which are off here")
+		r.off(start, "exceptions", "section 13")
 	} else if int(id) >= len(sectionNames) {
 		r.invalid(start, "unknown section %d", id)
 	}

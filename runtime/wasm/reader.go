@@ -28,6 +28,16 @@ func (r *reader) invalid(at int, format string, args ...any) {
 	r.fail(at, codeInvalid, format, args...)
 }
 
+// off is fail for what belongs to a feature that core 2.0 does not have.
+func (r *reader) off(at int, feature, format string, args ...any) {
+	r.fail(at, codeUnsupported, "%s (%s, a feature that is off)", fmt.Sprintf(format, args...), feature)
+}
+
+// missing is invalid for an index that names nothing.
+func (r *reader) missing(at int, what string, index uint32, count int) {
+	r.invalid(at, "%s %d does not exist (there are %d)", what, index, count)
+}
+
 func (r *reader) byte() byte {
 	if r.at >= len(r.code) {
 		r.invalid(r.at, "unexpected end")
@@ -52,11 +62,9 @@ func (r *reader) take(n int) []byte {
 // u32 reads an unsigned LEB128 number of 32 bits: at most five bytes, no bit beyond the 32nd.
 // Source: https://webassembly.github.io/spec/core/binary/values.html#integers
 func (r *reader) u32() uint32 {
-	if r.at < len(r.code) {
-		if b := r.code[r.at]; b < 0x80 {
-			r.at++
-			return uint32(b)
-		}
+	if at := r.at; at < len(r.code) && r.code[at] < 0x80 {
+		r.at = at + 1
+		return uint32(r.code[at])
 	}
 	return r.u32Long()
 }
@@ -79,6 +87,10 @@ func (r *reader) u32Long() uint32 {
 
 // signed reads a signed LEB128 number of the given bits (32, 33 or 64): at most ceil(bits/7) bytes, the unused ones equal to the sign.
 func (r *reader) signed(bits int) int64 {
+	if at := r.at; at < len(r.code) && r.code[at] < 0x80 {
+		r.at = at + 1
+		return int64(int8(r.code[at]<<1) >> 1)
+	}
 	start, v := r.at, int64(0)
 	for shift := 0; shift < bits; shift += 7 {
 		b := r.byte()
@@ -154,11 +166,11 @@ func (r *reader) refType() ValueType {
 func (r *reader) unknownType(at int, t ValueType) {
 	switch {
 	case t == 0x69 || t == 0x74: // exnref, nullexnref
-		r.fail(at, codeUnsupported, "type %#x belongs to exceptions, which are off here", byte(t))
+		r.off(at, "exceptions", "type %#x", byte(t))
 	case t == 0x63 || t == 0x64: // (ref null ht), (ref ht)
-		r.fail(at, codeUnsupported, "type %#x belongs to typed function references, which are off here", byte(t))
+		r.off(at, "typed function references", "type %#x", byte(t))
 	case t >= 0x6a && t <= 0x6e || t >= 0x71 && t <= 0x73: // arrayref to anyref, nullref and its kin
-		r.fail(at, codeUnsupported, "type %#x belongs to garbage collection, which is off here", byte(t))
+		r.off(at, "garbage collection", "type %#x", byte(t))
 	default:
 		r.invalid(at, "unknown type %#x", byte(t))
 	}

@@ -4,7 +4,11 @@ package wasm
 // Of globals, core 2.0 lets it read imported ones only, and a task has none.
 func (m *Module) constant(r *reader, c *instr, want ValueType) {
 	d := decoder{reader: *r}
-	defer func() { *r = d.reader }()
+	m.readConstant(&d, c, want)
+	*r = d.reader
+}
+
+func (m *Module) readConstant(d *decoder, c *instr, want ValueType) {
 	start := d.at
 	if d.next(c) != nil {
 		return
@@ -26,7 +30,7 @@ func (m *Module) constant(r *reader, c *instr, want ValueType) {
 	case opRefFunc:
 		got = FuncRef
 		if int(c.a) >= len(m.funcs) {
-			d.invalid(start, "function %d of %d", c.a, len(m.funcs))
+			d.missing(start, "function", c.a, len(m.funcs))
 			return
 		}
 		m.declare(c.a)
@@ -43,7 +47,7 @@ func (m *Module) constant(r *reader, c *instr, want ValueType) {
 	}
 	var end instr
 	if start = d.at; d.next(&end) == nil && end.op != opEnd {
-		d.fail(start, codeUnsupported, "a constant expression of more than one instruction belongs to extended constant expressions, which are off here")
+		d.off(start, "extended constant expressions", "a constant expression of more than one instruction")
 	}
 }
 
@@ -95,7 +99,7 @@ func (m *Module) readElement(r *reader, e *element) {
 			e.table = r.u32()
 		}
 		if r.err == nil && int(e.table) >= len(m.Tables) {
-			r.invalid(start, "table %d of %d", e.table, len(m.Tables))
+			r.missing(start, "table", e.table, len(m.Tables))
 		}
 		m.constant(r, &e.offset, I32)
 	}
@@ -164,7 +168,7 @@ func (m *Module) readDataSegment(r *reader, s *dataSegment) {
 		if flags == 2 {
 			memoryAt := r.at
 			if memory := r.u32(); r.err == nil && memory != 0 {
-				r.fail(memoryAt, codeUnsupported, "data for memory %d; multiple memories are off here", memory)
+				r.off(memoryAt, "multiple memories", "data for memory %d", memory)
 			}
 		}
 		if r.err == nil && flags > 2 {
