@@ -56,7 +56,9 @@ func (m *Module) declare(i uint32) {
 	if m.declared == nil {
 		m.declared = make([]uint64, (len(m.funcs)+63)/64)
 	}
-	m.declared[i/64] |= 1 << (i % 64)
+	if !m.isDeclared(i) { // after Read all are, so that reading again writes nothing
+		m.declared[i/64] |= 1 << (i % 64)
+	}
 }
 
 func (m *Module) isDeclared(i uint32) bool {

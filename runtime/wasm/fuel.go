@@ -1,0 +1,272 @@
+package wasm
+
+// Fuel.
+//
+// A unit is about one instruction (see unitsOf). The global ExportFuel counts down, and when a check finds it below zero, tick is called. Three things hold on every path that runs:
+//
+//   - No instruction is free: the units that ran are at most the units charged, plus a constant for each active function (chunkUnits and what one call adds). So fuel never lags.
+//   - What is charged depends on the path alone: not on the engine, the time, or the slice.
+//   - Between two checks lie at most some thousand units of one function, and after a function's last check at most tailUnits, so that neither straight code nor the way back
+//     out of deep recursion can outlast a limit.
+//
+// How: a body is walked once, with a point that says how many units are owed here, at most, over all ways that lead here. Where ways meet, the most counts. A way back to a loop's header charges
+// exactly what one turn owes and checks. What is owed at an exit is charged at the entry, in one go with the check there. In between a charge is made when more than
+// chunkUnits are owed, and on a way that owes slackUnits more than others that it joins, so that what is charged stays near what ran: at most slackUnits too much at
+// each place where ways meet.
+//
+// Small functions, without loops and of at most smallUnits with all that they call, carry no code for it: whoever calls them owes it. So leaves stay leaves.
+
+const (
+	chunkUnits     = 256  // owed at most before a charge, beyond what the enclosing loop's header owes
+	slackUnits     = 32   // owed more than other ways, before they join, without a charge
+	smallUnits     = 64   // of a function that its callers pay for
+	uncheckedUnits = 1024 // without a check, before the next charge checks
+	tailUnits      = 64   // without a check at the exit of a function that checked at its entry
+	leafTailUnits  = chunkUnits
+
+	callUnits         = 4 // a call takes about as long as so many simple instructions
+	callIndirectUnits = 8
+)
+
+// unitsOf gives what one instruction costs, without what it charges by a length.
+func unitsOf(op opcode) uint32 {
+	switch op {
+	case opNop, opBlock, opLoop, opElse, opEnd:
+		return 0
+	case opCall:
+		return callUnits
+	case opCallIndirect:
+		return callIndirectUnits
+	}
+	if bulky(op) {
+		return callUnits
+	}
+	return 1
+}
+
+// A point is a place in a body: the units that may have run, on any way to it, since they were last charged and since the fuel was last looked at.
+type point struct{ owed, unchecked int }
+
+func most(a, b point) point {
+	return point{owed: max(a.owed, b.owed), unchecked: max(a.unchecked, b.unchecked)}
+}
+
+// A label is an open block: where branches to it lead.
+type label struct {
+	op       opcode // block, loop, if or else
+	start    point  // where it begins
+	in       point  // over the branches to its end
+	reached  bool   // there are such branches
+	live     bool   // it begins in code that can run
+	params   bool   // it takes operands
+	baseOwed int    // bodyWriter.base outside of it
+}
+
+// A bodyWriter writes the instructions of one body.
+type bodyWriter struct {
+	*plan
+	d       decoder
+	in      instr
+	f       *funcFacts
+	out     []byte
+	labels  []label
+	at      point
+	live    bool // code here can run
+	base    int  // what the innermost loop's header owes: its ways back come down to it
+	metered bool
+	wrapped bool // the body stands in a block of its own, so that there is one exit
+	scratch uint32
+	used    uint32 // scratch locals, from index scratch on
+}
+
+// write writes the body of own function i after its locals, without the final end, and gives what its entry must charge.
+func (w *bodyWriter) write(i int, r reader, locals uint32) (entry int, err error) {
+	w.f = &w.funcs[i]
+	w.d.reader, w.out = r, w.out[:0]
+	w.at, w.live, w.base = point{}, true, 0
+	w.metered = !w.o.Unmetered && !w.f.small
+	w.wrapped = w.metered && w.f.stack > 0
+	w.scratch, w.used = locals, 0
+	w.labels = append(w.labels[:0], label{op: opBlock, live: true})
+	for w.d.left() > 0 {
+		if err := w.d.next(&w.in); err != nil {
+			return 0, err
+		}
+		w.instr()
+	}
+	if !w.live {
+		return 0, nil
+	}
+	return w.at.owed, nil
+}
+
+func (w *bodyWriter) instr() {
+	in := &w.in
+	if w.o.Counted {
+		w.countUnits(unitsOf(in.op))
+	}
+	switch in.op {
+	case opBlock:
+		w.open()
+	case opLoop:
+		if w.at.owed > slackUnits { // so that no header owes more, however deep loops nest
+			w.chargeTo(w.base)
+		}
+		w.open()
+		w.base = w.at.owed
+	case opIf:
+		w.spend(1)
+		w.open()
+	case opElse:
+		w.elseArm()
+	case opEnd:
+		w.end()
+		return
+	case opBr, opBrIf, opBrTable, opReturn, opUnreachable:
+		w.branch()
+		return
+	case opCall, opCallIndirect:
+		w.call()
+	case opRefFunc:
+		w.spend(1)
+		in.a = w.shift(in.a)
+	default:
+		w.spend(int(unitsOf(in.op)))
+		if bulky(in.op) && w.live {
+			w.bulk()
+			return
+		}
+	}
+	w.out = appendInstr(w.out, in)
+}
+
+// spend owes units for the instruction at hand, and charges before it when that is too much.
+func (w *bodyWriter) spend(units int) {
+	if !w.metered || !w.live {
+		return
+	}
+	w.at.owed += units
+	w.at.unchecked += units
+	if w.at.owed > w.base+chunkUnits {
+		w.chargeTo(w.base)
+	}
+}
+
+// chargeTo charges what is owed beyond owed.
+func (w *bodyWriter) chargeTo(owed int) {
+	if !w.metered || !w.live || w.at.owed <= owed {
+		return
+	}
+	w.charge(w.at.owed - owed)
+	w.at.owed = owed
+	if w.at.unchecked > uncheckedUnits {
+		w.check()
+	}
+}
+
+// open opens a block.
+func (w *bodyWriter) open() {
+	in := &w.in
+	params := in.typ == typeIndexed && len(w.m.funcType(in.a).Params) > 0
+	w.labels = append(w.labels, label{op: in.op, start: w.at, live: w.live, params: params, baseOwed: w.base})
+}
+
+// join notes that the way at hand leads to the end of l, and charges what it owes beyond others.
+func (w *bodyWriter) join(l *label) {
+	if !w.live {
+		return
+	}
+	if w.at.owed > l.start.owed+slackUnits {
+		w.chargeTo(l.start.owed)
+	}
+	w.leave(l)
+	if l.reached {
+		l.in = most(l.in, w.at)
+	} else {
+		l.in, l.reached = w.at, true
+	}
+}
+
+// leave checks, when l is the whole body, that not too much of its tail is unchecked. Where there is one exit, it does so there.
+func (w *bodyWriter) leave(l *label) {
+	if l == &w.labels[0] && !w.wrapped {
+		w.checkTail()
+	}
+}
+
+func (w *bodyWriter) checkTail() {
+	tail := leafTailUnits
+	if w.f.checks {
+		tail = tailUnits
+	}
+	if w.metered && w.live && w.at.unchecked > tail {
+		w.check()
+	}
+}
+
+func (w *bodyWriter) elseArm() {
+	l := &w.labels[len(w.labels)-1]
+	w.join(l)
+	l.op = opElse
+	w.at, w.live = l.start, l.live
+}
+
+// end closes the innermost block: what falls out of it and what branched there meet.
+func (w *bodyWriter) end() {
+	l := &w.labels[len(w.labels)-1]
+	if l.op == opLoop {
+		w.base = l.baseOwed // a loop's label is at its start
+	} else {
+		if l.op == opIf && l.live { // without an else, not taking it leads here too
+			l.in, l.reached = most(l.in, l.start), true
+		}
+		if w.live && l.reached && w.at.owed > l.in.owed+slackUnits {
+			w.chargeTo(l.in.owed)
+		}
+		if w.live {
+			w.leave(l)
+		}
+		switch {
+		case w.live && l.reached:
+			w.at = most(w.at, l.in)
+		case l.reached:
+			w.at, w.live = l.in, true
+		}
+	}
+	if len(w.labels) > 1 {
+		w.out = append(w.out, byte(opEnd))
+	}
+	w.labels = w.labels[:len(w.labels)-1]
+}
+
+// call owes for a call and for what the function called does not charge by itself.
+func (w *bodyWriter) call() {
+	in := &w.in
+	units, tail := callIndirectUnits, leafTailUnits
+	if in.op == opCallIndirect {
+		units += int(w.indirectCost[w.types.number[in.a]])
+	} else {
+		units = callUnits
+		if in.a < w.imports {
+			tail = 0 // the host counts what it does
+		} else {
+			if f := &w.funcs[in.a-w.imports]; f.small {
+				units, tail = units+int(f.cost), 0
+			} else if f.checks {
+				tail = tailUnits
+			}
+		}
+		in.a = w.shift(in.a)
+	}
+	w.spend(units)
+	w.at.unchecked += tail
+}
+
+// exit closes the block around a body and gives back what its entry took off the depth.
+func (w *bodyWriter) exit() {
+	w.out = append(w.out, byte(opEnd))
+	if w.live {
+		w.out = stretch(w.out).add(w.depth, int64(w.f.stack))
+		w.checkTail()
+	}
+}
