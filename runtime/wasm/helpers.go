@@ -22,11 +22,11 @@ func (p *plan) helperBodies() (types []uint32, bodies []stretch) {
 	return types, bodies
 }
 
-func noLocals() stretch { return stretch{0} }
+func withoutLocals() stretch { return stretch{0} }
 
 // refuelBody calls tick: fuel = tick(fuel, depth). It stands alone, so that checks, which are everywhere, are short.
 func (p *plan) refuelBody() stretch {
-	return noLocals().globalGet(p.fuel).globalGet(p.depth).call(p.imports).globalSet(p.fuel).op(opEnd)
+	return withoutLocals().globalGet(p.fuel).globalGet(p.depth).call(p.imports).globalSet(p.fuel).op(opEnd)
 }
 
 // growBody is memory.grow: (pages) -> (old size or -1). Granted pages are charged.
@@ -73,7 +73,7 @@ func (p *plan) copyBody() stretch {
 // moveBody is one of memory.fill, memory.copy and memory.init: (to, from, size), in chunks. beyond leaves whether any of it is out of bounds: then the whole
 // is run at once, for its trap, before a byte is written. steps moves whole chunks until at most one is left.
 func (p *plan) moveBody(move *instr, beyond, steps stretch) stretch {
-	s := noLocals().get(moveSize).i32(bulkChunk).op(opI32GtU).block(opIf)
+	s := withoutLocals().get(moveSize).i32(bulkChunk).op(opI32GtU).block(opIf)
 	s = append(s, beyond...)
 	s = s.block(opIf).get(moveTo).get(moveFrom).get(moveSize)
 	s = appendInstr(s, move)
