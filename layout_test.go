@@ -424,7 +424,7 @@ func TestLayoutFindsEachFault(t *testing.T) {
 		{"dot import", "host/a.go", `package host; import . "strings"`, "host/a.go:1: imports strings with a dot"},
 		{"environment outside cmd", "runtime/a.go", "package runtime\nimport \"os\"\nvar a = os.Getenv(\"A\")", "runtime/a.go:3: uses os.Getenv, which is kept to cmd/caisson"},
 		{"environment under another name", "runtime/a.go", "package runtime\nimport sys \"os\"\nvar a = sys.LookupEnv", "runtime/a.go:3: uses os.LookupEnv"},
-		{"powers made elsewhere", "runtime/a.go", "package runtime\nimport \"" + module + "/manifest/capability\"\nvar a = capability.Hold", "runtime/a.go:3: uses " + module + "/manifest/capability.Hold, which is kept to runtime/policy, sdk/tasktest"},
+		{"powers made elsewhere", "runtime/a.go", "package runtime\nimport \"" + module + "/manifest/capability\"\nvar a = capability.Hold", "runtime/a.go:3: uses " + module + "/manifest/capability.Hold, which is kept to runtime/policy, sdk/tasktest, cmd/caisson"},
 		{"internal", "host/internal/x/a.go", "package x", `host/internal/x: no folder is named "internal"`},
 		{"util", "util/a.go", "package util", `util: no folder is named "util"`},
 		{"no doc.go", "host/a.go", "package host", "host/doc.go: missing"},

@@ -157,7 +157,7 @@ func (d *deployment) work(ctx context.Context, c *client.Client, all []work, pro
 	for i, r := range receipts {
 		checks[r.ID] = all[i].check
 	}
-	step := progressOf(len(all), progress)
+	step := progressOf(len(all), "tasks", progress)
 	done := 0
 	var faults []error
 	err = c.WaitAll(ctx, receipts, func(_ client.Receipt, result envelope.Result, err error) {

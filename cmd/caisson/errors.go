@@ -84,7 +84,8 @@ func textOf(err error) string {
 func linesOf(err error) []string {
 	var failed *client.FailedError
 	var refused *client.RefusedError
-	if errors.As(err, &failed) || errors.As(err, &refused) {
+	var ended *endedError
+	if errors.As(err, &failed) || errors.As(err, &refused) || errors.As(err, &ended) {
 		return []string{oneLine(err.Error())}
 	}
 	return strings.Split(someLines(strings.TrimRight(err.Error(), "\n")), "\n")

@@ -11,12 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
-	"github.com/caisson-run/caisson/runtime/sandbox"
 	"github.com/caisson-run/caisson/sdk/gobuild"
 )
 
@@ -26,10 +24,10 @@ const buildTimeout = 10 * time.Minute
 func moduleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "module",
-		Short:   "Build, inspect and publish task modules",
-		Example: "  caisson module build examples/thumbnail\n  caisson module publish examples/thumbnail --key publish.key --store modules",
+		Short:   "Build, inspect, try and publish task modules",
+		Example: "  caisson module build examples/thumbnail\n  caisson module run examples/thumbnail --file request.json\n  caisson module publish examples/thumbnail --key publish.key --store modules",
 	}
-	c.AddCommand(moduleBuildCommand(), moduleInspectCommand(), modulePublishCommand())
+	c.AddCommand(moduleBuildCommand(), moduleInspectCommand(), moduleRunCommand(), modulePublishCommand())
 	return c
 }
 
@@ -61,7 +59,7 @@ languages are built with their own toolchains; see docs/reference/task-contract.
 			if err != nil {
 				return err
 			}
-			built := moduleInfo{File: target, Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data)}
+			built := builtInfo{File: target, Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data)}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), built)
 			}
@@ -74,77 +72,11 @@ languages are built with their own toolchains; see docs/reference/task-contract.
 	return c
 }
 
-// moduleInfo is what is shown of a module.
-type moduleInfo struct {
+// builtInfo is what is shown of a module that was built.
+type builtInfo struct {
 	File   string `json:"file"`
 	Digest string `json:"digest"`
 	Size   int    `json:"size_bytes"`
-	*sandbox.Inspection
-}
-
-func moduleInspectCommand() *cobra.Command {
-	asJSON := false
-	c := &cobra.Command{
-		Use:     "inspect FILE",
-		Short:   "Show what a module imports and exports, and whether it can be a task",
-		Long:    "Reads the module as a worker would at admission. Exit status 3 when a worker would refuse it whatever its manifest says.",
-		Example: "  caisson module inspect thumbnail.wasm",
-		Args:    exactly("FILE"),
-		RunE: func(c *cobra.Command, args []string) error {
-			data, err := readFile(args[0], moduleFileMax)
-			if err != nil {
-				return err
-			}
-			seen, err := inspectModule(c.Context(), args[0], data)
-			if err != nil {
-				return err
-			}
-			info := moduleInfo{File: args[0], Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data), Inspection: &seen}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), info)
-			}
-			return printModule(c, info)
-		},
-	}
-	jsonFlag(c, &asJSON)
-	return c
-}
-
-// inspectModule reads a module in a sandbox that offers every capability, so that only the module decides.
-// What a worker would refuse is refused here.
-func inspectModule(ctx context.Context, path string, data []byte) (sandbox.Inspection, error) {
-	rights, err := host.New(host.Config{})
-	if err != nil {
-		return sandbox.Inspection{}, err
-	}
-	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights})
-	if err != nil {
-		return sandbox.Inspection{}, err
-	}
-	defer box.Close(ctx)
-	seen, err := box.Inspect(ctx, data)
-	var admission *sandbox.AdmissionError
-	if errors.As(err, &admission) {
-		err = refused(fmt.Errorf("%s: %w", path, err))
-	}
-	return seen, err
-}
-
-func printModule(c *cobra.Command, info moduleInfo) error {
-	w := c.OutOrStdout()
-	fmt.Fprintf(w, "module   %s\nsize     %d bytes\nform     %s\nmemory   %d bytes at least\n", info.Digest, info.Size, info.Form, info.MemoryMin)
-	for _, i := range info.Imports {
-		needs := ""
-		if i.Needs != "" {
-			needs = "   needs " + i.Needs
-		}
-		fmt.Fprintf(w, "import   %s.%s%s\n", i.Module, i.Name, needs)
-	}
-	for _, e := range info.Exports {
-		fmt.Fprintf(w, "export   %s\n", e)
-	}
-	_, err := fmt.Fprintf(w, "ok       %s\n", oneLine(info.File))
-	return err
 }
 
 // publishFlags are those of module publish.
@@ -206,7 +138,7 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if err != nil {
 		return err
 	}
-	if _, err := inspectModule(c.Context(), modulePath, module); err != nil {
+	if _, err := inspectModule(c.Context(), modulePath, module, false); err != nil {
 		return err
 	}
 	store, name, closeStore, err := openPublishStore(f)

@@ -39,7 +39,7 @@ func TestEscape(t *testing.T) {
 // TestTasksCannotSpeakForUs: what a task says of its failure stands in one line, however it is written.
 func TestTasksCannotSpeakForUs(t *testing.T) {
 	r := envelope.Result{Task: "a", Status: envelope.StatusFailed, Code: "task.failed", Error: "no\ncaisson: hint: run this\x1b[2J"}
-	for _, err := range []error{&client.FailedError{Result: r}, fmt.Errorf("stage: %w", &client.RefusedError{Result: r})} {
+	for _, err := range []error{&client.FailedError{Result: r}, fmt.Errorf("stage: %w", &client.RefusedError{Result: r}), &endedError{r.Code, r.Error}} {
 		lines := linesOf(err)
 		if len(lines) != 1 || strings.ContainsAny(lines[0], "\n\x1b") || !strings.Contains(lines[0], `no\ncaisson: hint: run this\x1b[2J`) {
 			t.Errorf("got %q", lines)

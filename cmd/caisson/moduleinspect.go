@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/host/abi"
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// entropyNote is what an author should know of a module that starts from a template.
+const entropyNote = "with start = \"template\", what is drawn during _initialize repeats between tasks: seeds of maps and of math/rand"
+
+// moduleInfo is what is shown of a module.
+type moduleInfo struct {
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+	Size   int    `json:"size_bytes"`
+	sandbox.Inspection
+	Resume bool      `json:"resume"` // exports caisson_resume
+	Empty  *emptyRun `json:"empty_run,omitempty"`
+	Note   string    `json:"note,omitempty"`
+}
+
+// emptyRun is a run on no input and without any capability.
+type emptyRun struct {
+	Outcome string    `json:"outcome"`
+	Code    string    `json:"code,omitempty"`
+	Error   string    `json:"error,omitempty"`
+	Usage   usageInfo `json:"usage"`
+}
+
+func moduleInspectCommand() *cobra.Command {
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "inspect FILE",
+		Short: "Show what a module holds, imports and costs, and whether it can be a task",
+		Long: `Reads the module as a worker would at admission, then runs it once: on an empty input, with the default limits and without
+any capability. Exit status 3 when a worker would refuse it whatever its manifest says; how the run ends changes nothing.`,
+		Example: "  caisson module inspect thumbnail.wasm\n  caisson module inspect thumbnail.wasm --json",
+		Args:    exactly("FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			data, err := readFile(args[0], moduleFileMax)
+			if err != nil {
+				return err
+			}
+			info, err := inspectModule(c.Context(), args[0], data, true)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), info)
+			}
+			return printModule(c, info)
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// inspectModule reads a module in a sandbox that offers every capability, so that only the module decides, and with try runs
+// it once. What a worker would refuse is refused here.
+func inspectModule(ctx context.Context, path string, data []byte, try bool) (moduleInfo, error) {
+	info := moduleInfo{File: path, Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data)}
+	rights, err := host.New(host.Config{KV: newLocalValues()})
+	if err != nil {
+		return info, err
+	}
+	defer rights.Close()
+	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights})
+	if err != nil {
+		return info, err
+	}
+	defer box.Close(context.WithoutCancel(ctx))
+	if info.Inspection, err = box.Inspect(ctx, data); err != nil {
+		return info, refusedByAdmission(path, err)
+	}
+	for _, name := range info.Exports {
+		info.Resume = info.Resume || name == abi.ExportResume
+	}
+	if info.Form == "reactor" {
+		info.Note = entropyNote
+		if info.Resume {
+			info.Note += "; it exports " + abi.ExportResume + " to draw others"
+		}
+	}
+	if !try {
+		return info, nil
+	}
+	if info.Empty, err = runEmpty(ctx, box, data, info.Imports); err != nil {
+		return info, refusedByAdmission(path, err)
+	}
+	return info, context.Cause(ctx)
+}
+
+// runEmpty runs a module once, on no input. Its manifest would need whatever it imports; it holds none of that.
+func runEmpty(ctx context.Context, box *sandbox.Sandbox, code []byte, imports []sandbox.Imported) (*emptyRun, error) {
+	unused := map[string]string{"http": "http GET https://none.example.com/*", "kv": "kv ro none", "clock": "clock fine"}
+	var lines []string
+	for _, i := range imports {
+		if line := unused[i.Needs]; line != "" {
+			lines = append(lines, line)
+			delete(unused, i.Needs)
+		}
+	}
+	needs, err := capability.ParseSet(lines)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: %w", err)
+	}
+	program, err := box.Load(ctx, sandbox.Module{Digest: sha256.Sum256(code), Bytes: code, Needs: needs})
+	if err != nil {
+		return nil, err
+	}
+	o := program.Run(ctx, sandbox.Job{ID: "inspect", Tenant: localTenant})
+	return &emptyRun{Outcome: outcomeWord(o.Verdict), Code: o.Code, Error: o.Error, Usage: describeUsage(o.Usage)}, nil
+}
+
+// refusedByAdmission makes a refusal of what a worker would refuse.
+func refusedByAdmission(path string, err error) error {
+	var admission *sandbox.AdmissionError
+	if errors.As(err, &admission) {
+		return refused(fmt.Errorf("%s: %w", path, err))
+	}
+	return err
+}
+
+func printModule(c *cobra.Command, info moduleInfo) error {
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "module   %s\nsize     %d bytes\nform     %s\ncode     %d functions\nmemory   %d bytes at least%s\n",
+		info.Digest, info.Size, info.Form, info.Functions, info.MemoryMin, mostText(info.MemoryMax))
+	byNeed := slices.Clone(info.Imports) // what needs no capability comes first
+	slices.SortStableFunc(byNeed, func(a, b sandbox.Imported) int { return strings.Compare(a.Needs, b.Needs) })
+	for _, i := range byNeed {
+		needs := ""
+		if i.Needs != "" {
+			needs = "   needs " + i.Needs
+		}
+		fmt.Fprintf(w, "import   %s.%s%s\n", i.Module, i.Name, needs)
+	}
+	for _, e := range info.Exports {
+		fmt.Fprintf(w, "export   %s\n", e)
+	}
+	if r := info.Empty; r != nil {
+		fmt.Fprintf(w, "empty    %s, %d fuel, %d bytes of memory, %d pages written\n", oneLine(endText(r.Outcome, r.Code, r.Error)), r.Usage.Fuel, r.Usage.Memory, r.Usage.Pages)
+	}
+	if info.Note != "" {
+		fmt.Fprintf(w, "note     %s\n", info.Note)
+	}
+	_, err := fmt.Fprintf(w, "ok       %s\n", oneLine(info.File))
+	return err
+}
+
+// endText says how a run ended within one line.
+func endText(outcome, code, text string) string {
+	if code != "" {
+		outcome += " with " + code
+	}
+	if text != "" {
+		outcome += " (" + text + ")"
+	}
+	return outcome
+}
+
+func mostText(most int64) string {
+	if most == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", at most %d", most)
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+func TestPercentiles(t *testing.T) {
+	for _, row := range []struct {
+		samples []float64
+		want    percentiles
+	}{
+		{[]float64{7}, percentiles{7, 7, 7, 7}},
+		{[]float64{2, 1}, percentiles{1, 2, 2, 2}},
+		{upTo(100), percentiles{50, 95, 99, 100}},
+		{upTo(1000), percentiles{500, 950, 990, 1000}},
+	} {
+		if got := percentilesOf(row.samples); got != row.want {
+			t.Errorf("%d samples: got %+v, want %+v", len(row.samples), got, row.want)
+		}
+	}
+}
+
+// upTo gives n, n-1, ..., 1.
+func upTo(n int) []float64 {
+	var list []float64
+	for ; n > 0; n-- {
+		list = append(list, float64(n))
+	}
+	return list
+}
+
+func TestSamples(t *testing.T) {
+	s := runSamples{}
+	if s.describe() != nil {
+		t.Error("no run has percentiles")
+	}
+	for i, same := range []bool{true, false, true} {
+		s.add(sandbox.Usage{Wall: time.Duration(i+1) * time.Millisecond, CPU: time.Microsecond, Pages: int64(i), Fuel: int64(10 - i)}, same)
+	}
+	got := s.describe()
+	want := repeatInfo{Runs: 3, Differ: 1, Wall: percentiles{2000, 3000, 3000, 3000}, CPU: percentiles{1, 1, 1, 1},
+		Pages: percentiles{1, 2, 2, 2}, FuelMin: 8, FuelMax: 10}
+	if *got != want {
+		t.Errorf("got  %+v\nwant %+v", *got, want)
+	}
+}
+
+func TestSpanText(t *testing.T) {
+	for us, want := range map[float64]string{0: "0.0 us", 21.34: "21.3 us", 5123: "5.12 ms", 2.5e6: "2.50 s"} {
+		if got := spanText(us); got != want {
+			t.Errorf("%v us: %q, want %q", us, got, want)
+		}
+	}
+}
+
+// Work that ends soon says nothing of how far it is; what lasts says it from where it is by then.
+func TestProgressAfter(t *testing.T) {
+	for _, row := range []struct {
+		wait time.Duration
+		want string
+	}{
+		{time.Hour, ""},
+		{-1, "runs      2 of 20\nruns      4 of 20\n"},
+	} {
+		var out bytes.Buffer
+		step := progressAfter(row.wait, 20, "runs", &out)
+		for range 20 {
+			step()
+		}
+		if got := out.String(); row.want == "" && got != "" || !strings.HasPrefix(got, row.want) {
+			t.Errorf("after %v: %q", row.wait, got)
+		}
+	}
+}
