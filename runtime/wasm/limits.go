@@ -30,5 +30,5 @@ const pagesMax = 1<<16 - 1
 // Bounds on the names of functions that are kept for traces.
 const (
 	funcNameSizeMax  = 256     // bytes of one, after escaping; generic Go names pass 200
-	funcNamesSizeMax = 8 << 20 // bytes of all; a standard-Go guest of 3 MB has 0.4 MiB
+	funcNamesSizeMax = 8 << 20 // bytes of all; a standard-Go guest of 4 MB has 70 KB
 )
