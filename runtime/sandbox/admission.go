@@ -13,8 +13,9 @@ import (
 
 // An AdmissionError says why a module cannot be a task. It is final for these bytes under this manifest.
 type AdmissionError struct {
-	Text string
-	code string
+	Text    string
+	code    string
+	passing bool // it is about the machine as it was, and may not be so next time
 }
 
 func (e *AdmissionError) Error() string { return "sandbox: " + e.Text }
@@ -25,6 +26,7 @@ func (e *AdmissionError) Error() string { return "sandbox: " + e.Text }
 //   - "module.import": it imports a function that does not exist, or with another signature
 //   - "module.capability": it imports a function whose kind of capability the manifest does not need, or that this worker does not offer
 //   - "module.shape": it is not built as a task: imports other than functions, exports missing or of another signature, or too much memory from the start
+//   - "module.costly": compiling it takes more time or memory than a worker gives
 func (e *AdmissionError) Code() string { return e.code }
 
 func admission(code, format string, args ...any) error {
@@ -66,8 +68,8 @@ func checkForm(l *layout) (form, error) {
 }
 
 // checkImports holds every import against what h knows: name and signature.
-func checkImports(h *host.Host, l *layout) error {
-	for _, im := range l.imports {
+func checkImports(h *host.Host, imports []importedFunction) error {
+	for _, im := range imports {
 		name := im.module + "." + im.name
 		f, known := h.Function(im.module, im.name)
 		if !known {
@@ -81,9 +83,9 @@ func checkImports(h *host.Host, l *layout) error {
 }
 
 // checkNeeds holds the imports that passed checkImports against the manifest: a module cannot even name a power that it did not declare.
-func checkNeeds(h *host.Host, l *layout, needs capability.Set) error {
+func checkNeeds(h *host.Host, imports []importedFunction, needs capability.Set) error {
 	kinds := needs.Kinds()
-	for _, im := range l.imports {
+	for _, im := range imports {
 		f, _ := h.Function(im.module, im.name)
 		switch {
 		case f.Kind != "" && !kinds[f.Kind]:

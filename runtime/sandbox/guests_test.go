@@ -18,6 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == admitArgument {
+		if err := sandbox.ServeAdmission(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	status := m.Run()
 	if shared.sandbox != nil {
 		if err := shared.sandbox.Close(context.Background()); err != nil {

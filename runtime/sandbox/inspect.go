@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"crypto/sha256"
-	"maps"
 	"slices"
 )
 
@@ -32,14 +31,16 @@ func (s *Sandbox) Inspect(ctx context.Context, code []byte) (Inspection, error) 
 		return Inspection{}, err
 	}
 	defer s.releaseModule(c)
+	facts := c.facts.public()
 	seen := Inspection{
-		Form: c.facts.Form, Functions: c.facts.Functions, MemoryMin: c.facts.MemoryMin, MemoryMax: c.facts.MemoryMax,
-		Imports: make([]Imported, 0, len(c.imports)), Exports: slices.Sorted(maps.Keys(c.exports)),
+		Form: facts.Form, Functions: facts.Functions, MemoryMin: facts.MemoryMin, MemoryMax: facts.MemoryMax,
+		Imports: make([]Imported, 0, len(c.facts.imports)), Exports: make([]string, 0, len(c.facts.exports)),
 	}
-	for i, name := range seen.Exports {
-		seen.Exports[i] = quote(name)
+	for _, e := range c.facts.exports {
+		seen.Exports = append(seen.Exports, quote(e.name))
 	}
-	for _, im := range c.imports {
+	slices.Sort(seen.Exports)
+	for _, im := range c.facts.imports {
 		f, _ := s.host.Function(im.module, im.name)
 		seen.Imports = append(seen.Imports, Imported{im.module, im.name, string(f.Kind)})
 	}

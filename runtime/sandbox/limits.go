@@ -76,3 +76,43 @@ func withDefaults(l capability.Limits) capability.Limits {
 	l.Wall = min(l.Wall, wallMax)
 	return l
 }
+
+// Bounds on admission in a child process. A standard-Go guest of 3.6 MB takes 2 s of CPU and 100 MiB; modules of 20 to 100 KB exist that would take
+// minutes or gigabytes. So the base is what no honest small module comes near, and the rest grows with the module, with a factor of
+// some ten for slow machines.
+const (
+	admitMemory       = 512 << 20 // beyond what the program itself has at its start
+	admitMemoryPerMiB = 256 << 20
+	admitMemoryMax    = 4 << 30
+	admitCPU          = 10 * time.Second
+	admitCPUPerMiB    = 6 * time.Second
+	admitCPUMax       = 5 * time.Minute
+	admitWallFactor   = 4 // a machine that is busy gives the child a part of its time only
+	// artifactSizeMax bounds an encoded artifact: machine code takes some four times its module.
+	artifactSizeMax = 512 << 20
+	// refusalSizeMax bounds a refusal that a child gives, admitDirMax the path it is given, stderrMax what of its stderr is looked at, all in bytes.
+	refusalSizeMax = 16 << 10
+	admitDirMax    = 4 << 10
+	stderrMax      = 1 << 10
+	// readStep is what is allocated for a length before its bytes are there.
+	readStep = 64 << 10
+	// childWaitDelay is how long a child that was killed may take to be gone from its pipes.
+	childWaitDelay = 5 * time.Second
+	// childFiles bounds its open files: it needs its streams, the compiler's file, and what Go itself opens.
+	childFiles = 64
+	// childNiceness lets tasks that run go first.
+	childNiceness = 5
+)
+
+// Bounds on the compile cache.
+const (
+	// cacheSizeMax is what all entries take together; a standard-Go guest takes some 20 MB.
+	cacheSizeMax = 2 << 30
+	// cacheLocks is the number of lock files. Two modules that share one are admitted one after the other.
+	cacheLocks = 64
+	// lockWaitMin and lockWaitMax are how often a lock that another holds is tried: file locks cannot be waited for with an end.
+	lockWaitMin = 5 * time.Millisecond
+	lockWaitMax = 100 * time.Millisecond
+	// unfinishedAge is when a file that is being written was surely given up.
+	unfinishedAge = time.Hour
+)

@@ -2,13 +2,12 @@ package sandbox
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/host/abi"
 	"github.com/tetratelabs/wazero"
 )
@@ -17,9 +16,7 @@ import (
 type compiled struct {
 	ready chan struct{} // closed when the fields below are set
 	err   error         // *AdmissionError, final, or one that is about this attempt
-	*layout
-	form   form
-	facts  Facts
+	*artifact
 	module wazero.CompiledModule
 
 	// Under Sandbox.mu:
@@ -45,15 +42,15 @@ func (s *Sandbox) Load(ctx context.Context, m Module) (*Program, error) {
 		return nil, err
 	}
 	defer s.releaseModule(c)
-	if err := checkNeeds(s.host, c.layout, m.Needs); err != nil {
+	if err := checkNeeds(s.host, c.facts.imports, m.Needs); err != nil {
 		return nil, err
 	}
 	m.Args, m.Env = slices.Clone(m.Args), slices.Clone(m.Env)
-	return &Program{sandbox: s, module: m, facts: c.facts, form: c.form, stdout: importsResultWrite(c.layout)}, nil
+	return &Program{sandbox: s, module: m, facts: c.facts.public(), form: c.facts.form, stdout: importsResultWrite(c.facts.imports)}, nil
 }
 
-func importsResultWrite(l *layout) bool {
-	return slices.ContainsFunc(l.imports, func(f importedFunction) bool {
+func importsResultWrite(imports []importedFunction) bool {
+	return slices.ContainsFunc(imports, func(f importedFunction) bool {
 		return f.module == abi.Module && f.name == abi.ResultWrite
 	})
 }
@@ -70,7 +67,6 @@ func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
 		c = &compiled{ready: make(chan struct{})}
 		s.modules[m.Digest] = c
 		s.busy.Add(1)
-		s.stats.Compiles++
 		c.uses++ // of the compile itself
 		go s.compile(c, m)
 	}
@@ -127,15 +123,9 @@ func (s *Sandbox) compile(c *compiled, m Module) {
 	defer s.busy.Done()
 	defer s.releaseModule(c)
 	defer close(c.ready)
-	select {
-	case s.compileTurn <- struct{}{}:
-		c.err = s.admit(c, m)
-		<-s.compileTurn
-	case <-s.closing.Done():
-		c.err = errClosed
-	}
+	c.artifact, c.module, c.err = s.admissions.load(s.closing, m.Digest, m.Bytes)
 	// A refusal is kept, as it is the same next time; anything else is tried again.
-	if e := (*AdmissionError)(nil); c.err != nil && (!errors.As(c.err, &e) || c.err == errDigest) {
+	if e := (*AdmissionError)(nil); c.err != nil && (!errors.As(c.err, &e) || e.passing || c.err == errDigest) {
 		s.mu.Lock()
 		delete(s.modules, m.Digest)
 		s.mu.Unlock()
@@ -145,46 +135,24 @@ func (s *Sandbox) compile(c *compiled, m Module) {
 // errDigest is not kept as a refusal of the digest, which may well have a good module.
 var errDigest = admission("module.invalid", "the bytes do not have the module's digest")
 
-func (s *Sandbox) admit(c *compiled, m Module) (err error) {
-	if sha256.Sum256(m.Bytes) != m.Digest {
-		return errDigest
+func factsOf(l *layout, f form, size int) moduleFacts {
+	facts := moduleFacts{
+		form: f, size: uint64(size), imports: l.imports, functions: uint32(l.bodies),
+		hasMemory: l.hasMemory, memoryMin: l.memoryMin, memoryMax: l.memoryMax,
 	}
-	if c.layout, err = readLayout(m.Bytes); err != nil {
-		return err
+	for _, name := range slices.Sorted(maps.Keys(l.exports)) {
+		facts.exports = append(facts.exports, exportedThing{name, l.exports[name].kind})
 	}
-	if c.form, err = checkForm(c.layout); err != nil {
-		return err
-	}
-	if err = checkImports(s.host, c.layout); err != nil {
-		return err
-	}
-	c.facts = factsOf(c.layout, c.form)
-	c.module, err = s.compileModule(c.code)
-	c.code, c.types, c.functions = nil, nil, nil
-	return err
+	return facts
 }
 
-// compileModule hands the bytes to wazero, which panics on some.
-func (s *Sandbox) compileModule(code []byte) (m wazero.CompiledModule, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("compiler panicked", "panic", fmt.Sprint(p))
-			err = admission("module.invalid", "the compiler cannot take this module")
-		}
-	}()
-	m, err = s.runtime.CompileModule(context.Background(), code)
-	if err != nil {
-		return nil, admission("module.invalid", "%s", host.Escape([]byte(err.Error()[:min(len(err.Error()), errorLineMax)])))
-	}
-	return m, nil
-}
-
-func factsOf(l *layout, f form) Facts {
-	facts := Facts{Form: "command", Functions: l.bodies, MemoryMin: int64(l.memoryMin), MemoryMax: int64(l.memoryMax)}
-	if f == reactor {
+// public is what Program.Facts tells.
+func (m *moduleFacts) public() Facts {
+	facts := Facts{Form: "command", Functions: int(m.functions), MemoryMin: int64(m.memoryMin), MemoryMax: int64(m.memoryMax)}
+	if m.form == reactor {
 		facts.Form = "reactor"
 	}
-	for _, im := range l.imports {
+	for _, im := range m.imports {
 		facts.Imports = append(facts.Imports, im.module+"."+im.name)
 	}
 	return facts

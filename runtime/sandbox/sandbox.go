@@ -9,26 +9,32 @@ import (
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/hashicorp/go-hclog"
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 )
 
 // Config is what a Sandbox is made of.
 type Config struct {
 	Host   *host.Host   // what guests can reach; required
 	Logger hclog.Logger // nil: no log
+
+	// Admit is the command line of a process that admits modules: it must call ServeAdmission. A module that takes its compiler more
+	// time or memory than there is then costs that process, and is refused. Empty: modules are admitted in this process, without
+	// any such bound, which is for tests of modules that one wrote oneself.
+	Admit []string
+	// CacheDir is a folder for compiled modules, made with mode 0700 when it is not there; any number of sandboxes share one.
+	// Empty: none are kept.
+	CacheDir string
 }
 
 // A Sandbox holds compiled modules and runs tasks in them. Any number of goroutines use it at once.
 type Sandbox struct {
-	host    *host.Host
-	log     hclog.Logger
-	runtime wazero.Runtime
+	host       *host.Host
+	log        hclog.Logger
+	admissions *admissions
+	runtime    wazero.Runtime // of admissions
 
 	// closing ends every run, and every compile that still waits for its turn.
 	closing context.Context
 	close   context.CancelCauseFunc
-	// compileTurn lets one module compile at a time: it is the most memory that this worker ever uses.
-	compileTurn chan struct{}
 
 	mu      sync.Mutex
 	closed  bool
@@ -40,9 +46,12 @@ type Sandbox struct {
 
 // Stats are counts since Open, for metrics.
 type Stats struct {
-	Modules  int   // kept now
-	Compiles int64 // done, refused ones included
-	Runs     int64 // begun
+	Modules      int   // kept now
+	Compiles     int64 // done, refused ones included
+	Costly       int64 // of these, refused with module.costly
+	CacheHits    int64 // modules taken from CacheDir
+	CacheRejects int64 // entries of CacheDir that were changed or could not be used, and so were compiled again
+	Runs         int64 // begun
 }
 
 // Stats returns the counts as they are now.
@@ -51,6 +60,8 @@ func (s *Sandbox) Stats() Stats {
 	defer s.mu.Unlock()
 	stats := s.stats
 	stats.Modules = len(s.modules)
+	stats.Compiles, stats.Costly = s.admissions.admitted.Load(), s.admissions.costly.Load()
+	stats.CacheHits, stats.CacheRejects = s.admissions.cacheHits.Load(), s.admissions.cacheRejects.Load()
 	return stats
 }
 
@@ -62,23 +73,21 @@ func Open(ctx context.Context, c Config) (*Sandbox, error) {
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
 	}
-	// The compiler where there is one (amd64, arm64), else the interpreter. Features beyond version 2 of the language stay off.
-	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(api.CoreFeaturesV2).
-		WithCloseOnContextDone(true).
-		WithDebugInfoEnabled(false).
-		WithCustomSections(false).
-		WithMemoryCapacityFromMax(false)
+	c.Logger = c.Logger.Named("sandbox")
+	admissions, err := openAdmissions(ctx, c, c.Logger)
+	if err != nil {
+		return nil, err
+	}
 	s := &Sandbox{
-		host:        c.Host,
-		log:         c.Logger.Named("sandbox"),
-		runtime:     wazero.NewRuntimeWithConfig(ctx, config),
-		compileTurn: make(chan struct{}, 1),
-		modules:     make(map[[32]byte]*compiled),
+		host:       c.Host,
+		log:        c.Logger,
+		admissions: admissions,
+		runtime:    admissions.runtime,
+		modules:    make(map[[32]byte]*compiled),
 	}
 	s.closing, s.close = context.WithCancelCause(context.Background())
 	if err := c.Host.Install(ctx, s.runtime); err != nil {
-		return nil, errors.Join(err, s.runtime.Close(ctx))
+		return nil, errors.Join(err, admissions.close(ctx))
 	}
 	return s, nil
 }
@@ -106,7 +115,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-idle:
-		return s.runtime.Close(context.WithoutCancel(ctx))
+		return s.admissions.close(context.WithoutCancel(ctx))
 	case <-ctx.Done():
 		return ErrBusy
 	}

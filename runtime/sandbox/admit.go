@@ -1,0 +1,244 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/tetratelabs/wazero"
+
+	"github.com/caisson-run/caisson/host"
+)
+
+// admitModule is admission up to the compiler: the gate, the form, the imports. It is the same in the worker and in the child, and depends on
+// nothing but the code and on what h knows; what h offers, and what a manifest needs, Load judges. The error is an *AdmissionError.
+func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) {
+	l, err := readLayout(code)
+	if err != nil {
+		return nil, err
+	}
+	form, err := checkForm(l)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkImports(h, l.imports); err != nil {
+		return nil, err
+	}
+	return &artifact{digest: digest, facts: factsOf(l, form, len(code)), code: l.code}, nil
+}
+
+// An admissions turns modules into compiled ones: from the cache on disk where it has them, else by admitting them, in a child
+// process if one is configured. Any number of goroutines use it at once.
+type admissions struct {
+	host    *host.Host
+	log     hclog.Logger
+	child   []string                   // command line of the process that admits; nil: this one
+	limits  func(size int) admitLimits // of the child, for a module of size bytes
+	disk    *diskCache                 // nil: none
+	runtime wazero.Runtime
+
+	// For machine code that was compiled elsewhere or earlier; unused without disk and child.
+	engine   [32]byte
+	dir      string // private to this sandbox
+	machines wazero.CompilationCache
+	placing  sync.Mutex // while a file is there for wazero to find: two modules can have the same code, and so the same file
+
+	// turn lets one module be admitted at a time: it is the most memory that this worker ever uses.
+	turn chan struct{}
+
+	admitted, costly, cacheHits, cacheRejects atomic.Int64
+}
+
+// openAdmissions prepares for c, and the runtime that load will compile in; the host's modules are not in it yet.
+func openAdmissions(ctx context.Context, c Config, log hclog.Logger) (*admissions, error) {
+	a := &admissions{host: c.Host, log: log, child: c.Admit, limits: limitsFor, turn: make(chan struct{}, 1)}
+	config := engineConfig()
+	if c.CacheDir != "" || len(c.Admit) > 0 {
+		if err := a.openMachines(ctx, c); err != nil {
+			return nil, errors.Join(err, a.close(ctx))
+		}
+		config = config.WithCompilationCache(a.machines)
+	}
+	a.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	return a, nil
+}
+
+// openMachines prepares for machine code that was compiled elsewhere or earlier.
+func (a *admissions) openMachines(ctx context.Context, c Config) (err error) {
+	if c.CacheDir != "" {
+		if a.disk, err = openDiskCache(c.CacheDir); err != nil {
+			return fmt.Errorf("sandbox: CacheDir: %w", err)
+		}
+	}
+	if a.dir, err = os.MkdirTemp("", "caisson-sandbox-"); err != nil { // 0700
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if a.engine, err = engineIdentity(ctx, c.Host, a.dir); err != nil {
+		return err
+	}
+	// One for this runtime only: runtimes that share a cache can mix up each other's imports (wazero #2511).
+	if a.machines, err = wazero.NewCompilationCacheWithDir(a.dir); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// close frees everything, the runtime too.
+func (a *admissions) close(ctx context.Context) error {
+	var errs []error
+	if a.runtime != nil {
+		errs = append(errs, a.runtime.Close(ctx))
+	}
+	if a.machines != nil {
+		errs = append(errs, a.machines.Close(ctx))
+	}
+	if a.dir != "" {
+		errs = append(errs, os.RemoveAll(a.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// load returns the module of this digest admitted and compiled. Its artifact has lost code and machine, which nobody needs any more.
+// Errors: *AdmissionError; ctx's; or that this attempt failed for a reason that is not the module's.
+func (a *admissions) load(ctx context.Context, digest [32]byte, code []byte) (*artifact, wazero.CompiledModule, error) {
+	switch {
+	case sha256.Sum256(code) != digest:
+		return nil, nil, errDigest
+	case len(code) > moduleSizeMax:
+		return nil, nil, admission("module.invalid", "%d bytes, at most %d", len(code), moduleSizeMax)
+	case a.disk != nil:
+		return a.loadKept(ctx, digest, code)
+	}
+	art, err := a.admit(ctx, digest, code)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := a.compile(art)
+	return art, m, err
+}
+
+// loadKept is load by way of the cache on disk. Of several workers that need the same module at once, one admits it and the others wait.
+func (a *admissions) loadKept(ctx context.Context, digest [32]byte, code []byte) (*artifact, wazero.CompiledModule, error) {
+	name := entryName(a.engine, digest)
+	if art, m := a.fromDisk(name, digest); art != nil {
+		return art, m, nil
+	}
+	unlock, err := a.disk.lock(ctx, name)
+	switch {
+	case err == nil:
+		defer unlock()
+	case ctx.Err() != nil:
+		return nil, nil, err
+	default:
+		a.log.Warn("compile cache cannot be locked, so a module may be compiled twice", "error", err)
+	}
+	if art, m := a.fromDisk(name, digest); art != nil {
+		return art, m, nil
+	}
+	art, err := a.admit(ctx, digest, code)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.disk.put(name, art.encode()); err != nil {
+		a.log.Warn("compiled module not kept", "module", hexOf(digest), "error", err)
+	}
+	m, err := a.compile(art)
+	return art, m, err
+}
+
+// fromDisk returns what the cache has, or nil. An entry that cannot be used for any reason is removed, and a changed one is reported.
+func (a *admissions) fromDisk(name string, digest [32]byte) (*artifact, wazero.CompiledModule) {
+	payload, err := a.disk.get(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		var art *artifact
+		if art, err = a.decode(payload, digest); err == nil {
+			var m wazero.CompiledModule
+			if m, err = a.compile(art); err == nil {
+				a.cacheHits.Add(1)
+				return art, m
+			}
+		}
+	}
+	a.cacheRejects.Add(1)
+	a.log.Warn("entry of the compile cache not used: the module is compiled again", "module", hexOf(digest), "entry", name, "error", err)
+	if err := a.disk.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("entry of the compile cache cannot be removed", "entry", name, "error", err)
+	}
+	return nil, nil
+}
+
+// decode reads an artifact that was made elsewhere or earlier, and checks that it is of this engine and module, and that its
+// imports are still those that this host has.
+func (a *admissions) decode(payload []byte, digest [32]byte) (*artifact, error) {
+	art, err := decodeArtifact(payload)
+	switch {
+	case err != nil:
+		return nil, err
+	case art.engine != a.engine:
+		return nil, errors.New("made by another version of this program")
+	case art.digest != digest:
+		return nil, errors.New("made of another module")
+	}
+	if len(art.machine) > 0 {
+		if err := checkMachine(art.machineName, art.machine, art.facts.functions); err != nil {
+			return nil, err
+		}
+	}
+	return art, checkImports(a.host, art.facts.imports)
+}
+
+// admit makes the artifact, when its turn has come.
+func (a *admissions) admit(ctx context.Context, digest [32]byte, code []byte) (art *artifact, err error) {
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	a.admitted.Add(1)
+	if len(a.child) > 0 {
+		return a.admitInChild(ctx, digest, code)
+	}
+	if art, err = admitModule(a.host, digest, code); err != nil || a.disk == nil {
+		return art, err
+	}
+	dir, err := os.MkdirTemp(a.dir, "admit-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	art.engine = a.engine
+	return art, compileApart(ctx, dir, art)
+}
+
+// compile makes art's module in the sandbox's runtime: from its machine code, which costs some tenth of compiling, where it has that.
+func (a *admissions) compile(art *artifact) (wazero.CompiledModule, error) {
+	if len(art.machine) > 0 {
+		a.placing.Lock()
+		defer a.placing.Unlock()
+		file := filepath.Join(a.dir, filepath.FromSlash(art.machineName))
+		if err := os.MkdirAll(filepath.Dir(file), cacheDirMode); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, art.machine, cacheFileMode); err != nil {
+			return nil, err
+		}
+		defer os.Remove(file)
+	}
+	m, err := compileCode(context.Background(), a.runtime, art.code)
+	art.code, art.machine = nil, nil
+	return m, err
+}
+
+func hexOf(digest [32]byte) string { return fmt.Sprintf("%x", digest) }
