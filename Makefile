@@ -14,7 +14,7 @@ check: ## vet, format, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	$(GO) tool staticcheck ./...
 
-# The race detector needs a C compiler; the tests start a real redis-server; docs/start.md uses openssl.
+# The race detector needs a C compiler; the tests start a real redis-server; docs/start.md uses openssl; guests come from the toolchains of guesttest.
 install-tools:
 	@missing=""; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
@@ -25,6 +25,7 @@ install-tools:
 		echo "installing:$$missing"; \
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+	@runtime/sandbox/guesttest/install.sh
 
 FUZZTIME ?= 30s
 FUZZFLAGS ?=

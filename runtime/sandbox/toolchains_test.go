@@ -1,0 +1,204 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image/color"
+	"image/png"
+	"maps"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
+)
+
+// guestLimits are wide: these tests are about answers, and the machine may be busy.
+var guestLimits = capability.Limits{Memory: 256 << 20, CPU: 20 * time.Second, Wall: time.Minute}
+
+// runGuest runs p on input and returns how it ended and what it logged.
+func runGuest(p *sandbox.Program, input string) (sandbox.Outcome, string) {
+	var log strings.Builder
+	out := p.Run(context.Background(), sandbox.Job{ID: "t", Tenant: "acme", Limits: guestLimits, Input: []byte(input),
+		Log: func(_, line string) { log.WriteString(line + "\n") }})
+	return out, log.String()
+}
+
+// A guestCase is one input and how the run on it ends.
+type guestCase struct{ input, output, code string }
+
+func (c guestCase) check(t *testing.T, p *sandbox.Program) {
+	t.Helper()
+	out, log := runGuest(p, c.input)
+	if out.Code != c.code || string(out.Output) != c.output {
+		t.Errorf("%.80q: %v %s %q, output %.80q, want code %q and output %.80q; log %.200q", c.input, out.Verdict, out.Code, out.Error, out.Output, c.code, c.output, log)
+	}
+}
+
+// guestCases are what guesttest promises of each guest, whatever its toolchain.
+var guestCases = map[string][]guestCase{
+	"echo": {
+		{input: "", output: ""},
+		{input: "hello", output: "hello"},
+		{input: strings.Repeat("a line of text\n", 10_000), output: strings.Repeat("a line of text\n", 10_000)},
+	},
+	"tiny": {
+		{input: "", output: "ok 00\n"},
+		{input: "seven b", output: "ok 07\n"},
+		{input: strings.Repeat("x", 1000), output: "ok 64\n"},
+	},
+	"json": {
+		{input: `{"A":1,"B":2}`, output: `{"Sum":3}`},
+		{input: `{"A": -40, "B": 9000000000}`, output: `{"Sum":8999999960}`},
+		{input: `{"A":1`, code: sandbox.CodeFailed},
+	},
+	"compute": {
+		{input: "nothing 1", code: sandbox.CodeFailed},
+	},
+}
+
+// testGuest runs the cases of one guest, and of the compute set those that it has, several times over: a run never finds the state that one before
+// left, or json answers 70.
+func testGuest(t *testing.T, name string) {
+	p := load(t, sharedSandbox(t), module(guesttest.Build(t, name)))
+	form := "command"
+	if guesttest.Reactor(name) {
+		form = "reactor"
+	}
+	if p.Facts().Form != form {
+		t.Errorf("a %s, want a %s", p.Facts().Form, form)
+	}
+	_, guest, _ := strings.Cut(name, "/")
+	cases := slices.Clone(guestCases[guest])
+	for _, w := range guesttest.Works() {
+		if slices.Contains(w.Guests, name) {
+			cases = append(cases, guestCase{input: fmt.Sprintf("%s %d\n", w.Name, w.N), output: fmt.Sprint(w.Want)})
+		}
+	}
+	if len(cases) == 0 {
+		t.Fatalf("no case for the guest %q", guest)
+	}
+	for range 3 {
+		for _, c := range cases {
+			c.check(t, p)
+		}
+	}
+}
+
+// heavy reports whether wazero takes seconds to compile the guest, and ten times that under the race detector.
+func heavy(name string) bool {
+	return strings.HasPrefix(name, "go/") || strings.HasPrefix(name, "programs/")
+}
+
+func TestGuestsOfToolchains(t *testing.T) {
+	names := slices.DeleteFunc(guesttest.Names(), heavy)
+	for _, want := range []string{"as/tiny", "c/compute", "rust/json", "zig/echo", "zigcc/json"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no guest %s in %q", want, names)
+		}
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { testGuest(t, name) })
+	}
+}
+
+// TestHeavyGuests runs the guests that are large. Under the race detector it runs itself again without: what takes the time is the compiler of wazero,
+// and what surrounds the guests is the same as for the small ones.
+func TestHeavyGuests(t *testing.T) {
+	if underRace() {
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^"+t.Name()+"$", ".")
+		if said, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(said, []byte("--- PASS: "+t.Name())) {
+			t.Errorf("%v: %v\n%s", cmd.Args, err, said)
+		}
+		return
+	}
+	for _, name := range slices.DeleteFunc(guesttest.Names(), func(name string) bool { return !heavy(name) }) {
+		t.Run(name, func(t *testing.T) { testGuest(t, name) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(programCases)) {
+		t.Run(name, func(t *testing.T) { testProgram(t, name) })
+	}
+}
+
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// programCases say how guesttest.Programs are run, on what, and what they must answer. cc1 is not among them: it runs well, but wazero takes a minute
+// to compile it. The gate and the instrumenter read it in runtime/wasm.
+var programCases = map[string]struct {
+	args  []string
+	input string
+	check func(output []byte) error
+}{
+	"programs/esbuild": {
+		args:  []string{"esbuild", "--loader=ts", "--minify"},
+		input: "interface Point { x: number }\nconst double = (p: Point): number => p.x * 2;\nconsole.log(double({ x: 21 }));\n",
+		check: contains("const double=n=>n.x*2;console.log(double({x:21}));\n"),
+	},
+	"programs/resvg": {
+		args:  []string{"resvg", "--resources-dir", "/", "-", "-c"},
+		input: `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16"><rect width="16" height="8" fill="#ff0000"/></svg>`,
+		check: redAbove,
+	},
+}
+
+// testProgram runs a program of others as a command task, as it is: its arguments are the constants of a manifest.
+func testProgram(t *testing.T, name string) {
+	c := programCases[name]
+	m := module(guesttest.Build(t, name))
+	m.Args = c.args
+	p := load(t, sharedSandbox(t), m)
+	var first []byte
+	for i := range 3 {
+		out, log := runGuest(p, c.input)
+		if out.Verdict != sandbox.Done {
+			t.Fatalf("%v %s %q, log %.500q", out.Verdict, out.Code, out.Error, log)
+		}
+		if i == 0 {
+			first = out.Output
+			if err := c.check(first); err != nil {
+				t.Error(err)
+			}
+		} else if !bytes.Equal(out.Output, first) {
+			t.Errorf("run %d answered %.500q, the first %.500q", i, out.Output, first)
+		}
+	}
+}
+
+// contains wants each text in the output, in this order.
+func contains(texts ...string) func(output []byte) error {
+	return func(output []byte) error {
+		rest := string(output)
+		for _, text := range texts {
+			_, after, found := strings.Cut(rest, text)
+			if !found {
+				return fmt.Errorf("no %q in %.2000q", text, output)
+			}
+			rest = after
+		}
+		return nil
+	}
+}
+
+// redAbove wants a PNG whose upper half is red and whose lower half is clear.
+func redAbove(output []byte) error {
+	picture, err := png.Decode(bytes.NewReader(output))
+	if err != nil {
+		return fmt.Errorf("%w in %.100q", err, output)
+	}
+	if above := color.NRGBAModel.Convert(picture.At(8, 3)); above != (color.NRGBA{R: 255, A: 255}) {
+		return fmt.Errorf("the upper half is %v", above)
+	}
+	if below := color.NRGBAModel.Convert(picture.At(8, 12)); below != (color.NRGBA{}) {
+		return fmt.Errorf("the lower half is %v", below)
+	}
+	return nil
+}
