@@ -1,13 +1,14 @@
 package sandbox
 
 import (
-	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/host/abi"
 	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/wasm"
 	"github.com/tetratelabs/wazero/api"
 )
 
@@ -42,90 +43,86 @@ const (
 )
 
 // checkForm finds the form and checks the signatures of what it calls.
-func checkForm(l *layout) (form, error) {
-	none := signature{}
-	status := signature{results: []byte{api.ValueTypeI32}}
-	run, isReactor := l.function(abi.ExportRun)
-	start, isCommand := l.function(abi.ExportStart)
-	initialize, hasInitialize := l.function(abi.ExportInitialize)
+func checkForm(m *wasm.Module) (form, error) {
+	none := wasm.FuncType{}
+	status := wasm.FuncType{Results: []wasm.ValueType{wasm.I32}}
+	run, isReactor := m.ExportedFunc(abi.ExportRun)
+	start, isCommand := m.ExportedFunc(abi.ExportStart)
+	initialize, hasInitialize := m.ExportedFunc(abi.ExportInitialize)
 	switch {
 	case isReactor && isCommand:
 		return 0, admission("module.shape", "exports both %s and %s; a task has one entry", abi.ExportStart, abi.ExportRun)
 	case isCommand && hasInitialize:
 		return 0, admission("module.shape", "exports both %s and %s; the one belongs to a command, the other to a reactor", abi.ExportStart, abi.ExportInitialize)
-	case isCommand && !start.equal(none):
+	case isCommand && !sameType(start, none):
 		return 0, admission("module.shape", "%s must be () -> ()", abi.ExportStart)
 	case isCommand:
 		return command, nil
 	case !isReactor:
 		return 0, admission("module.shape", "exports neither %s nor %s; a Go task is built with -buildmode=c-shared", abi.ExportRun, abi.ExportStart)
-	case !run.equal(status):
+	case !sameType(run, status):
 		return 0, admission("module.shape", "%s must be () -> i32", abi.ExportRun)
-	case hasInitialize && !initialize.equal(none):
+	case hasInitialize && !sameType(initialize, none):
 		return 0, admission("module.shape", "%s must be () -> ()", abi.ExportInitialize)
 	}
 	return reactor, nil
 }
 
-// checkImports holds every import against what h knows: name and signature.
-func checkImports(h *host.Host, imports []importedFunction) error {
-	for _, im := range imports {
-		name := im.module + "." + im.name
-		f, known := h.Function(im.module, im.name)
-		if !known {
-			return admission("module.import", "imports %s, which does not exist%s", quote(name), importHint(im))
-		}
-		if !bytes.Equal(f.Params, im.signature.params) || !bytes.Equal(f.Results, im.signature.results) {
-			return admission("module.import", "imports %s as %s, but it is %s", name, describe(im.signature), describe(signature{f.Params, f.Results}))
-		}
+func sameType(a, b wasm.FuncType) bool {
+	return slices.Equal(a.Params, b.Params) && slices.Equal(a.Results, b.Results)
+}
+
+// checkImport holds an import against what h knows: name and signature.
+func checkImport(h *host.Host, module, name string, t wasm.FuncType) error {
+	full := quote(module + "." + name)
+	f, known := h.Function(module, name)
+	if !known {
+		return admission("module.import", "imports %s, which does not exist%s", full, importHint(module, name))
+	}
+	if is := (wasm.FuncType{Params: valueTypes(f.Params), Results: valueTypes(f.Results)}); !sameType(t, is) {
+		return admission("module.import", "imports %s as %s, but it is %s", full, t, is)
 	}
 	return nil
 }
 
-// checkNeeds holds the imports that passed checkImports against the manifest: a module cannot even name a power that it did not declare.
-func checkNeeds(h *host.Host, imports []importedFunction, needs capability.Set) error {
+func valueTypes(list []api.ValueType) []wasm.ValueType {
+	types := make([]wasm.ValueType, len(list))
+	for i, t := range list {
+		types[i] = wasm.ValueType(t)
+	}
+	return types
+}
+
+// checkNeeds holds the imports that passed checkImport against the manifest: a module cannot even name a power that it did not declare.
+func checkNeeds(h *host.Host, imports []wasm.Import, needs capability.Set) error {
 	kinds := needs.Kinds()
 	for _, im := range imports {
-		f, _ := h.Function(im.module, im.name)
+		f, _ := h.Function(im.Module, im.Name)
 		switch {
 		case f.Kind != "" && !kinds[f.Kind]:
-			return admission("module.capability", "imports %s.%s, but its manifest needs no capability of kind %s", im.module, im.name, f.Kind)
+			return admission("module.capability", "imports %s.%s, but its manifest needs no capability of kind %s", im.Module, im.Name, f.Kind)
 		case !f.Offered:
-			return admission("module.capability", "imports %s.%s, which this worker does not offer", im.module, im.name)
+			return admission("module.capability", "imports %s.%s, which this worker does not offer", im.Module, im.Name)
 		}
 	}
 	return nil
 }
 
 // importHint says what to do about imports that toolchains add by themselves.
-func importHint(im importedFunction) string {
+func importHint(module, name string) string {
 	switch {
-	case im.module == "env" && (im.name == "abort" || im.name == "seed" || im.name == "trace"):
+	case module == "env" && (name == "abort" || name == "seed" || name == "trace"):
 		return "; build AssemblyScript with @assemblyscript/wasi-shim"
-	case im.module == "wasi_unstable":
+	case module == "wasi_unstable":
 		return "; this is WASI preview 0, build for preview 1"
-	case strings.HasPrefix(im.module, "wasi:"):
+	case strings.HasPrefix(module, "wasi:"):
 		return "; this is WASI preview 2, build for preview 1"
-	case im.module == "gojs" || im.module == "go":
+	case module == "gojs" || module == "go":
 		return "; build Go with GOOS=wasip1"
-	case strings.HasPrefix(im.module, "__wbindgen"):
+	case strings.HasPrefix(module, "__wbindgen"):
 		return "; build Rust for wasm32-wasip1, without wasm-bindgen"
 	}
 	return ""
-}
-
-func describe(s signature) string { return "(" + types(s.params) + ") -> (" + types(s.results) + ")" }
-
-func types(list []byte) string {
-	names := make([]string, 0, len(list))
-	for i, t := range list {
-		if i == 16 {
-			names = append(names, "...")
-			break
-		}
-		names = append(names, api.ValueTypeName(t))
-	}
-	return strings.Join(names, ", ")
 }
 
 // quote makes a name from a module fit for a message.

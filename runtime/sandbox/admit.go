@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,23 +17,66 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/runtime/wasm"
 )
 
-// admitModule is admission up to the compiler: the gate, the form, the imports. It is the same in the worker and in the child, and depends on
-// nothing but the code and on what h knows; what h offers, and what a manifest needs, Load judges. The error is an *AdmissionError.
+// admitModule is admission up to the compiler: the gate with the imports, the form, the instrumenter. It is the same in the worker and in the
+// child, and depends on nothing but the code and on what h knows; what h offers, and what a manifest needs, Load judges. The error is an *AdmissionError.
 func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) {
-	l, err := readLayout(code)
+	m, err := wasm.Read(code, wasm.Rules{Import: func(module, name string, t wasm.FuncType) error { return checkImport(h, module, name, t) }})
+	if err != nil {
+		return nil, gateRefusal(err)
+	}
+	form, err := checkForm(m)
 	if err != nil {
 		return nil, err
 	}
-	form, err := checkForm(l)
+	a := &artifact{digest: digest, facts: factsOf(m, form), names: namesOf(m)}
+	if !metered {
+		l, err := readLayout(code)
+		if err != nil {
+			return nil, err
+		}
+		a.code = l.code
+		return a, nil
+	}
+	out, err := m.Instrument(wasm.Options{MemoryPagesMax: memoryMax / pageSize, TableElementsMax: tableElementsMax})
 	if err != nil {
-		return nil, err
+		return nil, gateRefusal(err)
 	}
-	if err := checkImports(h, l.imports); err != nil {
-		return nil, err
+	a.code, a.data, a.globals, a.start, a.facts.kept = out.Code, out.Data, out.Globals, out.Start, out.Kept
+	return a, nil
+}
+
+// metered is whether modules are instrumented. It becomes true, and goes with binary.go, in the commit in which a run applies
+// data, calls start and fills fuel and depth.
+const metered = false
+
+// gateRefusal is what the gate or the instrumenter says, as ours. What checkImport said stands as it is.
+func gateRefusal(err error) error {
+	var ours *AdmissionError
+	if errors.As(err, &ours) {
+		return ours
 	}
-	return &artifact{digest: digest, facts: factsOf(l, form, len(code)), code: l.code}, nil
+	var theirs *wasm.Error
+	if errors.As(err, &theirs) {
+		return admission(theirs.Code, "%s", strings.TrimPrefix(theirs.Error(), "wasm: "))
+	}
+	return err
+}
+
+func factsOf(m *wasm.Module, f form) moduleFacts {
+	facts := moduleFacts{
+		form: f, size: uint64(m.Size), imports: m.Imports, functions: uint32(m.Functions),
+		tables: uint32(len(m.Tables)), globals: uint32(m.Globals), dataSegments: uint32(m.DataSegments), customs: uint32(m.Customs),
+	}
+	if m.Memory != nil {
+		facts.hasMemory, facts.memoryMin, facts.memoryMax = true, uint64(m.Memory.Min)*pageSize, uint64(m.Memory.Max)*pageSize
+	}
+	for _, e := range m.Exports {
+		facts.exports = append(facts.exports, wasm.Export{Name: e.Name, Kind: e.Kind})
+	}
+	return facts
 }
 
 // An admissions turns modules into compiled ones: from the cache on disk where it has them, else by admitting them, in a child
@@ -195,7 +239,12 @@ func (a *admissions) decode(payload []byte, digest [32]byte) (*artifact, error) 
 			return nil, err
 		}
 	}
-	return art, checkImports(a.host, art.facts.imports)
+	for _, im := range art.facts.imports {
+		if err := checkImport(a.host, im.Module, im.Name, im.Type); err != nil {
+			return nil, err
+		}
+	}
+	return art, nil
 }
 
 // admit makes the artifact, when its turn has come.
@@ -237,7 +286,7 @@ func (a *admissions) compile(art *artifact) (wazero.CompiledModule, error) {
 		defer os.Remove(file)
 	}
 	m, err := compileCode(context.Background(), a.runtime, art.code)
-	art.code, art.machine = nil, nil
+	art.settle()
 	return m, err
 }
 

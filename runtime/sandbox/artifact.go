@@ -5,15 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
+
+	"github.com/caisson-run/caisson/runtime/wasm"
 )
 
 // An artifact is an admitted module: what admission yields, what the compile cache keeps, what templates are made of.
 type artifact struct {
-	engine [32]byte // who admitted it: what engineIdentity answers there
-	digest [32]byte // of the module that was admitted
-	facts  moduleFacts
-	code   []byte // what wazero gets; nil once it is compiled
-	names  []functionName
+	engine  [32]byte // who admitted it: what engineIdentity answers there
+	digest  [32]byte // of the module that was admitted
+	facts   moduleFacts
+	code    []byte             // instrumented, what wazero gets; nil once it is compiled
+	data    []wasm.Segment     // active data, to be written to memory in order before anything runs
+	globals []wasm.SavedGlobal // to be recorded and restored
+	start   string             // export name of what is to be called first, or ""
+	names   functionNames
 
 	// machine is the file that wazero's compilation cache wrote for code, and machineName its name there.
 	// Both are empty where wazero interprets, or where nothing is kept. nil once it is loaded.
@@ -23,35 +29,69 @@ type artifact struct {
 
 // moduleFacts are what Load, Inspect and a run need to know of a module without its code.
 type moduleFacts struct {
-	form      form
-	size      uint64 // of the module, bytes
-	imports   []importedFunction
-	exports   []exportedThing // in the order of the module
-	functions uint32          // its own
-	hasMemory bool
-	memoryMin uint64 // bytes
-	memoryMax uint64 // bytes; 0 when the module states none
+	form         form
+	size         uint64 // of the module, bytes
+	imports      []wasm.Import
+	exports      []wasm.Export // in the order of the module; Index is 0
+	functions    uint32        // its own
+	hasMemory    bool
+	memoryMin    uint64 // bytes
+	memoryMax    uint64 // bytes; 0 when the module states none
+	tables       uint32
+	globals      uint32
+	dataSegments uint32
+	customs      uint32   // custom sections, which were dropped
+	kept         []string // what a restore of memory and globals would leave changed, for people; empty: nothing
 }
 
-type exportedThing struct {
-	name string
-	kind byte // 0 function, 1 table, 2 memory, 3 global
+// resettable: memory and saved globals are all that a run can leave changed.
+func (f *moduleFacts) resettable() bool { return len(f.kept) == 0 }
+
+// functionNames are what the name section calls functions, by their index in the module as it was: the instrumented one has one
+// import more, before its own functions.
+type functionNames struct {
+	ends []uint32 // in text, of each function's name
+	text string
 }
 
-// A functionName is what the name section calls a function.
-type functionName struct {
-	index uint32
-	name  string
+// of returns the name of a function, or "". It is printable, and the module's own word: for logs only.
+func (n functionNames) of(index uint32) string {
+	if uint64(index) >= uint64(len(n.ends)) {
+		return ""
+	}
+	start := uint32(0)
+	if index > 0 {
+		start = n.ends[index-1]
+	}
+	return n.text[start:n.ends[index]]
+}
+
+func namesOf(m *wasm.Module) functionNames {
+	names := m.Names()
+	var n functionNames
+	var text strings.Builder
+	for i := range uint32(len(m.Imports) + m.Functions) {
+		text.WriteString(names.Func(i))
+		n.ends = append(n.ends, uint32(text.Len()))
+	}
+	if n.text = text.String(); n.text == "" {
+		return functionNames{}
+	}
+	return n
 }
 
 // The form of an encoded artifact, all integers little-endian; bytes are a u32 length and as many bytes, a list is a u32 count and its entries:
 //
 //	"caisson-artifact"  u32 artifactVersion  engine [32]  digest [32]
-//	facts: u8 form  u64 size  list of imports  list of exports  u32 functions  u8 hasMemory  u64 memoryMin  u64 memoryMax
-//	       an import: bytes module  bytes name  bytes params  bytes results        an export: bytes name  u8 kind
-//	code bytes
-//	list of names: u32 index  bytes name
-//	machineName bytes  machine bytes
+//	facts    u8 form  u64 size  list of imports  list of exports  u32 functions  u8 hasMemory  u64 memoryMin  u64 memoryMax
+//	         u32 tables  u32 globals  u32 dataSegments  u32 customs  list of kept: bytes
+//	         an import is bytes module  bytes name  bytes params  bytes results; an export is bytes name  u8 kind
+//	code     bytes
+//	data     list of: u32 offset  u32 size; then the bytes of all of them
+//	globals  list of: bytes export  u8 type
+//	start    bytes
+//	names    list of: u32 end; then bytes text
+//	machine  bytes machineName  bytes machine
 //
 // Nothing follows. There is one encoding of an artifact, so what decodes encodes to the same bytes again.
 const artifactMagic = "caisson-artifact"
@@ -63,24 +103,38 @@ const artifactVersion = 1
 var errArtifact = errors.New("not an encoded artifact")
 
 func (a *artifact) encode() []byte {
-	p := packer{buf: make([]byte, 0, 4096+len(a.code)+len(a.machine))}
+	p := packer{buf: make([]byte, 0, 1<<20+len(a.code)+len(a.machine))} // mostly enough for the rest
 	p.buf = append(p.buf, artifactMagic...)
 	p.u32(artifactVersion)
 	p.buf = append(append(p.buf, a.engine[:]...), a.digest[:]...)
 	a.facts.pack(&p)
 	p.bytes(a.code)
-	p.count(len(a.names))
-	for _, n := range a.names {
-		p.u32(n.index)
-		p.string(n.name)
+	p.count(len(a.data))
+	for _, d := range a.data {
+		p.u32(d.Offset)
+		p.count(len(d.Bytes))
 	}
+	for _, d := range a.data {
+		p.buf = append(p.buf, d.Bytes...)
+	}
+	p.count(len(a.globals))
+	for _, g := range a.globals {
+		p.string(g.Export)
+		p.u8(byte(g.Type))
+	}
+	p.string(a.start)
+	p.count(len(a.names.ends))
+	for _, end := range a.names.ends {
+		p.u32(end)
+	}
+	p.string(a.names.text)
 	p.string(a.machineName)
 	p.bytes(a.machine)
 	return p.buf
 }
 
-// decodeArtifact reads what encode wrote. Code and machine share data; all else is copied. It allocates by the bytes that are there,
-// never by a count alone. Its error is errArtifact.
+// decodeArtifact reads what encode wrote. Code, data and machine share data; all else is copied. It allocates by the bytes that are
+// there, never by a count alone. Its error is errArtifact.
 func decodeArtifact(data []byte) (*artifact, error) {
 	u := unpacker{data: data}
 	if string(u.take(len(artifactMagic))) != artifactMagic || u.u32() != artifactVersion {
@@ -91,10 +145,21 @@ func decodeArtifact(data []byte) (*artifact, error) {
 	copy(a.digest[:], u.take(len(a.digest)))
 	a.facts.unpack(&u)
 	a.code = u.bytes()
-	a.names = make([]functionName, u.count(8))
-	for i := range a.names {
-		a.names[i] = functionName{u.u32(), u.string()}
+	a.data = u.segments()
+	a.globals = make([]wasm.SavedGlobal, u.count(5))
+	for i := range a.globals {
+		a.globals[i] = wasm.SavedGlobal{Export: u.string(), Type: wasm.ValueType(u.u8())}
 	}
+	a.start = u.string()
+	a.names.ends = make([]uint32, u.count(4))
+	last := uint32(0)
+	for i := range a.names.ends {
+		a.names.ends[i] = u.u32()
+		u.bad = u.bad || a.names.ends[i] < last
+		last = a.names.ends[i]
+	}
+	a.names.text = u.string()
+	u.bad = u.bad || uint64(last) != uint64(len(a.names.text))
 	a.machineName = u.string()
 	a.machine = u.bytes()
 	if u.bad || len(u.data) > 0 {
@@ -103,42 +168,70 @@ func decodeArtifact(data []byte) (*artifact, error) {
 	return a, nil
 }
 
+// settle drops what only compiling needs, and what is left then shares nothing with the bytes that a was read from.
+func (a *artifact) settle() {
+	a.code, a.machine = nil, nil
+	size := 0
+	for _, d := range a.data {
+		size += len(d.Bytes)
+	}
+	all := make([]byte, 0, size)
+	for i, d := range a.data {
+		all = append(all, d.Bytes...)
+		a.data[i].Bytes = all[len(all)-len(d.Bytes) : len(all) : len(all)]
+	}
+}
+
 func (f *moduleFacts) pack(p *packer) {
 	p.u8(byte(f.form))
 	p.u64(f.size)
 	p.count(len(f.imports))
 	for _, im := range f.imports {
-		p.string(im.module)
-		p.string(im.name)
-		p.bytes(im.signature.params)
-		p.bytes(im.signature.results)
+		p.string(im.Module)
+		p.string(im.Name)
+		p.types(im.Type.Params)
+		p.types(im.Type.Results)
 	}
 	p.count(len(f.exports))
 	for _, e := range f.exports {
-		p.string(e.name)
-		p.u8(e.kind)
+		p.string(e.Name)
+		p.u8(byte(e.Kind))
 	}
 	p.u32(f.functions)
 	p.bool(f.hasMemory)
 	p.u64(f.memoryMin)
 	p.u64(f.memoryMax)
+	for _, n := range []uint32{f.tables, f.globals, f.dataSegments, f.customs} {
+		p.u32(n)
+	}
+	p.count(len(f.kept))
+	for _, why := range f.kept {
+		p.string(why)
+	}
 }
 
 func (f *moduleFacts) unpack(u *unpacker) {
 	f.form = form(u.u8())
 	f.size = u.u64()
-	f.imports = make([]importedFunction, u.count(16))
+	f.imports = make([]wasm.Import, u.count(16))
 	for i := range f.imports {
-		f.imports[i] = importedFunction{module: u.string(), name: u.string(), signature: signature{params: u.copied(), results: u.copied()}}
+		f.imports[i] = wasm.Import{Module: u.string(), Name: u.string(), Type: wasm.FuncType{Params: u.types(), Results: u.types()}}
 	}
-	f.exports = make([]exportedThing, u.count(5))
+	f.exports = make([]wasm.Export, u.count(5))
 	for i := range f.exports {
-		f.exports[i] = exportedThing{name: u.string(), kind: u.u8()}
+		f.exports[i] = wasm.Export{Name: u.string(), Kind: wasm.Kind(u.u8())}
 	}
 	f.functions = u.u32()
 	f.hasMemory = u.bool()
 	f.memoryMin = u.u64()
 	f.memoryMax = u.u64()
+	for _, n := range []*uint32{&f.tables, &f.globals, &f.dataSegments, &f.customs} {
+		*n = u.u32()
+	}
+	f.kept = make([]string, u.count(4))
+	for i := range f.kept {
+		f.kept[i] = u.string()
+	}
 	u.bad = u.bad || f.form != command && f.form != reactor
 }
 
@@ -152,6 +245,13 @@ func (p *packer) bytes(b []byte) { p.count(len(b)); p.buf = append(p.buf, b...) 
 func (p *packer) string(s string) {
 	p.count(len(s))
 	p.buf = append(p.buf, s...)
+}
+
+func (p *packer) types(list []wasm.ValueType) {
+	p.count(len(list))
+	for _, t := range list {
+		p.u8(byte(t))
+	}
 }
 
 func (p *packer) bool(v bool) {
@@ -222,8 +322,26 @@ func (u *unpacker) bytes() []byte {
 	return u.take(n)
 }
 
-func (u *unpacker) copied() []byte { return append([]byte(nil), u.bytes()...) }
 func (u *unpacker) string() string { return string(u.bytes()) }
+
+func (u *unpacker) types() []wasm.ValueType {
+	list := make([]wasm.ValueType, 0, 8)
+	for _, b := range u.bytes() {
+		list = append(list, wasm.ValueType(b))
+	}
+	return list
+}
+
+func (u *unpacker) segments() []wasm.Segment {
+	list := make([]wasm.Segment, u.count(8))
+	sizes := u.data // read twice: the bytes stand behind the sizes
+	u.take(8 * len(list))
+	for i := range list {
+		list[i].Offset = binary.LittleEndian.Uint32(sizes[8*i:])
+		list[i].Bytes = u.take(int(min(binary.LittleEndian.Uint32(sizes[8*i+4:]), math.MaxInt32)))
+	}
+	return list
+}
 
 // count reads how many entries follow, each of which takes at least size bytes.
 func (u *unpacker) count(size int) int {

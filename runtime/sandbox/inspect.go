@@ -37,12 +37,12 @@ func (s *Sandbox) Inspect(ctx context.Context, code []byte) (Inspection, error) 
 		Imports: make([]Imported, 0, len(c.facts.imports)), Exports: make([]string, 0, len(c.facts.exports)),
 	}
 	for _, e := range c.facts.exports {
-		seen.Exports = append(seen.Exports, quote(e.name))
+		seen.Exports = append(seen.Exports, quote(e.Name))
 	}
 	slices.Sort(seen.Exports)
 	for _, im := range c.facts.imports {
-		f, _ := s.host.Function(im.module, im.name)
-		seen.Imports = append(seen.Imports, Imported{im.module, im.name, string(f.Kind)})
+		f, _ := s.host.Function(im.Module, im.Name)
+		seen.Imports = append(seen.Imports, Imported{im.Module, im.Name, string(f.Kind)})
 	}
 	return seen, nil
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/caisson-run/caisson/host/abi"
+	"github.com/caisson-run/caisson/runtime/wasm"
 	"github.com/tetratelabs/wazero"
 )
 
@@ -49,9 +49,9 @@ func (s *Sandbox) Load(ctx context.Context, m Module) (*Program, error) {
 	return &Program{sandbox: s, module: m, facts: c.facts.public(), form: c.facts.form, stdout: importsResultWrite(c.facts.imports)}, nil
 }
 
-func importsResultWrite(imports []importedFunction) bool {
-	return slices.ContainsFunc(imports, func(f importedFunction) bool {
-		return f.module == abi.Module && f.name == abi.ResultWrite
+func importsResultWrite(imports []wasm.Import) bool {
+	return slices.ContainsFunc(imports, func(f wasm.Import) bool {
+		return f.Module == abi.Module && f.Name == abi.ResultWrite
 	})
 }
 
@@ -135,17 +135,6 @@ func (s *Sandbox) compile(c *compiled, m Module) {
 // errDigest is not kept as a refusal of the digest, which may well have a good module.
 var errDigest = admission("module.invalid", "the bytes do not have the module's digest")
 
-func factsOf(l *layout, f form, size int) moduleFacts {
-	facts := moduleFacts{
-		form: f, size: uint64(size), imports: l.imports, functions: uint32(l.bodies),
-		hasMemory: l.hasMemory, memoryMin: l.memoryMin, memoryMax: l.memoryMax,
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.exports)) {
-		facts.exports = append(facts.exports, exportedThing{name, l.exports[name].kind})
-	}
-	return facts
-}
-
 // public is what Program.Facts tells.
 func (m *moduleFacts) public() Facts {
 	facts := Facts{Form: "command", Functions: int(m.functions), MemoryMin: int64(m.memoryMin), MemoryMax: int64(m.memoryMax)}
@@ -153,7 +142,7 @@ func (m *moduleFacts) public() Facts {
 		facts.Form = "reactor"
 	}
 	for _, im := range m.imports {
-		facts.Imports = append(facts.Imports, im.module+"."+im.name)
+		facts.Imports = append(facts.Imports, im.Module+"."+im.Name)
 	}
 	return facts
 }
