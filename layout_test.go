@@ -213,6 +213,9 @@ func (l layout) check(tree fs.FS) ([]string, error) {
 		if name == "testdata" || name != "." && strings.HasPrefix(name, ".") {
 			return fs.SkipDir
 		}
+		if _, err := fs.Stat(tree, path.Join(dir, "go.mod")); err == nil && dir != "." {
+			return fs.SkipDir // another module: nothing of it ships, and no room can import it
+		}
 		files, err := fs.Glob(tree, path.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			return err
@@ -445,6 +448,27 @@ func TestLayoutFindsEachFault(t *testing.T) {
 				t.Errorf("no fault has %q:\n%s", row.want, strings.Join(faults, "\n"))
 			}
 		})
+	}
+}
+
+// TestLayoutEndsAtAnotherModule: a folder with a go.mod is not held to this module's rules.
+func TestLayoutEndsAtAnotherModule(t *testing.T) {
+	text, err := os.ReadFile("docs/layout.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := readLayout(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := fstest.MapFS{"bench/peers/x/a.go": {Data: []byte(`package x; import "C"`)}}
+	about := func(f string) bool { return strings.HasPrefix(f, "bench/peers") }
+	if faults, err := l.check(tree); err != nil || !slices.ContainsFunc(faults, about) {
+		t.Errorf("without go.mod: %v, no fault about it in %q", err, faults)
+	}
+	tree["bench/peers/go.mod"] = &fstest.MapFile{Data: []byte("module peers")}
+	if faults, err := l.check(tree); err != nil || slices.ContainsFunc(faults, about) {
+		t.Errorf("with go.mod: %v, faults %q", err, faults)
 	}
 }
 

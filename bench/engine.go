@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/caisson-run/caisson/bench/line"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// engineArgs is how many arguments follow the name of an engine.
+var engineArgs = map[string]int{"cell": 1, "start": 2}
+
+// serveEngine makes this process the engine of that name. It returns when standard input ends. The product's sandbox takes the folder of its compile cache first.
+func serveEngine(ctx context.Context, name string, args []string) error {
+	if want := engineArgs[name]; len(args) != want {
+		return fmt.Errorf("want %d arguments", want)
+	}
+	switch name {
+	case "wazero":
+		e := newWazero(ctx)
+		return line.Serve(os.Stdin, os.Stdout, e.ways(), nil)
+	case "bare":
+		e, err := newBare(ctx)
+		if err != nil {
+			return err
+		}
+		return line.Serve(os.Stdin, os.Stdout, e.ways(), nil)
+	case "cell":
+		e, err := newCells(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		return line.Serve(os.Stdin, os.Stdout, e.ways(), e.acts())
+	case "start":
+		return firstTask(ctx, args[0], args[1])
+	case "admit":
+		return sandbox.ServeAdmission(ctx, os.Stdin, os.Stdout)
+	}
+	return fmt.Errorf("there is no such engine")
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+
+	"github.com/caisson-run/caisson/bench/line"
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// cells is the product's sandbox as a worker opens it.
+type cells struct {
+	ctx     context.Context
+	host    *host.Host
+	sandbox *sandbox.Sandbox
+	needs   capability.Set
+	held    capability.Held
+	server  *httptest.Server // never answers
+	beat    *beat
+}
+
+// newCells opens it with a compile cache in folder; "" for none.
+func newCells(ctx context.Context, folder string) (*cells, error) {
+	e := &cells{ctx: ctx}
+	// The handler ends with its client.
+	e.server = httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() }))
+	roots := x509.NewCertPool()
+	roots.AddCert(e.server.Certificate()) // it is for example.com
+	address := e.server.Listener.Addr().String()
+	var err error
+	e.host, err = host.New(host.Config{HTTP: host.HTTPConfig{
+		RootCAs:   roots,
+		AllowAddr: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		ConnectTo: func(context.Context, string) string { return address },
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if e.needs, err = capability.ParseSet([]string{"http GET " + hangURL}); err != nil {
+		return nil, err
+	}
+	if e.held, err = capability.Hold(e.needs, e.needs, nil); err != nil {
+		return nil, err
+	}
+	e.sandbox, err = openSandbox(ctx, e.host, folder)
+	return e, err
+}
+
+// openSandbox opens the product's sandbox as the worker does: modules are admitted in a process of their own, and kept in folder.
+func openSandbox(ctx context.Context, h *host.Host, folder string) (*sandbox.Sandbox, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return sandbox.Open(ctx, sandbox.Config{Host: h, Admit: []string{self, engineVerb, "admit"}, CacheDir: folder})
+}
+
+func (e *cells) close() {
+	_ = e.sandbox.Close(context.WithoutCancel(e.ctx))
+	e.host.Close()
+	e.server.CloseClientConnections()
+	e.server.Close()
+}
+
+func (e *cells) ways() map[string]line.Way { return map[string]line.Way{"cell": e.cell} }
+
+func (e *cells) load(guest []byte) (*sandbox.Program, error) {
+	return e.sandbox.Load(e.ctx, sandbox.Module{Digest: sha256.Sum256(guest), Bytes: guest, Needs: e.needs})
+}
+
+// cell runs each task as the worker does: by Program.Run, with all limits on.
+func (e *cells) cell(guest []byte) (line.Program, error) {
+	p, err := e.load(guest)
+	if err != nil {
+		return nil, err
+	}
+	return func() (line.Worker, error) {
+		return func(input []byte) ([]byte, error) {
+			out := p.Run(e.ctx, sandbox.Job{ID: "bench", Tenant: "bench", Held: e.held, Input: input})
+			if out.Verdict != sandbox.Done {
+				return nil, outcomeError(out)
+			}
+			return out.Output, nil
+		}, nil
+	}, nil
+}
+
+func outcomeError(out sandbox.Outcome) error {
+	return fmt.Errorf("%s %s %s", out.Verdict, out.Code, out.Error)
+}
+
+var errNoLimit = errors.New("the limit did not end the guest")

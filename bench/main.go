@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Exit statuses.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitMisused = 2
+)
+
+// A suite is what one NAME measures.
+type suite func(ctx context.Context, o options, r *report) error
+
+var suites = map[string]suite{
+	"sandbox": measureSandbox,
+}
+
+// engineVerb makes this program one of the engines that it measures, in a process of its own.
+const engineVerb = "engine"
+
+// options are what the flags say.
+type options struct {
+	quick    bool
+	json     bool
+	rounds   int            // 0: as many as the mode has
+	only     *regexp.Regexp // nil: all
+	progress io.Writer      // standard error
+}
+
+// logf tells how far the run is.
+func (o options) logf(format string, args ...any) {
+	fmt.Fprintf(o.progress, "bench: "+format+"\n", args...)
+}
+
+// wants reports whether what has this title is to be measured.
+func (o options) wants(title string) bool { return o.only == nil || o.only.MatchString(title) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if args := os.Args[1:]; len(args) > 1 && args[0] == engineVerb {
+		if err := serveEngine(ctx, args[1], args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: engine %s: %v\n", args[1], err)
+			os.Exit(exitFailed)
+		}
+		return
+	}
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with everything given.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	name, o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitDone
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return exitMisused
+	}
+	var r report
+	if err := suites[name](ctx, o, &r); err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return exitFailed
+	}
+	if o.json {
+		err = r.writeJSON(stdout)
+	} else {
+		err = r.writeTable(stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+// parse reads NAME and the flags, in either order.
+func parse(args []string, stderr io.Writer) (name string, o options, err error) {
+	o.progress = stderr
+	names := strings.Join(slices.Sorted(maps.Keys(suites)), ", ")
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "usage: go run ./bench NAME [--quick] [--json] [--rounds N] [--only REGEXP]\nNAME is one of: %s\n", names)
+		flags.PrintDefaults()
+	}
+	flags.BoolVar(&o.quick, "quick", false, "few and short rounds: under 50 s once everything is built")
+	flags.BoolVar(&o.json, "json", false, "one JSON object a line")
+	only := flags.String("only", "", "measure only what has a title that this regular expression matches")
+	flags.IntVar(&o.rounds, "rounds", 0, "how often everything is measured; 0 for what the mode has")
+	if err := flags.Parse(args); err != nil {
+		return "", o, err
+	}
+	if flags.NArg() > 0 {
+		name = flags.Arg(0)
+		if err := flags.Parse(flags.Args()[1:]); err != nil {
+			return "", o, err
+		}
+	}
+	if *only != "" {
+		if o.only, err = regexp.Compile(*only); err != nil {
+			return "", o, fmt.Errorf("--only: %w", err)
+		}
+	}
+	switch {
+	case suites[name] == nil:
+		return "", o, fmt.Errorf("NAME: %q is not one of: %s", name, names)
+	case flags.NArg() > 0:
+		return "", o, fmt.Errorf("%q is one argument too many", flags.Arg(0))
+	case o.rounds < 0 || o.rounds > roundsMax:
+		return "", o, fmt.Errorf("--rounds: %d is not between 0 and %d", o.rounds, roundsMax)
+	}
+	return name, o, nil
+}

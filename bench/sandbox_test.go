@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/bench/line"
+)
+
+// smallLab has engines of this program's own, and the tiny guest.
+func smallLab(t *testing.T, engines ...string) *lab {
+	t.Helper()
+	folder := t.TempDir()
+	l := &lab{
+		ctx: t.Context(), o: options{quick: true, rounds: 2, progress: io.Discard}, folder: folder,
+		guests: map[string]string{"tiny": writeTest(t, folder, "tiny", tinyGuest())}, processes: map[string]*process{}, loaded: map[load]bool{},
+	}
+	for _, name := range engines {
+		var args []string
+		if name == "cell" {
+			args = append(args, l.cache())
+		}
+		p, err := startSelf(context.Background(), name, args...) // stop ends it, after the context of t
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.stop(); err != nil {
+				t.Error(err)
+			}
+		})
+		l.processes[name] = p
+	}
+	return l
+}
+
+func writeTest(t *testing.T, folder, name string, guest []byte) string {
+	t.Helper()
+	path := filepath.Join(folder, name+".wasm")
+	if err := os.WriteFile(path, guest, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestTinyTasks measures the cheapest rows for real, and nothing else.
+func TestTinyTasks(t *testing.T) {
+	l := smallLab(t, "wazero", "cell", "bare")
+	l.o.only = regexp.MustCompile(`^tiny: (wazero fresh|cell|cell without restore) x2$`)
+	m := newSandboxProbes(l, time.Millisecond)
+	if err := measureRounds(t.Context(), l.o, m.all()); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	m.report(&r)
+	var names []string
+	for _, q := range r.rows {
+		names = append(names, q.Row)
+		if !(q.Low > 0 && q.Low <= q.Median && q.Median <= q.High) {
+			t.Errorf("%+v", q)
+		}
+	}
+	want := []string{"tiny: wazero fresh x2", "tiny: cell x2", "tiny: cell without restore x2",
+		"ratio tiny: wazero fresh x2 / cell", "ratio tiny: cell without restore x2 / cell"}
+	if !slices.Equal(names, want) {
+		t.Errorf("rows %q, want %q", names, want)
+	}
+	for _, g := range r.goals {
+		if g.Met || g.Got != "not measured" {
+			t.Errorf("%+v, and it was not measured", g)
+		}
+	}
+	if len(r.goals) < 10 {
+		t.Errorf("only %d goals", len(r.goals))
+	}
+}
+
+// TestEngineWithoutGuest: what an engine cannot do is left out, and the rest goes on.
+func TestEngineWithoutGuest(t *testing.T) {
+	l := smallLab(t, "wazero")
+	var progress strings.Builder
+	l.o.progress = &progress
+	one := func(want string) *series {
+		return &series{name: "wants " + want, process: l.processes["wazero"], slot: time.Millisecond,
+			request: line.Request{Op: "run", Way: "fresh", Guest: "tiny", Want: want, Workers: 1}}
+	}
+	l.load(map[load]bool{{"wazero", "fresh", "tiny"}: true, {"wazero", "no such way", "tiny"}: true})
+	bad, good := one("something"), one("")
+	if err := measureRounds(t.Context(), l.o, []probe{bad, good}); err != nil {
+		t.Fatal(err)
+	}
+	if len(bad.took) != 0 || len(good.took) != 2 {
+		t.Errorf("%d and %d numbers", len(bad.took), len(good.took))
+	}
+	for _, want := range []string{`no way "no such way" here`, `wants something: left out: wazero: run fresh tiny: result "", want "something"`} {
+		if !strings.Contains(progress.String(), want) {
+			t.Errorf("progress %q does not say %q", &progress, want)
+		}
+	}
+}

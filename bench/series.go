@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caisson-run/caisson/bench/line"
+)
+
+// A probe is one thing that is measured in every round.
+type probe interface {
+	title() string
+	prepare() error // once, before the first round
+	measure() error // adds what one round finds
+	discard()       // forgets all of it
+}
+
+// measureRounds takes all probes in turn, so many times. One that fails is left out from then on, with a line that says why: what cannot run here
+// must not keep the rest from being measured.
+func measureRounds(ctx context.Context, o options, probes []probe) error {
+	probes = slices.DeleteFunc(probes, func(p probe) bool { return !o.wants(p.title()) })
+	each := func(step string, do func(probe) error) error {
+		rest := make([]probe, 0, len(probes))
+		for _, p := range probes {
+			err := do(p)
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+			}
+			if err != nil {
+				o.logf("%s: left out: %v", p.title(), err)
+				p.discard()
+				continue
+			}
+			rest = append(rest, p)
+		}
+		probes = rest
+		o.logf("%s", step)
+		return nil
+	}
+	if err := each("calibrated", probe.prepare); err != nil {
+		return err
+	}
+	for i := range o.rounds {
+		if err := each(fmt.Sprintf("round %d of %d", i+1, o.rounds), probe.measure); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A series is a probe of one speed: runs of a guest in a way of an engine, by so many goroutines.
+type series struct {
+	name    string
+	engine  string        // name of the process
+	process *process      // nil where that could not be had, or not with this guest
+	request line.Request  // of op "run"
+	slot    time.Duration // how long one round should take
+	took    sample        // microseconds a run, one number a round: the time of all divided by their count
+}
+
+func (s *series) load() load    { return load{s.engine, s.request.Way, s.request.Guest} }
+func (s *series) title() string { return s.name }
+func (s *series) discard()      { s.took = nil }
+
+// prepare finds how many runs fill the slot, and warms up on the way.
+func (s *series) prepare() error {
+	q := &s.request
+	for q.Count = q.Workers; ; q.Count *= 2 {
+		a, err := s.process.ask(*q)
+		if err != nil {
+			return err
+		}
+		if a.Took >= s.slot/4 || q.Count >= countMax {
+			fit := float64(q.Count) * float64(s.slot) / float64(a.Took)
+			q.Count = int(min(countMax, max(float64(q.Workers), fit)))
+			return nil
+		}
+	}
+}
+
+func (s *series) measure() error {
+	a, err := s.process.ask(s.request)
+	if err != nil {
+		return err
+	}
+	s.took = append(s.took, float64(a.Took.Nanoseconds())/1e3/float64(s.request.Count))
+	return nil
+}
