@@ -15,6 +15,7 @@ import (
 	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/wasm"
 )
 
 // entropyNote is what an author should know of a module that starts from a template.
@@ -26,9 +27,40 @@ type moduleInfo struct {
 	Digest string `json:"digest"`
 	Size   int    `json:"size_bytes"`
 	sandbox.Inspection
+	gateInfo
 	Resume bool      `json:"resume"` // exports caisson_resume
 	Empty  *emptyRun `json:"empty_run,omitempty"`
 	Note   string    `json:"note,omitempty"`
+}
+
+// gateInfo is what the gate and the instrumenter say of a module.
+type gateInfo struct {
+	Tables         int      `json:"tables"`
+	TableElements  int64    `json:"table_elements_min"` // of all tables
+	Globals        int      `json:"globals"`
+	DataSegments   int      `json:"data_segments"`
+	CustomSections int      `json:"custom_sections"`
+	Resettable     bool     `json:"resettable"`              // a cell can be restored after a task
+	Kept           []string `json:"kept,omitempty"`          // else why not
+	Metered        int      `json:"metered_bytes,omitempty"` // size as it is compiled
+}
+
+// readGate reads a module that a sandbox has admitted, so whatever it imports is known to be allowed.
+func readGate(code []byte) (gateInfo, error) {
+	m, err := wasm.Read(code, wasm.Rules{Import: func(string, string, wasm.FuncType) error { return nil }})
+	if err != nil {
+		return gateInfo{}, err
+	}
+	info := gateInfo{Tables: len(m.Tables), Globals: m.Globals, DataSegments: m.DataSegments, CustomSections: m.Customs}
+	for _, t := range m.Tables {
+		info.TableElements += int64(t.Min)
+	}
+	anew, err := m.Instrument(wasm.Options{MemoryPagesMax: 1 << 16, TableElementsMax: manifest.TablesDefault})
+	if err != nil {
+		return gateInfo{}, err
+	}
+	info.Resettable, info.Kept, info.Metered = anew.Resettable, anew.Kept, len(anew.Code)
+	return info, nil
 }
 
 // emptyRun is a run on no input and without any capability.
@@ -84,10 +116,11 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 	if info.Inspection, err = box.Inspect(ctx, data); err != nil {
 		return info, refusedByAdmission(path, err)
 	}
-	for _, name := range info.Exports {
-		info.Resume = info.Resume || name == abi.ExportResume
+	if info.gateInfo, err = readGate(data); err != nil {
+		return info, refused(fmt.Errorf("%s: %w", path, err))
 	}
-	if info.Form == "reactor" {
+	info.Resume = slices.Contains(info.Exports, abi.ExportResume)
+	if slices.Contains(info.Exports, abi.ExportInitialize) {
 		info.Note = entropyNote
 		if info.Resume {
 			info.Note += "; it exports " + abi.ExportResume + " to draw others"
@@ -135,8 +168,15 @@ func refusedByAdmission(path string, err error) error {
 
 func printModule(c *cobra.Command, info moduleInfo) error {
 	w := c.OutOrStdout()
-	fmt.Fprintf(w, "module   %s\nsize     %d bytes\nform     %s\ncode     %d functions\nmemory   %d bytes at least%s\n",
-		info.Digest, info.Size, info.Form, info.Functions, info.MemoryMin, mostText(info.MemoryMax))
+	fmt.Fprintf(w, "module   %s\nsize     %d bytes, %d metered\nform     %s\n", info.Digest, info.Size, info.Metered, info.Form)
+	fmt.Fprintf(w, "code     functions %d, globals %d, data segments %d, custom sections %d\n", info.Functions, info.Globals, info.DataSegments, info.CustomSections)
+	fmt.Fprintf(w, "memory   %d bytes at least%s\ntables   %d with %d elements\n", info.MemoryMin, mostText(info.MemoryMax), info.Tables, info.TableElements)
+	if info.Resettable {
+		fmt.Fprint(w, "cells    restored after each task\n")
+	}
+	for _, why := range info.Kept {
+		fmt.Fprintf(w, "cells    made anew for each task: %s\n", oneLine(why))
+	}
 	byNeed := slices.Clone(info.Imports) // what needs no capability comes first
 	slices.SortStableFunc(byNeed, func(a, b sandbox.Imported) int { return strings.Compare(a.Needs, b.Needs) })
 	for _, i := range byNeed {
