@@ -26,6 +26,9 @@ func main() {
 
 // Main runs the command with the process's arguments and streams and returns its exit status.
 func Main() int {
+	if len(os.Args) == 2 && os.Args[1] == admitVerb {
+		return serveAdmission()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second interrupt ends at once what does not heed the first, such as the opening of a pipe that nobody writes to.

@@ -108,7 +108,7 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 		return info, err
 	}
 	defer rights.Close()
-	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights})
+	box, err := openSandbox(ctx, rights, authorCache(), nil)
 	if err != nil {
 		return info, err
 	}

@@ -16,6 +16,9 @@ import (
 // under another name, so that what is tried from the outside is what people run, and so that the race detector,
 // under which compiling a guest takes ten times as long, watches the tests inside the process only.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == admitVerb {
+		os.Exit(serveAdmission())
+	}
 	os.Exit(func() int {
 		folder, err := os.MkdirTemp("", "caisson-command-")
 		if err != nil {
@@ -28,6 +31,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 			return 1
 		}
+		os.Setenv("XDG_CACHE_HOME", filepath.Join(folder, "cache"))
 		os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
 		return m.Run()
 	}())

@@ -19,7 +19,6 @@ import (
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
-	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
 const (
@@ -144,7 +143,7 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		return nil, err
 	}
 	o.closers = append(o.closers, rights.Close)
-	box, err := sandbox.Open(ctx, sandbox.Config{Host: rights, Logger: s.logger})
+	box, err := openSandbox(ctx, rights, s.cacheDir(), s.logger)
 	if err != nil {
 		return nil, err
 	}

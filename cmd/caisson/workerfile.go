@@ -36,6 +36,7 @@ type workerFile struct {
 	Store       storeSection    `toml:"store"`
 	Redis       redisSection    `toml:"redis"`
 	KV          *redisSection   `toml:"kv"`
+	Sandbox     sandboxSection  `toml:"sandbox"`
 	Log         logSection      `toml:"log"`
 	HTTP        httpSection     `toml:"http"`
 	Outbound    outboundSection `toml:"outbound"`
@@ -45,6 +46,11 @@ type workerFile struct {
 type storeSection struct {
 	Dir   string `toml:"dir"`   // a folder
 	Redis bool   `toml:"redis"` // the same Redis that carries the work
+}
+
+// sandboxSection is about the modules that the worker runs.
+type sandboxSection struct {
+	Cache string `toml:"cache"` // folder of compiled modules; "" for cacheDefault in the state folder
 }
 
 type logSection struct {
@@ -66,6 +72,8 @@ const (
 	httpAddressDefault = "127.0.0.1:9464"
 	httpOff            = "off"
 	stateDefault       = "state"
+	cacheDefault       = "compiled"
+	cacheOff           = "off"
 )
 
 // workerSettings is a worker.toml that has been checked, with all that it names read.
@@ -228,6 +236,18 @@ func (s *workerSettings) runtimeConfig() runtime.Config {
 		Queues: s.file.Queues, Policy: s.policy, Key: s.key, Name: s.file.Name, Concurrency: s.file.Concurrency,
 		Lease: time.Duration(s.file.Lease), Drain: drain,
 		ResultTTL: time.Duration(s.file.ResultTTL), Logger: s.logger,
+	}
+}
+
+// cacheDir is the folder for compiled modules, or "" for none.
+func (s *workerSettings) cacheDir() string {
+	switch dir := s.file.Sandbox.Cache; dir {
+	case cacheOff:
+		return ""
+	case "":
+		return folder(s.base.path(s.file.State)).path(cacheDefault)
+	default:
+		return s.base.path(dir)
 	}
 }
 

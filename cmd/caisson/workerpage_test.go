@@ -44,7 +44,7 @@ func TestWorkerPageDefaults(t *testing.T) {
 	check(t, err)
 	for _, want := range []string{
 		`queues      = ["default"]`, `policy      = "policy.toml"`, `key         = "worker.key"`, `state       = "` + stateDefault + `"`,
-		`address = "` + httpAddressDefault + `"`, `"` + httpOff + `" for none`, `level  = "info"`, `format = "text"`,
+		`address = "` + httpAddressDefault + `"`, `"` + httpOff + `" for none`, `cache = "` + stateDefault + "/" + cacheDefault + `"`, `level  = "info"`, `format = "text"`,
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("worker.md does not say %s", want)
