@@ -7,22 +7,26 @@ import (
 
 	"github.com/caisson-run/caisson/bench/line"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/tetratelabs/wazero"
 )
 
-// engineArgs is how many arguments follow the name of an engine.
-var engineArgs = map[string]int{"cell": 1, "start": 2}
+// engineArgs is how many arguments follow the name of an engine. The first is the folder of its compile cache.
+var engineArgs = map[string]int{"wazero": 1, "bare": 1, "cell": 1, "start": 2}
 
-// serveEngine makes this process the engine of that name. It returns when standard input ends. The product's sandbox takes the folder of its compile cache first.
+// serveEngine makes this process the engine of that name. It returns when standard input ends.
 func serveEngine(ctx context.Context, name string, args []string) error {
 	if want := engineArgs[name]; len(args) != want {
 		return fmt.Errorf("want %d arguments", want)
 	}
 	switch name {
 	case "wazero":
-		e := newWazero(ctx)
+		e, err := newWazero(ctx, args[0])
+		if err != nil {
+			return err
+		}
 		return line.Serve(os.Stdin, os.Stdout, e.ways(), nil)
 	case "bare":
-		e, err := newBare(ctx)
+		e, err := newBare(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -40,4 +44,13 @@ func serveEngine(ctx context.Context, name string, args []string) error {
 		return sandbox.ServeAdmission(ctx, os.Stdin, os.Stdout)
 	}
 	return fmt.Errorf("there is no such engine")
+}
+
+// cached gives config a compile cache in folder, so that a second run need not compile again. Each runtime has its own: wazero's cache is not to be shared.
+func cached(config wazero.RuntimeConfig, folder string) (wazero.RuntimeConfig, error) {
+	cache, err := wazero.NewCompilationCacheWithDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	return config.WithCompilationCache(cache), nil
 }

@@ -38,12 +38,16 @@ var bareLimits = capability.Limits{
 	Memory: barePages << 16, Result: 1 << 20, Log: 256 << 10, LogLines: 1000, Wall: time.Minute, CPU: time.Minute, Calls: 1000,
 }
 
-func newBare(ctx context.Context) (*bare, error) {
+// newBare opens it, with a compile cache in folder.
+func newBare(ctx context.Context, folder string) (*bare, error) {
 	h, err := host.New(host.Config{})
 	if err != nil {
 		return nil, err
 	}
 	config := wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
+	if config, err = cached(config, folder); err != nil {
+		return nil, err
+	}
 	b := &bare{ctx, h, wazero.NewRuntimeWithConfig(ctx, config)}
 	if err := h.Install(ctx, b.runtime); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/caisson-run/caisson/bench/line"
@@ -28,15 +29,26 @@ const stockTime = time.Minute
 
 type stockEngine struct{ plain, deadline *stock }
 
-func newWazero(ctx context.Context) stockEngine {
-	return stockEngine{newStock(ctx, false), newStock(ctx, true)}
+// newWazero opens both, with a compile cache in folder.
+func newWazero(ctx context.Context, folder string) (e stockEngine, err error) {
+	if e.plain, err = newStock(ctx, filepath.Join(folder, "plain"), false); err != nil {
+		return e, err
+	}
+	e.deadline, err = newStock(ctx, filepath.Join(folder, "deadline"), true)
+	return e, err
 }
 
-func newStock(ctx context.Context, deadline bool) *stock {
+func newStock(ctx context.Context, folder string, deadline bool) (*stock, error) {
 	config := wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2).WithCloseOnContextDone(deadline)
+	config, err := cached(config, folder)
+	if err != nil {
+		return nil, err
+	}
 	rt := wazero.NewRuntimeWithConfig(ctx, config)
-	wasi_snapshot_preview1.MustInstantiate(ctx, rt)
-	return &stock{ctx, rt, deadline, map[string]wazero.CompiledModule{}}
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, rt); err != nil {
+		return nil, err
+	}
+	return &stock{ctx, rt, deadline, map[string]wazero.CompiledModule{}}, nil
 }
 
 func (e stockEngine) ways() map[string]line.Way {

@@ -32,16 +32,16 @@ func openLab(ctx context.Context, o options) (*lab, error) {
 	}
 	l := &lab{ctx: ctx, o: o, folder: folder, guests: map[string]string{}, processes: map[string]*process{}, loaded: map[load]bool{}}
 	l.buildGuests()
-	l.take("wazero", func() (*process, error) { return startSelf(ctx, "wazero") })
-	l.take("bare", func() (*process, error) { return startSelf(ctx, "bare") })
-	l.take("cell", func() (*process, error) { return startSelf(ctx, "cell", l.cache()) })
+	for _, name := range []string{"wazero", "bare", "cell"} {
+		l.take(name, func() (*process, error) { return startSelf(ctx, name, l.cache(name)) })
+	}
 	for _, name := range []string{"extism", "wasmtime"} {
 		l.take(name, func() (*process, error) {
 			path, err := buildPeer(ctx, folder, name)
 			if err != nil {
 				return nil, err
 			}
-			return startProcess(ctx, name, path)
+			return startProcess(ctx, name, path, l.cache(name))
 		})
 	}
 	if ctx.Err() != nil {
@@ -123,5 +123,5 @@ func (l *lab) close() {
 	}
 }
 
-// cache is the folder of the product's compile cache, which stays from run to run.
-func (l *lab) cache() string { return filepath.Join(l.folder, "cache") }
+// cache is the folder of an engine's compile cache, which stays from run to run.
+func (l *lab) cache(engine string) string { return filepath.Join(l.folder, "cache-"+engine) }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Exit statuses.
@@ -39,11 +40,12 @@ type options struct {
 	rounds   int            // 0: as many as the mode has
 	only     *regexp.Regexp // nil: all
 	progress io.Writer      // standard error
+	begun    time.Time
 }
 
 // logf tells how far the run is.
 func (o options) logf(format string, args ...any) {
-	fmt.Fprintf(o.progress, "bench: "+format+"\n", args...)
+	fmt.Fprintf(o.progress, "bench: %4.0f s: %s\n", time.Since(o.begun).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // wants reports whether what has this title is to be measured.
@@ -91,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // parse reads NAME and the flags, in either order.
 func parse(args []string, stderr io.Writer) (name string, o options, err error) {
-	o.progress = stderr
+	o.progress, o.begun = stderr, time.Now()
 	names := strings.Join(slices.Sorted(maps.Keys(suites)), ", ")
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain makes this test program an engine where a test starts one.
@@ -46,7 +47,7 @@ func TestParse(t *testing.T) {
 				}
 				return
 			}
-			o.progress = nil
+			o.progress, o.begun = nil, time.Time{}
 			if err != nil || name != "sandbox" || o != row.want {
 				t.Errorf("%q %+v, error %v; want %+v", name, o, err, row.want)
 			}

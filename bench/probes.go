@@ -87,7 +87,7 @@ func (p *memoryProbe) prepare() error { return nil }
 func (p *memoryProbe) discard()       { p.each = nil }
 
 func (p *memoryProbe) measure() error {
-	cell, err := startSelf(p.lab.ctx, "cell", p.lab.cache())
+	cell, err := startSelf(p.lab.ctx, "cell", p.lab.cache("cell"))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *startProbe) once() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(p.lab.ctx, self, engineVerb, "start", p.lab.cache(), p.lab.guests["go"])
+	cmd := exec.CommandContext(p.lab.ctx, self, engineVerb, "start", p.lab.cache("cell"), p.lab.guests["go"])
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -23,11 +23,7 @@ func smallLab(t *testing.T, engines ...string) *lab {
 		guests: map[string]string{"tiny": writeTest(t, folder, "tiny", tinyGuest())}, processes: map[string]*process{}, loaded: map[load]bool{},
 	}
 	for _, name := range engines {
-		var args []string
-		if name == "cell" {
-			args = append(args, l.cache())
-		}
-		p, err := startSelf(context.Background(), name, args...) // stop ends it, after the context of t
+		p, err := startSelf(context.Background(), name, l.cache(name)) // stop ends it, after the context of t
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/caisson-run/caisson/bench/peers/line"
 	extism "github.com/extism/go-sdk"
@@ -13,6 +15,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: extism FOLDER (of its compile cache)")
+		os.Exit(2)
+	}
 	ways := map[string]line.Way{"fresh": fresh, "reused": reused}
 	if err := line.Serve(os.Stdin, os.Stdout, ways, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "extism:", err)
@@ -20,10 +26,25 @@ func main() {
 	}
 }
 
+// compiled are the plugins by their guest's bytes: both ways share them.
+var compiled = map[string]*extism.CompiledPlugin{}
+
 // compile makes a plugin whose instances have WASI.
 func compile(guest []byte) (*extism.CompiledPlugin, error) {
+	if plugin := compiled[string(guest)]; plugin != nil {
+		return plugin, nil
+	}
 	manifest := extism.Manifest{Wasm: []extism.Wasm{extism.WasmData{Data: guest}}}
-	return extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{EnableWasi: true}, nil)
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(os.Args[1], strconv.Itoa(len(compiled)))) // each runtime has its own
+	if err != nil {
+		return nil, err
+	}
+	config := extism.PluginConfig{EnableWasi: true, RuntimeConfig: wazero.NewRuntimeConfig().WithCompilationCache(cache)}
+	plugin, err := extism.NewCompiledPlugin(context.Background(), manifest, config, nil)
+	if err == nil {
+		compiled[string(guest)] = plugin
+	}
+	return plugin, err
 }
 
 // streams are fd 0 and 1 of one worker's tasks, one after the other.

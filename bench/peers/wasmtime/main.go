@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/bytecodealliance/wasmtime-go/v37"
 	"github.com/caisson-run/caisson/bench/peers/line"
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: wasmtime FOLDER (of its compile cache)")
+		os.Exit(2)
+	}
 	ways := map[string]line.Way{
 		"default": func(guest []byte) (line.Program, error) { return load(wasmtime.NewConfig(), guest) },
 		"pooling": func(guest []byte) (line.Program, error) {
@@ -25,6 +30,9 @@ func main() {
 }
 
 func load(config *wasmtime.Config, guest []byte) (line.Program, error) {
+	if err := setCache(config, os.Args[1]); err != nil {
+		return nil, err
+	}
 	engine := wasmtime.NewEngineWithConfig(config)
 	module, err := wasmtime.NewModule(engine, guest)
 	if err != nil {
@@ -42,6 +50,18 @@ func load(config *wasmtime.Config, guest []byte) (line.Program, error) {
 			return out, err
 		}, nil
 	}, nil
+}
+
+// setCache has wasmtime keep what it compiles in folder.
+func setCache(config *wasmtime.Config, folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	settings := filepath.Join(folder, "cache.toml")
+	if err := os.WriteFile(settings, fmt.Appendf(nil, "[cache]\ndirectory = %q\n", folder), 0o600); err != nil {
+		return err
+	}
+	return config.CacheConfigLoad(settings)
 }
 
 // runFresh runs one task in a new store and appends its result to out.
