@@ -7,7 +7,9 @@ import (
 	"image/color"
 	"image/png"
 	"maps"
+	"os"
 	"os/exec"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -201,4 +203,48 @@ func redAbove(output []byte) error {
 		return fmt.Errorf("the lower half is %v", below)
 	}
 	return nil
+}
+
+// TestTasksOfThePages: each task in C, Rust, AssemblyScript and Zig that the documentation shows is built by the command in its first line, which is one of
+// guesttest's, and works.
+func TestTasksOfThePages(t *testing.T) {
+	languages := map[string]string{"c": "c", "rust": "rust", "ts": "as", "zig": "zig"} // fence to toolchain
+	fence := regexp.MustCompile("(?ms)^```(\\w+)\n(// .*?)^```$")
+	shown := map[string]int{}
+	for _, page := range []string{"reference/task-contract.md", "guide/other-languages.md"} {
+		text, err := os.ReadFile("../../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range fence.FindAllSubmatch(text, -1) {
+			language, source := languages[string(block[1])], block[2]
+			t.Run(page+"/"+language, func(t *testing.T) {
+				line, _, _ := strings.Cut(strings.TrimPrefix(string(source), "// "), "\n")
+				reactor := bytes.Contains(source, []byte("caisson_run"))
+				if want := guesttest.Command(language, "upper", reactor); line != want {
+					t.Fatalf("the page says\n%s, want\n%s", line, want)
+				}
+				checkUpper(t, language, reactor, source)
+				if language == "c" {
+					checkUpper(t, "zigcc", reactor, source)
+				}
+			})
+			shown[language]++
+		}
+		if line := guesttest.Command("zigcc", "upper", false); page == "guide/other-languages.md" && !bytes.Contains(text, []byte(line)) {
+			t.Errorf("%s does not say %s", page, line)
+		}
+	}
+	if want := map[string]int{"c": 2, "rust": 2, "as": 1, "zig": 1}; !maps.Equal(shown, want) {
+		t.Errorf("the pages show %v, want %v", shown, want)
+	}
+}
+
+func checkUpper(t *testing.T, language string, reactor bool, source []byte) {
+	t.Helper()
+	wasm, err := guesttest.Source(t.Context(), language, "upper", reactor, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guestCase{input: "hello, sandbox\n", output: "HELLO, SANDBOX\n"}.check(t, load(t, sharedSandbox(t), module(wasm)))
 }
