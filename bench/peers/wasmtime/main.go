@@ -42,14 +42,23 @@ func load(config *wasmtime.Config, guest []byte) (line.Program, error) {
 	if err := linker.DefineWasi(); err != nil {
 		return nil, err
 	}
+	p := program{engine, linker, module, len(module.Imports()) > 0}
 	return func() (line.Worker, error) {
 		var out []byte
 		return func(input []byte) ([]byte, error) {
 			var err error
-			out, err = runFresh(engine, linker, module, input, out[:0])
+			out, err = p.runFresh(input, out[:0])
 			return out, err
 		}, nil
 	}, nil
+}
+
+// A program is a module with what its instances need.
+type program struct {
+	engine *wasmtime.Engine
+	linker *wasmtime.Linker
+	module *wasmtime.Module
+	wasi   bool // it imports something, which can only be WASI
 }
 
 // setCache has wasmtime keep what it compiles in folder.
@@ -65,11 +74,13 @@ func setCache(config *wasmtime.Config, folder string) error {
 }
 
 // runFresh runs one task in a new store and appends its result to out.
-func runFresh(engine *wasmtime.Engine, linker *wasmtime.Linker, module *wasmtime.Module, input, out []byte) ([]byte, error) {
-	store := wasmtime.NewStore(engine)
+func (p *program) runFresh(input, out []byte) ([]byte, error) {
+	store := wasmtime.NewStore(p.engine)
 	defer store.Close()
-	store.SetWasi(wasmtime.NewWasiConfig())
-	instance, err := linker.Instantiate(store, module)
+	if p.wasi {
+		store.SetWasi(wasmtime.NewWasiConfig())
+	}
+	instance, err := p.linker.Instantiate(store, p.module)
 	if err != nil {
 		return nil, err
 	}
