@@ -29,37 +29,45 @@ type decoder struct {
 // next reads one instruction into in, without allocation but for the largest br_table so far.
 // Errors: *Error, and the decoder stays at its end.
 func (d *decoder) next(in *instr) error {
-	in.at = d.at
-	if d.at >= len(d.code) {
-		d.invalid(d.at, "unexpected end")
+	code, at := d.code, d.at
+	in.at = at
+	if at >= len(code) {
+		d.invalid(at, "unexpected end")
 		return d.err
 	}
-	op := d.code[d.at]
-	d.at++
-	f, sub := &forms[op], uint32(0)
-	in.op = opcode(op)
+	op := code[at]
+	at++
+	f := &forms[op]
+	in.op, in.shape = opcode(op), f.shape
+	switch {
+	case f.shape == shapePlain:
+		d.at = at
+		return nil
+	case f.shape.oneIndex() && at < len(code) && code[at] < 0x80: // with the plain ones most of all instructions
+		in.a = uint32(code[at])
+		d.at = at + 1
+		return nil
+	}
+	d.at = at
+	return d.rest(in, f, op)
+}
+
+// rest reads what follows the first byte of an opcode.
+func (d *decoder) rest(in *instr, f *form, op byte) error {
+	sub := uint32(0)
 	if op >= 0xfb && op <= 0xfe { // a prefix: the number after it says which
 		sub = d.u32()
-		if d.err != nil {
-			return d.err
-		}
-		in.op = opcode(op)<<8 | opcode(sub&0xff)
 		switch {
+		case d.err != nil:
+			return d.err
 		case op == prefixMisc && sub <= 0xff:
 			f = &miscForms[sub]
 		case op == prefixVector && sub <= 0xff:
 			f = &vectorForms[sub]
 		}
+		in.op, in.shape = opcode(op)<<8|opcode(sub&0xff), f.shape
 	}
-	in.shape = f.shape
-	switch {
-	case f.shape == shapePlain:
-		return nil
-	case f.shape.oneIndex() && d.at < len(d.code) && d.code[d.at] < 0x80: // half of all instructions
-		in.a = uint32(d.code[d.at])
-		d.at++
-		return nil
-	case f.shape == shapeUnknown:
+	if f.shape == shapeUnknown {
 		return d.unknown(in.at, op, sub)
 	}
 	d.immediates(in, f)
