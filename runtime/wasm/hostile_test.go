@@ -187,6 +187,7 @@ func hostileLacks(add addFunc) {
 	lack("memory.grow without memory", "\x41\x00\x40\x00\x1a\x0b", "module.invalid wasm: code section at 0x19: function 0: instruction 0x40 without a memory")
 	lack("memory.copy without memory", "\xfc\x0a\x00\x00\x0b", "module.invalid wasm: code section at 0x17: function 0: instruction 0xfc 10 without a memory")
 	lack("table.size without table", "\xfc\x10\x00\x0b", "module.invalid wasm: code section at 0x17: function 0: table 0 does not exist (there are 0)")
+	add("memory.init without memory", assemble(section(1, "\x01\x60\x00\x00"), section(3, "\x01\x00"), section(12, "\x01"), section(10, vector(sized(noLocals+"\xfc\x08\x00\x00\x0b"))), section(11, asmData)), "module.invalid wasm: code section at 0x1a: function 0: instruction 0xfc 8 without a memory")
 	lack("data.drop without data count", "\xfc\x09\x00\x0b", "module.invalid wasm: code section at 0x17: function 0: instruction 0xfc 9 without a data count section")
 }
 
@@ -238,6 +239,7 @@ func hostileInstructions(op opFunc) {
 	op("table.init of a table", "\xfc\x0c\x00\x02\x0b", "module.invalid wasm: code section at 0x5b: function 1: table 2 does not exist (there are 2)")
 	op("elem.drop of a segment", "\xfc\x0d\x01\x0b", "module.invalid wasm: code section at 0x5b: function 1: element segment 1 does not exist (there are 1)")
 	op("table.copy from a table", "\xfc\x0e\x00\x02\x0b", "module.invalid wasm: code section at 0x5b: function 1: table 2 does not exist (there are 2)")
+	op("table.copy to a table", "\xfc\x0e\x02\x00\x0b", "module.invalid wasm: code section at 0x5b: function 1: table 2 does not exist (there are 2)")
 	op("table.grow of a table", "\xfc\x0f\x02\x0b", "module.invalid wasm: code section at 0x5b: function 1: table 2 does not exist (there are 2)")
 	op("memory.copy to a memory", "\xfc\x0a\x01\x00\x0b", "module.unsupported wasm: code section at 0x5d: function 1: a memory index other than 0 (multiple memories, a feature that is off)")
 	op("shuffle", "\xfd\x0d"+strings.Repeat("\x00", 15)+"\x20\x0b", "module.invalid wasm: code section at 0x6c: function 1: lane 32 of a shuffle, which has 32")
