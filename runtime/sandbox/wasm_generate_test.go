@@ -8,9 +8,9 @@ import (
 // A generator makes valid modules that end, from a seed: whatever they do is seen in results, traps, memory and globals. Every function and every turn of a loop takes one
 // from a budget, and traps when it is spent. Floats never reach memory or integers but by comparison and saturation, since the bits of a NaN may differ between engines.
 type generator struct {
-	rand        *rand.Rand
-	types       []genType
-	funcs       []uint32 // type of each; function 0 is imported
+	rand    *rand.Rand
+	types   []genType
+	funcs   []uint32 // type of each; function 0 is imported
 	indices map[string]uint32
 
 	out    []byte
