@@ -201,14 +201,16 @@ func (m *Module) readGlobals(r *reader) {
 
 func (m *Module) readExports(r *reader) {
 	n := r.count("exports", exportsMax, 3)
+	first := r.at
+	text := string(r.code[first:]) // one string for all names
 	m.Exports = make([]Export, n)
-	starts := make([]uint32, n)
 	for i := range m.Exports {
 		e := &m.Exports[i]
-		starts[i] = uint32(r.at)
-		e.Name = string(r.name())
+		start := r.at
+		name := r.name()
+		e.Name = text[r.at-len(name)-first : r.at-first]
 		if r.err == nil && strings.HasPrefix(e.Name, reservedPrefix) {
-			r.fail(int(starts[i]), codeShape, "exports %s, a name that is reserved", quote(e.Name))
+			r.fail(start, codeShape, "exports %s, a name that is reserved", quote(e.Name))
 		}
 		e.Kind = Kind(r.byte())
 		e.Index = m.exported(r, e.Kind)
@@ -216,17 +218,30 @@ func (m *Module) readExports(r *reader) {
 			return
 		}
 	}
-	order := make([]uint32, n)
+	if i, found := m.sameExport(); found {
+		again := reader{code: r.code, at: first}
+		for range i {
+			again.name()
+			again.byte()
+			again.u32()
+		}
+		r.invalid(again.at, "two exports named %s", quote(m.Exports[i].Name))
+	}
+}
+
+// sameExport finds an export whose name an earlier one has.
+func (m *Module) sameExport() (index int, found bool) {
+	order := make([]uint32, len(m.Exports))
 	for i := range order {
 		order[i] = uint32(i)
 	}
 	slices.SortFunc(order, func(a, b uint32) int { return strings.Compare(m.Exports[a].Name, m.Exports[b].Name) })
-	for i := 1; i < n; i++ {
+	for i := 1; i < len(order); i++ {
 		if a, b := order[i-1], order[i]; m.Exports[a].Name == m.Exports[b].Name {
-			r.invalid(int(starts[max(a, b)]), "two exports named %s", quote(m.Exports[a].Name))
-			return
+			return int(max(a, b)), true
 		}
 	}
+	return 0, false
 }
 
 // exported reads the index of what an export of the given kind names.
