@@ -19,6 +19,8 @@ type Act[Req, Resp any] struct {
 	Read func(fields [][]byte) (Req, error)
 	// Want names the capability that the request needs.
 	Want func(Req) capability.Capability
+	// Instant says that Do never waits: its time is the guest's own.
+	Instant bool
 	// Do performs the request. ctx ends with the run.
 	// Errors: *ActError, or any other for abi.Unavailable.
 	Do func(ctx context.Context, ask Ask, req Req) (Resp, error)
@@ -41,9 +43,10 @@ func (e *ActError) Error() string { return e.Text }
 
 // An act is an Act whose types are forgotten: a request frame in, an answer frame out.
 type act struct {
-	name string
-	kind capability.Kind
-	do   func(ctx context.Context, ask Ask, held capability.Held, request []byte) (answer []byte, err error)
+	name    string
+	kind    capability.Kind
+	instant bool
+	do      func(ctx context.Context, ask Ask, held capability.Held, request []byte) (answer []byte, err error)
 }
 
 var (
@@ -75,7 +78,7 @@ func register[Req, Resp any](a Act[Req, Resp]) act {
 		}
 		return appendFrame(nil, out), nil
 	}
-	return act{name: a.Name, kind: a.Kind, do: do}
+	return act{name: a.Name, kind: a.Kind, instant: a.Instant, do: do}
 }
 
 // invalid keeps an *ActError and makes any other error one with abi.Invalid.
@@ -99,7 +102,14 @@ func (r *Run) perform(ctx context.Context, a *act, ptr, n uint32) abi.Code {
 	}
 	// A copy, because what an act starts (a connection's writer, say) may read it after the call.
 	request := append([]byte(nil), span...)
-	answer, err := a.do(ctx, Ask{Tenant: r.config.Tenant}, r.held, request)
+	var answer []byte
+	var err error
+	do := func(ctx context.Context) { answer, err = a.do(ctx, Ask{Tenant: r.config.Tenant}, r.held, request) }
+	if a.instant {
+		do(ctx)
+	} else {
+		r.wait(ctx, do)
+	}
 	r.checkContext(ctx)
 	if err != nil {
 		r.note(a.name, err)

@@ -14,8 +14,9 @@ import (
 func clockAct(now func() time.Time) Act[struct{}, time.Time] {
 	began := now() // monotonic counts from here: it is one number for the whole worker, without meaning outside of it
 	return Act[struct{}, time.Time]{
-		Name: abi.ClockFine,
-		Kind: abi.KindClock,
+		Name:    abi.ClockFine,
+		Kind:    abi.KindClock,
+		Instant: true,
 		Read: func(fields [][]byte) (struct{}, error) {
 			if len(fields) != 0 {
 				return struct{}{}, errFrame

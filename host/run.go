@@ -38,11 +38,22 @@ type RunConfig struct {
 	Input  []byte   // the payload, read from fd 0
 	Args   []string // constants of the manifest, argv; no NUL
 	Env    []string // constants of the manifest, "NAME=value"; no NUL
+	// Meter is told when the run waits; nil: nobody is.
+	Meter Meter
 	// StdoutLogs makes fd 1 a log: the module imports result_write.
 	StdoutLogs bool
 	// Log takes one line at a time, escaped and at most abi.LogLineSizeMax bytes before escaping. It is called on the run's goroutine.
 	// level is "debug", "info", "warn" or "error". nil drops the lines.
 	Log func(level, line string)
+}
+
+// A Meter counts what a guest computes. A call that waits for the world is not that.
+type Meter interface {
+	// Leave is called before a call that may wait. The context that it returns ends with the run, and carries the values of the context that the
+	// run was started with; it may be used by any number of goroutines, also after the run.
+	Leave() context.Context
+	// Return is called after it, on the same goroutine.
+	Return()
 }
 
 // A Run is everything that belongs to one run of one guest. It dies with it.
@@ -154,6 +165,17 @@ func (r *Run) stop(e Ending) {
 
 func (r *Run) stopLimit(code, text string) {
 	r.stop(Ending{Kind: EndingLimit, Code: code, Text: text, Status: 1})
+}
+
+// wait calls do, which may wait for the world, with a context that ends with the run.
+func (r *Run) wait(ctx context.Context, do func(ctx context.Context)) {
+	if r.config.Meter == nil {
+		do(ctx)
+		return
+	}
+	ctx = r.config.Meter.Leave()
+	defer r.config.Meter.Return()
+	do(ctx)
 }
 
 // checkContext ends the guest when the run's time or its right to run is over.

@@ -109,9 +109,11 @@ func (r *Run) sleep(ctx context.Context, d time.Duration) {
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		r.checkContext(ctx)
-	}
+	r.wait(ctx, func(ctx context.Context) {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	})
+	r.checkContext(ctx)
 }

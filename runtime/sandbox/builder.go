@@ -1,0 +1,45 @@
+package sandbox
+
+// want asks for a cell in pl in place of one that was dropped, so that the next task need not wait for it. When the builder has enough to do, nothing is asked:
+// tasks then make their own.
+func (s *Sandbox) want(pl *pool) {
+	select {
+	case s.wanted <- pl:
+	default:
+	}
+}
+
+// buildAhead makes the cells that are wanted, until the sandbox closes. It is the sandbox's one goroutine, begun by Open and waited for by Close.
+func (s *Sandbox) buildAhead() {
+	defer close(s.builderEnded)
+	for {
+		select {
+		case <-s.closing.Done():
+			return
+		case pl := <-s.wanted:
+			s.buildOne(pl)
+		}
+	}
+}
+
+func (s *Sandbox) buildOne(pl *pool) {
+	s.mu.Lock()
+	t, limit := pl.template, pl.region
+	if s.closed || pl.gone || t == nil || len(pl.idle) >= idleCellsMax || s.idleSize+s.imageSize >= s.idleMemory {
+		s.mu.Unlock()
+		return
+	}
+	pl.uses++
+	pl.compiled.uses++
+	s.mu.Unlock()
+	defer s.releaseModule(pl.compiled)
+	defer s.leavePool(pl)
+	c, err := pl.build(t, limit)
+	if err != nil {
+		s.log.Debug("a cell cannot be built ahead", "error", err)
+		return
+	}
+	s.mu.Lock()
+	pl.push(c)
+	s.mu.Unlock()
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sandbox
+
+func (i *image) close() { i.data = nil }

@@ -1,0 +1,242 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	goruntime "runtime"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/wasm"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// epoch is what instants of a meter are counted from: a difference of two costs half of what time.Now does.
+var epoch = time.Now()
+
+// An instant is a time since epoch.
+type instant = time.Duration
+
+func now() instant { return time.Since(epoch) }
+
+// An ending is why a meter ended its guest.
+type ending int
+
+const (
+	endingNone ending = iota
+	endingStack
+	endingFuel
+	endingWall
+	endingCPU
+	endingCancelled
+	endingClosed
+)
+
+// A meter counts what one guest spends, and ends it when that is more than it may. It lives on the guest's goroutine: from the compiled
+// code it is reached by tick, about every tickAim, and from host functions by the context of the call, which it also is.
+//
+// CPU time is taken by segments, since a goroutine changes threads whenever it yields: from one tick to the next, less what host calls
+// waited. Until the first tick, which most tasks never see, and where the thread's clock answers nonsense since the thread did
+// change, the segment's wall time stands for it; CPU time never counts more.
+type meter struct {
+	closing context.Context // of the sandbox
+	parent  context.Context // of Run
+	limits  capability.Limits
+
+	began    instant
+	deadline instant
+	ended    ending
+
+	granted int64 // what the guest's fuel was set to last
+	slice   int64 // what to aim for next time
+	spent   int64 // fuel, up to the last look
+	ticks   int64
+
+	cpu      time.Duration // of the segments that are over
+	segment  instant       // begin of the one that goes on
+	thread   int64         // clock of its thread then
+	measured bool          // thread is set
+	sliceAt  instant       // begin of the slice, later by what host calls waited
+	leftAt   instant       // begin of the host call that waits
+
+	waiting context.Context // for host calls that wait; nil until the first
+	stop    func()          // frees it
+}
+
+// meterKey finds the meter in the context of a call.
+type meterKey struct{}
+
+// begin starts the time of one guest.
+func (m *meter) begin(parent, closing context.Context, limits capability.Limits, slice int64) {
+	t := now()
+	*m = meter{
+		closing: closing, parent: parent, limits: limits, slice: slice,
+		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t,
+	}
+}
+
+// grant is the fuel that the guest gets first. What it does not use is taken off by finish.
+func (m *meter) grant() int64 {
+	m.granted = min(m.slice, m.limits.Fuel-m.spent)
+	return m.granted
+}
+
+// finish ends the count. left is the guest's fuel when it returned.
+func (m *meter) finish(left int64) {
+	m.spent += m.granted - left
+	m.granted = left
+	m.endSegment(now())
+	if m.stop != nil {
+		m.stop()
+	}
+}
+
+// errEnded unwinds a guest that a meter ended. Wazero builds no stack trace for its type.
+var errEnded = sys.NewExitError(1)
+
+// tick is called by the guest when its slice is spent, or its stack. It returns the next slice, or does not return.
+func (m *meter) tick(fuel, depth int64) int64 {
+	m.ticks++
+	used := m.granted - fuel
+	m.spent += used
+	m.granted = fuel
+	t := now()
+	thread, ok := m.endSegment(t)
+	switch {
+	case depth < 0:
+		m.end(endingStack)
+	case m.spent > m.limits.Fuel:
+		m.end(endingFuel)
+	case t >= m.deadline:
+		m.end(endingWall)
+	case m.cpu >= m.limits.CPU:
+		m.end(endingCPU)
+	case m.Err() != nil:
+		panic(errEnded)
+	}
+	m.adapt(used, t-m.sliceAt)
+
+	goruntime.Gosched()
+	// Others may have run meanwhile, on this thread, too.
+	if back := now(); back-t >= yieldShort || !ok {
+		t = back
+		thread, ok = threadTime()
+	}
+	m.segment, m.thread, m.measured = t, thread, ok
+	m.sliceAt = t
+	m.granted = min(m.slice, m.limits.Fuel-m.spent)
+	return m.granted
+}
+
+// end ends the guest: the panic unwinds it and comes out of the call as errEnded. It must be on the guest's goroutine.
+func (m *meter) end(e ending) {
+	m.ended = e
+	panic(errEnded)
+}
+
+// adapt sets the next slice to what would have taken tickAim. It shrinks at once and grows by twice at most: a guest that was cheap
+// may turn dear.
+func (m *meter) adapt(used int64, took time.Duration) {
+	next := int64(float64(used) * float64(tickAim) / float64(max(took, time.Microsecond)))
+	m.slice = max(sliceMin, min(next, 2*m.slice, sliceMax))
+}
+
+// endSegment adds the segment that ends at t to the CPU time, and returns the clock of the thread.
+func (m *meter) endSegment(t instant) (thread int64, ok bool) {
+	took := t - m.segment
+	if m.measured {
+		if thread, ok = threadTime(); ok && thread >= m.thread {
+			took = min(took, time.Duration(thread-m.thread))
+		}
+	}
+	m.cpu += took
+	return thread, ok
+}
+
+// Leave implements host.Meter.
+func (m *meter) Leave() context.Context {
+	m.leftAt = now()
+	m.endSegment(m.leftAt)
+	return m.wait()
+}
+
+// Return implements host.Meter.
+func (m *meter) Return() {
+	t := now()
+	m.sliceAt += t - m.leftAt
+	m.segment = t
+	m.thread, m.measured = threadTime()
+}
+
+// wait returns a context of the library's that ends with the run. Most runs never need one.
+func (m *meter) wait() context.Context {
+	if m.waiting == nil {
+		ctx, cancel := context.WithDeadline(m.parent, epoch.Add(m.deadline))
+		unhook := context.AfterFunc(m.closing, cancel)
+		m.waiting = ctx
+		m.stop = func() {
+			unhook()
+			cancel()
+		}
+	}
+	return m.waiting
+}
+
+// The meter is the context that its guest is called with.
+
+var _ context.Context = (*meter)(nil)
+
+// Deadline implements context.Context.
+func (m *meter) Deadline() (time.Time, bool) { return epoch.Add(m.deadline), true }
+
+// Done implements context.Context.
+func (m *meter) Done() <-chan struct{} { return m.wait().Done() }
+
+// Err implements context.Context. Unlike the library's contexts it looks at the clock; it notes what it found.
+func (m *meter) Err() error {
+	if m.ended == endingNone {
+		switch {
+		case m.closing.Err() != nil:
+			m.ended = endingClosed
+		case m.parent.Err() != nil:
+			m.ended = endingCancelled
+		case now() >= m.deadline:
+			m.ended = endingWall
+		default:
+			return nil
+		}
+	}
+	if m.ended == endingWall {
+		return context.DeadlineExceeded
+	}
+	return context.Canceled
+}
+
+// Value implements context.Context.
+func (m *meter) Value(key any) any {
+	if key == (meterKey{}) {
+		return m
+	}
+	return m.parent.Value(key)
+}
+
+// installTick makes the module that instrumented guests import.
+func installTick(ctx context.Context, rt wazero.Runtime) error {
+	call := func(ctx context.Context, stack []uint64) {
+		m, ok := ctx.Value(meterKey{}).(*meter)
+		if !ok {
+			panic("internal error: a guest was called without a meter")
+		}
+		stack[0] = uint64(m.tick(int64(stack[0]), int64(stack[1])))
+	}
+	i64 := api.ValueTypeI64
+	_, err := rt.NewHostModuleBuilder(wasm.ModuleTick).NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(call), []api.ValueType{i64, i64}, []api.ValueType{i64}).
+		WithName(wasm.ImportTick).Export(wasm.ImportTick).Instantiate(ctx)
+	if err != nil {
+		return fmt.Errorf("sandbox: install %s: %w", wasm.ModuleTick, err)
+	}
+	return nil
+}

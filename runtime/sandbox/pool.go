@@ -1,0 +1,255 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// A dropCause is why a cell was not used again.
+type dropCause int
+
+const (
+	dropNone    dropCause = iota // it is used again
+	dropEnded                    // its guest was ended: a limit, a cancelled run
+	dropTrapped                  // its guest trapped
+	dropCrashed                  // a host function or the sandbox panicked
+	dropKept                     // its module can change tables or drop segments
+	dropGrown                    // its memory grew to the module's own maximum, from which nothing shrinks it
+	dropFailed                   // the system failed to restore it
+	dropDirty                    // the check found that it was not restored
+	dropFresh                    // this machine has no way to restore
+	dropIdle                     // too much memory in idle cells, or too many of them, or the module was evicted
+	dropSmall                    // a task may have more memory than it can grow to
+	dropCauses
+)
+
+// dropNames are the keys of Stats.Dropped.
+var dropNames = [dropCauses]string{
+	dropNone: "", dropEnded: "ended", dropTrapped: "trapped", dropCrashed: "crashed", dropKept: "not_resettable", dropGrown: "grown",
+	dropFailed: "restore_failed", dropDirty: "dirty", dropFresh: "fresh", dropIdle: "idle", dropSmall: "small",
+}
+
+// poolKey says who shares cells: one tenant's tasks of one module under one set of constants. Entropy that was drawn while a
+// template was made, and every byte that a bug might leave, stays within it.
+type poolKey struct {
+	digest    [32]byte
+	constants string // of the manifest: start, args, env
+	tenant    string
+}
+
+// A pool is the template of one program for one tenant, and its idle cells.
+type pool struct {
+	sandbox  *Sandbox
+	key      poolKey
+	program  *Program
+	compiled *compiled
+	slice    atomic.Int64 // fuel that takes its guests about tickAim
+
+	// Under Sandbox.mu:
+	uses     int    // runs and builds going on
+	used     uint64 // when it was last used, by Sandbox.clock
+	gone     bool   // it was evicted; its cells go with it
+	template *template
+	making   chan struct{} // closed when the template that is being made is there, or could not be made; else nil
+	failure  *failure
+	idle     []*cell // the last one was used last
+	region   int64   // memory limit of the last task, for cells that are built ahead
+}
+
+// A failure is that a template could not be made. For a while, tasks under the same limits have the same outcome without another try.
+type failure struct {
+	outcome Outcome
+	memory  int64 // limits under which it failed
+	fuel    int64
+	cpu     time.Duration
+	wall    time.Duration
+	until   instant
+}
+
+// poolOf returns the pool for p's tasks of a tenant; the caller gives it back with leavePool. c is in use by the caller.
+func (s *Sandbox) poolOf(p *Program, c *compiled, tenant string) *pool {
+	key := poolKey{digest: p.module.Digest, constants: p.constants, tenant: tenant}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pl := s.pools[key]
+	if pl == nil {
+		pl = &pool{sandbox: s, key: key, program: p, compiled: c}
+		pl.slice.Store(sliceStart)
+		s.pools[key] = pl
+	}
+	pl.uses++
+	s.clock++
+	pl.used = s.clock
+	return pl
+}
+
+// leavePool ends a use of pl, and evicts what is too much.
+func (s *Sandbox) leavePool(pl *pool) {
+	s.mu.Lock()
+	pl.uses--
+	trash := s.evictPools()
+	s.mu.Unlock()
+	trash.empty()
+}
+
+// take returns a cell for j: an idle one, or a new one. Its outcome is set when there is none to be had.
+func (pl *pool) take(ctx context.Context, j *Job) (*cell, *Outcome) {
+	t, c, out := pl.idleOrTemplate(ctx, j)
+	if c != nil || out != nil {
+		return c, out
+	}
+	if int64(t.image.size) > j.Limits.Memory {
+		out := outOfMemory()
+		return nil, &out
+	}
+	c, err := pl.build(t, j.Limits.Memory)
+	switch {
+	case errors.Is(err, errNoMemory):
+		return nil, pl.sandbox.noMemory(j, err)
+	case err != nil:
+		return nil, pl.sandbox.noInstance(j, err)
+	}
+	return c, nil
+}
+
+// idleOrTemplate returns an idle cell, or the template, which it makes first if there is none. Of several tasks that need it, one makes it; then it has
+// the first cell, too.
+func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (*template, *cell, *Outcome) {
+	s := pl.sandbox
+	for {
+		s.mu.Lock()
+		pl.region = j.Limits.Memory
+		if c := pl.pop(j.Limits.Memory); c != nil {
+			s.mu.Unlock()
+			return nil, c, nil
+		}
+		switch {
+		case pl.template != nil:
+			t := pl.template
+			s.mu.Unlock()
+			return t, nil, nil
+		case pl.failure.covers(j):
+			out := pl.failure.outcome
+			s.mu.Unlock()
+			return nil, nil, &out
+		case pl.making == nil:
+			made := make(chan struct{})
+			pl.making = made
+			s.mu.Unlock()
+			return pl.makeFirst(ctx, j, made)
+		}
+		making := pl.making
+		s.mu.Unlock()
+		select {
+		case <-making:
+		case <-ctx.Done():
+			out := cancelled()
+			return nil, nil, &out
+		case <-s.closing.Done():
+			out := closing()
+			return nil, nil, &out
+		}
+	}
+}
+
+// makeFirst makes the template and lets the others go on.
+func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *template, c *cell, out *Outcome) {
+	s := pl.sandbox
+	defer func() {
+		s.mu.Lock()
+		pl.template, pl.making, pl.failure = t, nil, nil
+		if out != nil && out.Verdict != Crash { // a crash is not the module's doing
+			l := &j.Limits
+			pl.failure = &failure{*out, l.Memory, l.Fuel, l.CPU, l.Wall, now() + templateRetry}
+		}
+		if t != nil {
+			s.stats.Templates++
+			s.imageSize += int64(len(t.image.data))
+		}
+		if c != nil {
+			s.stats.Built++
+		}
+		s.mu.Unlock()
+		close(made)
+	}()
+	return pl.makeTemplate(ctx, j)
+}
+
+// covers says whether j would fail as well, so that it need not be tried.
+func (f *failure) covers(j *Job) bool {
+	return f != nil && now() < f.until && f.memory == j.Limits.Memory && f.fuel == j.Limits.Fuel && f.cpu == j.Limits.CPU && f.wall == j.Limits.Wall
+}
+
+// pop takes the idle cell that was used last and fits, under Sandbox.mu. The most recent one has its pages in the processor's caches.
+func (pl *pool) pop(limit int64) *cell {
+	for i := len(pl.idle) - 1; i >= 0; i-- {
+		c := pl.idle[i]
+		if !c.fits(limit) {
+			continue
+		}
+		pl.idle = append(pl.idle[:i], pl.idle[i+1:]...)
+		pl.sandbox.idleSize -= c.size()
+		pl.sandbox.idleCells--
+		return c
+	}
+	return nil
+}
+
+// build makes a cell and counts it.
+func (pl *pool) build(t *template, limit int64) (*cell, error) {
+	c, err := pl.newCell(t, limit)
+	if err == nil {
+		s := pl.sandbox
+		s.mu.Lock()
+		s.stats.Built++
+		s.mu.Unlock()
+	}
+	return c, err
+}
+
+// giveBack restores c for the next task, or drops it for the cause given and has another built.
+func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
+	s := pl.sandbox
+	began := now()
+	if cause == dropNone {
+		written, cause = c.restore()
+	}
+	if cause == dropDirty {
+		s.log.Error("a cell was not clean after its restore: this is a defect of the sandbox", "module", pl.key.digest, "restored_by", s.restorer.name)
+	}
+	s.mu.Lock()
+	s.stats.count(&c.meter, written)
+	if cause == dropNone {
+		s.stats.Restored++
+		s.stats.RestoreTime += now() - began
+		if pl.gone || len(pl.idle) >= idleCellsMax {
+			cause = dropIdle
+		} else {
+			pl.push(c)
+		}
+	}
+	var trash trash
+	if cause == dropNone {
+		trash = s.evictPools()
+	} else {
+		s.stats.dropped[cause]++
+	}
+	s.mu.Unlock()
+	trash.empty()
+	if cause != dropNone {
+		c.close()
+		if cause != dropIdle {
+			s.want(pl)
+		}
+	}
+	return written
+}
+
+// push makes c idle, under Sandbox.mu.
+func (pl *pool) push(c *cell) {
+	pl.idle = append(pl.idle, c)
+	pl.sandbox.idleSize += c.size()
+	pl.sandbox.idleCells++
+}

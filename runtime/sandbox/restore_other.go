@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sandbox
+
+// restorers are the ways that there may be here.
+var restorers = []func() (*restorer, error){fresh}
