@@ -35,7 +35,7 @@ const (
 	MemoryMax     = 4 << 30  // all that 32 bits address
 	memoryUnit    = 64 << 10 // memory is given in pages
 
-	StackDefault = 1 << 20
+	StackDefault = 8 << 20 // ordinary Go code, such as a long regular expression compiled at the start, takes 3 MiB
 	StackMin     = 16 << 10
 	StackMax     = 16 << 20 // of the host's memory, for each cell
 

@@ -25,7 +25,7 @@ func TestParseDefaults(t *testing.T) {
 	want := manifest.Manifest{
 		Task: "a", Module: "a.wasm", Start: manifest.StartTemplate, Text: least,
 		Limits: capability.Limits{
-			Memory: 64 << 20, Stack: 1 << 20, Result: 1 << 20, Log: 256 << 10, Payload: 224 << 10,
+			Memory: 64 << 20, Stack: 8 << 20, Result: 1 << 20, Log: 256 << 10, Payload: 224 << 10,
 			LogLines: 1000, Calls: 1000, Wall: 5 * time.Second, CPU: 2 * time.Second, Fuel: 1_000_000_000_000_000, Tables: 262_144,
 		},
 		Retry: manifest.Retry{Max: 5, Backoff: manifest.BackoffExponential, Base: time.Second, Cap: 5 * time.Minute},
