@@ -49,6 +49,7 @@ func checkForm(m *wasm.Module) (form, error) {
 	run, isReactor := m.ExportedFunc(abi.ExportRun)
 	start, isCommand := m.ExportedFunc(abi.ExportStart)
 	initialize, hasInitialize := m.ExportedFunc(abi.ExportInitialize)
+	resume, hasResume := m.ExportedFunc(abi.ExportResume)
 	switch {
 	case isReactor && isCommand:
 		return 0, admission("module.shape", "exports both %s and %s; a task has one entry", abi.ExportStart, abi.ExportRun)
@@ -64,6 +65,8 @@ func checkForm(m *wasm.Module) (form, error) {
 		return 0, admission("module.shape", "%s must be () -> i32", abi.ExportRun)
 	case hasInitialize && !sameType(initialize, none):
 		return 0, admission("module.shape", "%s must be () -> ()", abi.ExportInitialize)
+	case hasResume && !sameType(resume, none):
+		return 0, admission("module.shape", "%s must be () -> ()", abi.ExportResume)
 	}
 	return reactor, nil
 }

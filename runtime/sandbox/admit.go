@@ -32,14 +32,6 @@ func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) 
 		return nil, err
 	}
 	a := &artifact{digest: digest, facts: factsOf(m, form), names: namesOf(m)}
-	if !metered {
-		l, err := readLayout(code)
-		if err != nil {
-			return nil, err
-		}
-		a.code = l.code
-		return a, nil
-	}
 	out, err := m.Instrument(wasm.Options{MemoryPagesMax: memoryMax / pageSize, TableElementsMax: tableElementsMax})
 	if err != nil {
 		return nil, gateRefusal(err)
@@ -47,10 +39,6 @@ func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) 
 	a.code, a.data, a.globals, a.start, a.facts.kept = out.Code, out.Data, out.Globals, out.Start, out.Kept
 	return a, nil
 }
-
-// metered is whether modules are instrumented. It becomes true, and goes with binary.go, in the commit in which a run applies
-// data, calls start and fills fuel and depth.
-const metered = false
 
 // gateRefusal is what the gate or the instrumenter says, as ours. What checkImport said stands as it is.
 func gateRefusal(err error) error {

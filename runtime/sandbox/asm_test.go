@@ -37,6 +37,12 @@ func assembleStart(body string) []byte {
 		section(10, function("\x41\x00\x0b"), function(body)))
 }
 
+// assembleTable is a reactor with a table of one element that states no maximum.
+func assembleTable(body string) []byte {
+	return cat(header, section(1, []byte{0x60, 0, 1, 0x7f}), section(3, []byte{0}), section(4, []byte{0x70, 0, 1}),
+		section(7, cat(str("caisson_run"), []byte{0, 0})), section(10, function(body)))
+}
+
 // frame is fields as a request frame.
 func frame(fields ...string) string {
 	var b []byte

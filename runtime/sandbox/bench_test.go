@@ -10,7 +10,7 @@ import (
 
 // BenchmarkRun is the cost of one task in a fresh instance.
 func BenchmarkRun(b *testing.B) {
-	s := openSandbox(b, host.Config{})
+	s := openConfig(b, host.Config{}, sandbox.Config{})
 	for _, bm := range []struct {
 		name, input string
 		wasm        []byte

@@ -24,7 +24,7 @@ import (
 func engineConfig() wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2).
-		WithCloseOnContextDone(true).
+		WithCloseOnContextDone(false). // the instrumenter's fuel does this
 		WithDebugInfoEnabled(false).
 		WithCustomSections(false).
 		WithMemoryCapacityFromMax(false)

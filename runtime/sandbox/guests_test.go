@@ -106,7 +106,7 @@ func sharedSandbox(tb testing.TB) *sandbox.Sandbox {
 		if shared.host, err = host.New(host.Config{KV: newKV()}); err != nil {
 			tb.Fatal(err)
 		}
-		if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host}); err != nil {
+		if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1}); err != nil {
 			tb.Fatal(err)
 		}
 	})
@@ -117,8 +117,14 @@ func newKV() *kvMap {
 	return &kvMap{keys: map[string]string{"acme\x00a/b": "value of acme", "other\x00a/b": "value of other"}}
 }
 
-// openSandbox opens a sandbox that is closed with the test.
+// openSandbox opens a sandbox that is closed with the test, and checks every restore.
 func openSandbox(tb testing.TB, c host.Config) *sandbox.Sandbox {
+	tb.Helper()
+	return openConfig(tb, c, sandbox.Config{CheckRate: 1})
+}
+
+// openConfig is openSandbox with a configuration of the sandbox's own.
+func openConfig(tb testing.TB, c host.Config, sc sandbox.Config) *sandbox.Sandbox {
 	tb.Helper()
 	if c.KV == nil {
 		c.KV = newKV()
@@ -127,7 +133,8 @@ func openSandbox(tb testing.TB, c host.Config) *sandbox.Sandbox {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h})
+	sc.Host = h
+	s, err := sandbox.Open(context.Background(), sc)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -24,32 +24,72 @@ const (
 	traceSizeMax = 4 << 10
 )
 
-// Bounds on a module, so that what wazero allocates by declared counts is a small multiple of its size. They are those that browsers
-// agreed on, where these have one, and otherwise some ten times what the largest guests of ours need.
-// Source: https://webassembly.github.io/spec/js-api/#limits
+// Bounds on cells that wait for tasks.
 const (
-	moduleSizeMax      = 64 << 20
-	typesMax           = 100_000
-	paramsMax          = 1_000 // parameters or results of one type
-	importsMax         = 1_000
-	functionsMax       = 200_000
-	tablesMax          = 8
-	tableElementsMax   = 1 << 18 // 8 bytes each: 2 MiB a table
-	memoriesMax        = 1
-	globalsMax         = 10_000
-	exportsMax         = 20_000
-	segmentsMax        = 200_000 // a standard-Go guest has 36,000 data segments
-	segmentElementsMax = 1 << 18
-	bodySizeMax        = 7_654_321
-	localGroupsMax     = 50_000
-	localsMax          = 50_000    // of one function
-	localsAllMax       = 4_000_000 // of all
-	nameSizeMax        = 10_000
+	// idleMemoryDefault is what Config.IdleMemory means by 0: a thousand small Go cells.
+	idleMemoryDefault = 256 << 20
+	// idleCellsMax bounds the idle cells of one pool; no more tasks of it run at once on any sensible machine.
+	idleCellsMax = 256
+	// poolsMax bounds pools, for each has a descriptor and some mappings of this process.
+	poolsMax = 512
+	// wantedMax bounds the cells to be built ahead.
+	wantedMax = 256
+	// cellOverhead and tableElementCost estimate what a cell takes besides its pages, in bytes: stacks, wazero's instance, one heap object for each
+	// table element.
+	cellOverhead     = 32 << 10
+	tableElementCost = 64
+	// templateRetry is how long a template that could not be made is not tried again.
+	templateRetry = time.Second
+	// runningPerCPU is how many guests run at once for each of GOMAXPROCS by default. Each gets a tick's worth in turn, so what
+	// waits longest for its own waits some 6 ms; guests that wait for the world are counted, too.
+	runningPerCPU = 64
+	// checkRateDefault is which part of the restores is checked by default. A check of a Go cell takes some 0.3 ms.
+	checkRateDefault = 0.001
+)
+
+// The rhythm in which a guest is looked at.
+const (
+	// tickAim is how much guest work lies between two ticks: long enough that a tick, of about a microsecond, costs one percent, and
+	// short enough that the garbage collector and a hundred other guests wait little.
+	tickAim = 100 * time.Microsecond
+	// sliceStart, sliceMin and sliceMax bound the fuel between two ticks. It follows from what the last slice took: the first is
+	// for a program that nothing is known of. The most is what guest code that does the cheapest things spends in tickAim;
+	// more would let it save up for dear ones.
+	sliceStart = 20_000
+	sliceMin   = 500
+	sliceMax   = 200_000
+	// yieldShort is how long a yield takes in which no other goroutine ran; the clock of the thread is not read anew after such a one.
+	yieldShort = 5 * time.Microsecond
+)
+
+// Bounds on what a cell keeps between tasks. The pages are the system's, mostly 4 KiB.
+const (
+	// privatePagesMax is the most pages that are copied back one by one, and so kept by an idle cell: 16 MiB. Beyond it, giving them all back and
+	// taking the page faults again is as fast.
+	privatePagesMax = 4096
+	// privatePagesKept is what an idle cell may always keep: 256 KiB, which is what a small Go task writes.
+	privatePagesKept = 64
+	// excessMax is after how many restores in a row that found twice what had been written a cell gives its pages back.
+	excessMax = 16
+	// scanRangesMax is how many ranges of pages one system call can answer; more take more calls.
+	scanRangesMax = 256
+)
+
+// Bounds on a module; the gate has more of them.
+const (
+	// moduleSizeMax bounds a module in bytes: some ten times a large Go program.
+	moduleSizeMax = 64 << 20
+	// tableElementsMax is what each table can have or grow to: 8 bytes each, 2 MiB a table.
+	tableElementsMax = 1 << 18
 )
 
 // limitsDefault is what a run gets for a limit that its job does not state. They equal the defaults of a manifest.
 var limitsDefault = capability.Limits{
 	Memory:   64 << 20,
+	Stack:    8 << 20,
+	Payload:  224 << 10,
+	Fuel:     1_000_000_000_000_000, // more than limits.cpu lets through: it binds where it is stated
+	Tables:   1 << 18,
 	Result:   1 << 20,
 	Log:      256 << 10,
 	LogLines: 1000,
@@ -66,13 +106,17 @@ func withDefaults(l capability.Limits) capability.Limits {
 		}
 	}
 	fill(&l.Memory, limitsDefault.Memory)
+	fill(&l.Stack, limitsDefault.Stack)
+	fill(&l.Payload, limitsDefault.Payload)
+	fill(&l.Fuel, limitsDefault.Fuel)
+	fill(&l.Tables, limitsDefault.Tables)
 	fill(&l.Result, limitsDefault.Result)
 	fill(&l.Log, limitsDefault.Log)
 	fill(&l.LogLines, limitsDefault.LogLines)
 	fill(&l.Calls, limitsDefault.Calls)
 	fill((*int64)(&l.Wall), int64(limitsDefault.Wall))
 	fill((*int64)(&l.CPU), int64(limitsDefault.CPU))
-	l.Memory = min(l.Memory, memoryMax)
+	l.Memory = min(l.Memory/pageSize*pageSize, memoryMax)
 	l.Wall = min(l.Wall, wallMax)
 	return l
 }

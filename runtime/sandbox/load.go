@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caisson-run/caisson/host/abi"
@@ -46,7 +47,13 @@ func (s *Sandbox) Load(ctx context.Context, m Module) (*Program, error) {
 		return nil, err
 	}
 	m.Args, m.Env = slices.Clone(m.Args), slices.Clone(m.Env)
-	return &Program{sandbox: s, module: m, facts: c.facts.public(), form: c.facts.form, stdout: importsResultWrite(c.facts.imports)}, nil
+	return &Program{sandbox: s, module: m, facts: c.facts.public(), form: c.facts.form, stdout: importsResultWrite(c.facts.imports), constants: constants(m)}, nil
+}
+
+// constants is what of a manifest makes templates differ. None of the strings holds a NUL.
+func constants(m Module) string {
+	parts := []string{m.Start, strconv.Itoa(len(m.Args))}
+	return strings.Join(slices.Concat(parts, m.Args, m.Env), "\x00")
 }
 
 func importsResultWrite(imports []wasm.Import) bool {
@@ -73,8 +80,9 @@ func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
 	c.uses++
 	s.clock++
 	c.used = s.clock
-	s.evict()
+	trash := s.evict()
 	s.mu.Unlock()
+	trash.empty()
 
 	var err error
 	select {
@@ -92,13 +100,15 @@ func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
 
 func (s *Sandbox) releaseModule(c *compiled) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	c.uses--
-	s.evict()
+	trash := s.evict()
+	s.mu.Unlock()
+	trash.empty()
 }
 
 // evict drops the least used modules above modulesMax. One that is in use stays, so there can be more for a while.
-func (s *Sandbox) evict() {
+// The caller frees what is returned.
+func (s *Sandbox) evict() (t trash) {
 	for len(s.modules) > modulesMax {
 		var oldest [32]byte
 		var found *compiled
@@ -108,14 +118,15 @@ func (s *Sandbox) evict() {
 			}
 		}
 		if found == nil {
-			return
+			return t
 		}
 		delete(s.modules, oldest)
+		t.add(s.dropPools(found)) // uses == 0 says that nobody is inside
 		if found.module != nil {
-			// Its code is unmapped here; uses == 0 says that nobody is inside.
-			_ = found.module.Close(context.Background())
+			t.modules = append(t.modules, found.module)
 		}
 	}
+	return t
 }
 
 // compile fills c. It runs on a goroutine of its own, because wazero cannot be interrupted and the callers can; Close waits for it.

@@ -19,6 +19,7 @@ func TestNoMemoryLeft(t *testing.T) {
 	p := load(t, sharedSandbox(t), module(assemble(nil, "\x41\x00\x0b")))
 	job := sandbox.Job{Limits: capability.Limits{Memory: 4 << 30}}
 	check(t, p.Run(context.Background(), job), expect{sandbox.Done, "", "", ""})
+	job.Tenant = "another" // a cell of the first would do, and is not theirs
 	giveBack := limitAddresses(t, addressesUsed(t)+1<<30)
 	out := p.Run(context.Background(), job)
 	giveBack()

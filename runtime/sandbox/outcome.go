@@ -1,14 +1,8 @@
 package sandbox
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/caisson-run/caisson/host"
-	"github.com/caisson-run/caisson/host/abi"
 )
 
 // A Verdict says what an outcome means for the task.
@@ -41,6 +35,7 @@ const (
 	CodeWall      = "limit.wall"     //
 	CodeCPU       = "limit.cpu"      //
 	CodeStack     = "limit.stack"    //
+	CodePayload   = "limit.payload"  //
 	CodeFuel      = "limit.fuel"     //
 	CodeTables    = "limit.tables"   //
 	CodeResult    = "limit.result"   // as host says it
@@ -69,86 +64,38 @@ type Outcome struct {
 
 // Usage is what a run took.
 type Usage struct {
-	CPU      time.Duration // of its thread, host calls included; 0 where it cannot be measured
-	Wall     time.Duration // from instance to end, without compiling
+	CPU      time.Duration // of the guest and its host calls, without what these waited. Short runs, and all outside of Linux, count wall time for it
+	Wall     time.Duration // from the begin in a cell to the end, without what came before: waiting, compiling, making the cell
 	Memory   int64         // peak of linear memory, bytes
 	Calls    int64         // host calls as counted against limits.calls
 	LogBytes int64
-	Fuel     int64 // units that metering charged; 0 while there is none
+	Fuel     int64 // units that metering charged; the same for the same module on the same input
 	Ticks    int64 // slices of fuel that were spent
 	Pages    int64 // pages of the system that the task wrote, as the restore found them; 0 where none was made
 }
 
-// Why the context of a run ended, as context.Cause tells.
-var (
-	errWall   = errors.New("wall time is spent")
-	errCPU    = errors.New("CPU time is spent")
-	errClosed = errors.New("the sandbox was closed")
-)
-
-// judge turns the end of a guest into an outcome: status when err is nil, else err. The order matters: the host knows best, then the context, then wazero.
-func judge(ctx context.Context, run *host.Run, mem *memory, status abi.Status, err error) Outcome {
-	switch e := run.Ending(); e.Kind {
-	case host.EndingExit:
-		return judgeStatus(run, mem, e.Status)
-	case host.EndingLimit:
-		return Outcome{Verdict: Limit, Code: e.Code, Error: e.Text}
-	case host.EndingCrash:
-		return Outcome{Verdict: Crash, Code: e.Code, Error: e.Text}
-	case host.EndingInterrupted:
-		return judgeContext(ctx)
-	}
-	if err == nil {
-		return judgeStatus(run, mem, status)
-	}
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-		return judgeContext(ctx)
-	}
-	// What is left is a trap, in the guest or in its start section. The first line is all wazero's own; the following ones hold names of the guest's.
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	switch {
-	case strings.HasSuffix(text, wazeroRecovered):
-		return Outcome{Verdict: Crash, Code: CodeCrash, Error: "internal error in the engine"}
-	case strings.HasSuffix(text, stackOverflow):
+// judgeEnding is the outcome of a guest that its meter ended.
+func judgeEnding(e ending) Outcome {
+	switch e {
+	case endingStack:
 		return Outcome{Verdict: Limit, Code: CodeStack, Error: "the call stack is too deep"}
-	case mem.denied:
-		return outOfMemory()
-	}
-	if _, cause, ok := strings.Cut(text, wasmErrorPrefix); ok {
-		text = cause
-	}
-	return Outcome{Verdict: Retry, Code: CodeTrap, Error: "trap: " + host.Escape([]byte(text[:min(len(text), errorLineMax)]))}
-}
-
-func judgeStatus(run *host.Run, mem *memory, status abi.Status) Outcome {
-	_, text, after := run.Error()
-	switch status {
-	case abi.StatusDone:
-		return Outcome{Verdict: Done, Output: run.Result()}
-	case abi.StatusFailed:
-		if text == "" {
-			text = "the task failed for good"
-		}
-		return Outcome{Verdict: Failed, Code: CodeFailed, Error: text}
-	}
-	if mem.denied {
-		return outOfMemory()
-	}
-	if text == "" {
-		text = fmt.Sprintf("the task ended with status %d", status)
-	}
-	return Outcome{Verdict: Retry, Code: CodeError, Error: text, RetryAfter: after}
-}
-
-func judgeContext(ctx context.Context) Outcome {
-	switch cause := context.Cause(ctx); cause {
-	case errWall:
+	case endingFuel:
+		return Outcome{Verdict: Limit, Code: CodeFuel, Error: "more fuel than allowed"}
+	case endingWall:
 		return Outcome{Verdict: Limit, Code: CodeWall, Error: "more wall time than allowed"}
-	case errCPU:
+	case endingCPU:
 		return Outcome{Verdict: Limit, Code: CodeCPU, Error: "more CPU time than allowed"}
-	case errClosed:
-		return Outcome{Verdict: Crash, Code: CodeCancelled, Error: "the worker is closing"}
+	case endingClosed:
+		return closing()
 	}
+	return cancelled()
+}
+
+func closing() Outcome {
+	return Outcome{Verdict: Crash, Code: CodeCancelled, Error: "the worker is closing"}
+}
+
+func cancelled() Outcome {
 	return Outcome{Verdict: Crash, Code: CodeCancelled, Error: "the run was cancelled"}
 }
 

@@ -226,7 +226,7 @@ func TestCloseEndsRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h})
+	s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h, CheckRate: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestPayloadIsNotChanged(t *testing.T) {
 	p := load(t, s, module(goGuest(t, "command")))
 	input := []byte("echo " + strings.Repeat("abc", 100_000))
 	kept := bytes.Clone(input)
-	out := p.Run(context.Background(), sandbox.Job{Input: input, Limits: capability.Limits{Wall: time.Minute, CPU: time.Minute}})
+	out := p.Run(context.Background(), sandbox.Job{Input: input, Limits: capability.Limits{Wall: time.Minute, CPU: time.Minute, Payload: 1 << 20}})
 	check(t, out, expect{sandbox.Done, "", string(kept[5:]), ""})
 	if !bytes.Equal(input, kept) {
 		t.Error("the payload was changed")

@@ -1,8 +1,13 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	goruntime "runtime"
 	"sync"
 
 	"github.com/caisson-run/caisson/host"
@@ -23,7 +28,17 @@ type Config struct {
 	// CacheDir is a folder for compiled modules, made with mode 0700 when it is not there; any number of sandboxes share one.
 	// Empty: none are kept.
 	CacheDir string
+
+	// Running is the most guests that run at once; further ones wait before their wall time begins. 0: 64 for each of GOMAXPROCS.
+	Running int
+	// IdleMemory bounds what cells that wait for tasks and templates take, in bytes. 0: 256 MiB.
+	IdleMemory int64
+	// CheckRate is which part of the restores is checked: the whole memory is compared with its image. From 0 to 1; 0 means 1 in 1000, CheckNever none.
+	CheckRate float64
 }
+
+// CheckNever is the Config.CheckRate that checks nothing.
+const CheckNever = -1
 
 // A Sandbox holds compiled modules and runs tasks in them. Any number of goroutines use it at once.
 type Sandbox struct {
@@ -36,33 +51,24 @@ type Sandbox struct {
 	closing context.Context
 	close   context.CancelCauseFunc
 
-	mu      sync.Mutex
-	closed  bool
-	busy    sync.WaitGroup // runs and compiles
-	modules map[[32]byte]*compiled
-	clock   uint64
-	stats   Stats
-}
+	restorer     *restorer
+	page         int           // of the system, bytes
+	running      chan struct{} // holds one for each guest that runs
+	wanted       chan *pool    // those that lack a cell
+	builderEnded chan struct{}
+	idleMemory   int64
+	checkRate    float64
 
-// Stats are counts since Open, for metrics.
-type Stats struct {
-	Modules      int   // kept now
-	Compiles     int64 // done, refused ones included
-	Costly       int64 // of these, refused with module.costly
-	CacheHits    int64 // modules taken from CacheDir
-	CacheRejects int64 // entries of CacheDir that were changed or could not be used, and so were compiled again
-	Runs         int64 // begun
-}
-
-// Stats returns the counts as they are now.
-func (s *Sandbox) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stats := s.stats
-	stats.Modules = len(s.modules)
-	stats.Compiles, stats.Costly = s.admissions.admitted.Load(), s.admissions.costly.Load()
-	stats.CacheHits, stats.CacheRejects = s.admissions.cacheHits.Load(), s.admissions.cacheRejects.Load()
-	return stats
+	mu        sync.Mutex
+	closed    bool
+	busy      sync.WaitGroup // runs and compiles
+	modules   map[[32]byte]*compiled
+	pools     map[poolKey]*pool
+	clock     uint64
+	idleCells int
+	idleSize  int64 // of idle cells, bytes
+	imageSize int64 // of templates, bytes
+	stats     Stats
 }
 
 // Open makes a sandbox. ctx is used only during the call.
@@ -86,11 +92,40 @@ func Open(ctx context.Context, c Config) (*Sandbox, error) {
 		modules:    make(map[[32]byte]*compiled),
 	}
 	s.closing, s.close = context.WithCancelCause(context.Background())
-	if err := c.Host.Install(ctx, s.runtime); err != nil {
+	if err := errors.Join(c.Host.Install(ctx, s.runtime), installTick(ctx, s.runtime)); err != nil {
+		return nil, errors.Join(err, admissions.close(ctx))
+	}
+	if err := s.openCells(c, ""); err != nil {
 		return nil, errors.Join(err, admissions.close(ctx))
 	}
 	return s, nil
 }
+
+// openCells prepares for cells. restore, when set, is the one way to restore that may be used.
+func (s *Sandbox) openCells(c Config, restore string) (err error) {
+	if c.Running < 0 || c.IdleMemory < 0 || c.CheckRate > 1 || c.CheckRate < 0 && c.CheckRate != CheckNever {
+		return fmt.Errorf("sandbox: Running, IdleMemory or CheckRate: %d, %d, %g: out of range", c.Running, c.IdleMemory, c.CheckRate)
+	}
+	s.idleMemory, s.checkRate = cmp.Or(c.IdleMemory, idleMemoryDefault), cmp.Or(c.CheckRate, checkRateDefault)
+	s.page = os.Getpagesize()
+	s.pools = make(map[poolKey]*pool)
+	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
+	s.wanted = make(chan *pool, wantedMax)
+	s.builderEnded = make(chan struct{})
+	if s.restorer, err = openRestorer(s.log, restore, restorers); err != nil {
+		return err
+	}
+	go s.buildAhead() // ends with Close, which waits for it
+	return nil
+}
+
+// sampled says whether this restore is checked.
+func (s *Sandbox) sampled() bool {
+	return s.checkRate == 1 || s.checkRate > 0 && rand.Float64() < s.checkRate
+}
+
+// errClosed is why nothing is admitted or compiled any more.
+var errClosed = errors.New("sandbox: closed")
 
 // ErrBusy is what Close returns when a run did not end. Its memory must stay, so nothing is freed.
 var ErrBusy = errors.New("sandbox: a run did not end in time; its engine stays")
@@ -111,14 +146,28 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	idle := make(chan struct{})
 	go func() { // ends with the last run
 		s.busy.Wait()
+		<-s.builderEnded
 		close(idle)
 	}()
 	select {
 	case <-idle:
+		s.closeCells()
 		return s.admissions.close(context.WithoutCancel(ctx))
 	case <-ctx.Done():
 		return ErrBusy
 	}
+}
+
+// closeCells frees all cells and templates. Nobody uses them any more.
+func (s *Sandbox) closeCells() {
+	s.mu.Lock()
+	var trash trash
+	for _, c := range s.modules {
+		trash.add(s.dropPools(c))
+	}
+	s.mu.Unlock()
+	trash.empty()
+	s.restorer.close()
 }
 
 // enter counts one run in, unless the sandbox is closed. Every enter that answers true is followed by one busy.Done.
@@ -150,6 +199,8 @@ type Program struct {
 	facts   Facts
 	form    form
 	stdout  bool // fd 1 is a log
+
+	constants string // of poolKey
 }
 
 // Facts are what is known of an admitted module.

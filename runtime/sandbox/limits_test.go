@@ -1,0 +1,82 @@
+package sandbox_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// Bodies of assembled guests.
+const (
+	bodyDone = "\x41\x00\x0b"
+	bodyLoop = "\x03\x40\x0c\x00\x0b\x00\x0b"
+)
+
+// TestEachLimit ends a run at each limit that the sandbox judges itself; host judges the others.
+func TestEachLimit(t *testing.T) {
+	s := sharedSandbox(t)
+	long := func(l capability.Limits) capability.Limits {
+		l.Wall, l.CPU = time.Minute, time.Minute
+		return l
+	}
+	tests := []struct {
+		name   string
+		wasm   []byte
+		job    sandbox.Job
+		expect expect
+	}{
+		{"fuel", assemble(nil, bodyLoop), sandbox.Job{Limits: long(capability.Limits{Fuel: 12_345})}, expect{sandbox.Limit, "limit.fuel", "", "fuel"}},
+		{"payload", assemble(nil, bodyDone), sandbox.Job{Limits: capability.Limits{Payload: 3}, Input: []byte("four")}, expect{sandbox.Limit, "limit.payload", "", "4 bytes, more than 3"}},
+		// table.grow of 2^20 elements answers -1, which is the status.
+		{"tables", assembleTable("\xd0\x70\x41\x80\x80\xc0\x00\xfc\x0f\x00\x0b"), sandbox.Job{}, expect{sandbox.Limit, "limit.tables", "", "table"}},
+		{"stack", assemble(nil, "\x10\x00\x0b"), sandbox.Job{Limits: capability.Limits{Stack: 64 << 10}}, expect{sandbox.Limit, "limit.stack", "", "stack"}},
+		{"cpu", assemble(nil, bodyLoop), sandbox.Job{Limits: capability.Limits{CPU: 20 * time.Millisecond, Wall: time.Minute}}, expect{sandbox.Limit, "limit.cpu", "", "CPU"}},
+		{"wall", assemble(nil, bodyLoop), sandbox.Job{Limits: capability.Limits{Wall: 20 * time.Millisecond}}, expect{sandbox.Limit, "limit.wall", "", "wall"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := load(t, s, module(tt.wasm))
+			for range 3 { // the cell of a task that was ended is not the next one's
+				check(t, p.Run(context.Background(), tt.job), tt.expect)
+			}
+		})
+	}
+}
+
+// TestFuelIsExact: the same task on the same input spends the same fuel, to the unit; that much is enough, and one less is not.
+func TestFuelIsExact(t *testing.T) {
+	wasm := goGuest(t, "command")
+	spend := func(s *sandbox.Sandbox, fuel int64) sandbox.Outcome {
+		p := load(t, s, module(wasm))
+		return p.Run(context.Background(), sandbox.Job{Input: []byte("echo hello"), Limits: capability.Limits{Fuel: fuel, Wall: time.Minute, CPU: time.Minute}})
+	}
+	// A Go program looks at the clock and draws hash seeds: these are inputs, too.
+	still := host.Config{Rand: zeroReader{}, Now: func() time.Time { return time.Unix(1e9, 0) }}
+	s := openSandbox(t, still)
+	first := spend(s, 0)
+	check(t, first, expect{sandbox.Done, "", "hello", ""})
+	used := first.Usage.Fuel
+	for range 20 {
+		if out := spend(s, 0); out.Usage.Fuel != used {
+			t.Errorf("fuel %d, then %d", used, out.Usage.Fuel)
+		}
+	}
+	other := openSandbox(t, still)
+	if out := spend(other, 0); out.Usage.Fuel != used {
+		t.Errorf("fuel %d, in another sandbox %d", used, out.Usage.Fuel)
+	}
+	check(t, spend(s, used), expect{sandbox.Done, "", "hello", ""})
+	check(t, spend(s, used-1), expect{sandbox.Limit, "limit.fuel", "", ""})
+}
+
+// zeroReader is a source of randomness that is none, so that a guest's hash seeds are the same.
+type zeroReader struct{}
+
+func (zeroReader) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
