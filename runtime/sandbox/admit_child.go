@@ -77,7 +77,7 @@ func (c *admitChild) run(ctx context.Context, command []string, request []byte) 
 	answered := err == nil || errors.As(err, new(*AdmissionError))
 	expired := bounded.Err()
 	if !answered {
-		cancel() // a dying child is not changed by it
+		killGroup(cmd.Process) // what it began, too; how a dying child ends is not changed by it
 	}
 	stdin.Close()
 	waited := cmd.Wait()

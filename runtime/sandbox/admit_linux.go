@@ -14,6 +14,9 @@ import (
 // childAttributes keep a terminal's interrupt from the child: the worker decides when it ends.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+// killGroup kills a child that was not waited for yet, and all that it began.
+func killGroup(p *os.Process) { _ = unix.Kill(-p.Pid, unix.SIGKILL) }
+
 // limitProcess bounds this process for good. Reaching a bound ends it: Go has no answer to memory that it does not get, and the kernel
 // kills at the bound of CPU time.
 //

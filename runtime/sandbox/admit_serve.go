@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	goruntime "runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/caisson-run/caisson/host"
 )
@@ -18,7 +20,8 @@ import (
 // call it in a process of its own that does nothing else.
 // Errors are those of in, out and the system, for stderr and exit status 1; a refusal of the module is none.
 func ServeAdmission(ctx context.Context, in io.Reader, out io.Writer) error {
-	debug.SetTraceback("none") // the reason of a fatal error is for the worker's log; the stacks are not
+	debug.SetTraceback("none")                                   // the reason of a fatal error is for the worker's log; the stacks are not
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // a service manager tells every process; the worker decides
 	goruntime.GOMAXPROCS(min(compileWorkers, goruntime.NumCPU()))
 	r, err := readRequest(in, func(l admitLimits) error {
 		debug.SetMemoryLimit(int64(l.memory / 4 * 3)) // near the bound, collect more

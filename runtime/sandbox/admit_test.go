@@ -1,8 +1,16 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +25,55 @@ const admitArgument = "sandbox-admit"
 
 // admitSelf is the command line of such a process.
 func admitSelf() []string { return []string{os.Args[0], admitArgument} }
+
+// loadArgument makes it a worker that loads the module on its stdin from the cache in the folder that follows, and prints its stats.
+const loadArgument = "sandbox-load"
+
+// asOtherProcess does what the arguments of this test program ask for, if they are one of the above.
+func asOtherProcess() (status int, asked bool) {
+	if len(os.Args) < 2 {
+		return 0, false
+	}
+	var err error
+	switch os.Args[1] {
+	case admitArgument:
+		err = sandbox.ServeAdmission(context.Background(), os.Stdin, os.Stdout)
+	case loadArgument:
+		err = loadAndPrint(os.Args[2])
+	default:
+		return 0, false
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1, true
+	}
+	return 0, true
+}
+
+func loadAndPrint(dir string) error {
+	wasm, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	h, err := host.New(host.Config{KV: newKV()})
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h, CacheDir: dir, Admit: admitSelf()})
+	if err != nil {
+		return err
+	}
+	defer s.Close(context.Background())
+	p, err := s.Load(context.Background(), module(wasm))
+	if err != nil {
+		return err
+	}
+	if out := p.Run(context.Background(), sandbox.Job{}); out.Verdict != sandbox.Done {
+		return fmt.Errorf("%+v", out)
+	}
+	return json.NewEncoder(os.Stdout).Encode(s.Stats())
+}
 
 // openKept opens a sandbox that admits as c says.
 func openKept(tb testing.TB, c sandbox.Config) *sandbox.Sandbox {
@@ -39,16 +96,212 @@ func openKept(tb testing.TB, c sandbox.Config) *sandbox.Sandbox {
 	return s
 }
 
+// answer is a module that does nothing and is done.
+var answer = assemble(nil, "\x41\x00\x0b")
+
+// allocated is all that this process has allocated so far, in bytes.
+func allocated() uint64 {
+	var m goruntime.MemStats
+	goruntime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+// TestKept: a module is compiled once, whoever admits it, and is then taken from the disk, where it runs as it did before.
 func TestKept(t *testing.T) {
-	dir := t.TempDir()
 	wasm := goGuest(t, "reactor")
-	for _, c := range []sandbox.Config{{CacheDir: dir, Admit: admitSelf()}, {CacheDir: dir}, {CacheDir: t.TempDir()}, {Admit: admitSelf()}} {
-		start := time.Now()
-		s := openKept(t, c)
-		t.Log("open", time.Since(start))
-		start = time.Now()
-		load(t, s, module(wasm, reactorNeeds...))
-		t.Log(time.Since(start), s.Stats())
+	for name, admit := range map[string][]string{"here": nil, "in a child": admitSelf()} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, want := range []sandbox.Stats{{Compiles: 1}, {CacheHits: 1}, {CacheHits: 1}} {
+				s := openKept(t, sandbox.Config{CacheDir: dir, Admit: admit})
+				p := load(t, s, module(wasm, reactorNeeds...))
+				check(t, p.Run(context.Background(), sandbox.Job{Input: []byte("echo hello")}), expect{sandbox.Done, "", "hello", ""})
+				if got := s.Stats(); got.Compiles != want.Compiles || got.CacheHits != want.CacheHits || got.CacheRejects != 0 || got.Costly != 0 {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+				if got := p.Facts(); got.Form != "reactor" || got.Functions < 100 || len(got.Imports) < 10 {
+					t.Errorf("%+v", got)
+				}
+			}
+		})
+	}
+}
+
+// TestChangedEntry: an entry of which a byte was changed does not run. It is reported, compiled again and replaced.
+func TestChangedEntry(t *testing.T) {
+	dir := t.TempDir()
+	open := func(log io.Writer) *sandbox.Sandbox {
+		return openKept(t, sandbox.Config{CacheDir: dir, Logger: hclog.New(&hclog.LoggerOptions{Output: log})})
+	}
+	load(t, open(io.Discard), module(answer))
+	entries, err := filepath.Glob(filepath.Join(dir, "*.module"))
+	if err != nil || len(entries) != 1 {
+		t.Fatal(entries, err)
+	}
+	good, err := os.ReadFile(entries[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]int{"seal": 0, "head": 32, "middle": len(good) / 2, "end": len(good) - 1} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Clone(good)
+			bad[at] ^= 0x10
+			if err := os.WriteFile(entries[0], bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			s := open(&log)
+			check(t, load(t, s, module(answer)).Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+			if got := s.Stats(); got.Compiles != 1 || got.CacheRejects != 1 || got.CacheHits != 0 {
+				t.Errorf("%+v", got)
+			}
+			if !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "its seal does not hold") {
+				t.Errorf("logged %q", log.String())
+			}
+			if now, err := os.ReadFile(entries[0]); err != nil || !bytes.Equal(now, good) {
+				t.Errorf("the entry was not replaced by what it was: %v", err)
+			}
+		})
+	}
+}
+
+// TestTwoWorkersCompileOnce: of two processes that need a module at once, one compiles it and the other takes what it kept.
+func TestTwoWorkersCompileOnce(t *testing.T) {
+	dir := t.TempDir()
+	wasm := assemble(nil, strings.Repeat("\x41\x00\x1a", 200_000)+"\x41\x00\x0b")
+	release := sandbox.LockCache(t, dir) // so that neither is done before the other has begun
+	var workers []*exec.Cmd
+	for range 2 {
+		w := exec.Command(os.Args[0], loadArgument, dir)
+		w.Stdin, w.Stdout, w.Stderr = bytes.NewReader(wasm), &bytes.Buffer{}, os.Stderr
+		if err := w.Start(); err != nil {
+			t.Fatal(err)
+		}
+		workers = append(workers, w)
+	}
+	release()
+	var sum sandbox.Stats
+	for _, w := range workers {
+		var s sandbox.Stats
+		if err := w.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(w.Stdout.(*bytes.Buffer).Bytes(), &s); err != nil {
+			t.Fatal(err)
+		}
+		sum.Compiles += s.Compiles
+		sum.CacheHits += s.CacheHits
+	}
+	if sum.Compiles != 1 || sum.CacheHits != 1 {
+		t.Errorf("together %+v, want one compile and one hit", sum)
+	}
+}
+
+// TestCacheThatCannotBeUsed is an error of Open, and says which.
+func TestCacheThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h, err := host.New(host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if _, err := sandbox.Open(context.Background(), sandbox.Config{Host: h, CacheDir: file}); err == nil || !strings.Contains(err.Error(), "CacheDir") {
+		t.Error(err)
+	}
+}
+
+// TestNoAdmissionProcess: what is no admission process is a fault of ours and no refusal of the module, and does not hold us up.
+func TestNoAdmissionProcess(t *testing.T) {
+	shell := func(script string) []string { return []string{"/bin/sh", "-c", script} }
+	for name, command := range map[string][]string{
+		"not there":        {"/does/not/exist"},
+		"ends at once":     shell("exit 0"),
+		"fails":            shell("exit 1"),
+		"says other":       shell("echo hello, world, this is another program"),
+		"says much":        shell("while :; do echo hello, world; done"),
+		"complains much":   shell("i=0; while [ $i -lt 10000 ]; do echo complaint >&2; i=$((i+1)); done; exit 1"),
+		"leaves one alone": shell("sleep 600 & echo hello, world, this is another program"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openKept(t, sandbox.Config{Admit: command})
+			_, err := s.Load(context.Background(), module(answer))
+			if err == nil || errors.As(err, new(*sandbox.AdmissionError)) || !strings.Contains(err.Error(), "admission process") {
+				t.Errorf("%v", err)
+			}
+			if got := s.Stats(); got.Costly != 0 || got.Modules != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestAdmissionSeesNoEnvironment: a secret of the worker's is not there, whatever the compiler may be made to do.
+func TestAdmissionSeesNoEnvironment(t *testing.T) {
+	t.Setenv("CAISSON_TEST_SECRET", "hunter2")
+	var log bytes.Buffer
+	s := openKept(t, sandbox.Config{Admit: []string{"/bin/sh", "-c", `echo "secret=$CAISSON_TEST_SECRET home=$HOME." >&2`}, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	if _, err := s.Load(context.Background(), module(answer)); err == nil {
+		t.Error("loaded")
+	}
+	if !strings.Contains(log.String(), "secret= home=.") {
+		t.Errorf("logged %q", log.String())
+	}
+}
+
+// TestCloseEndsAdmission: the process does not outlive the sandbox, and Load answers.
+func TestCloseEndsAdmission(t *testing.T) {
+	h, err := host.New(host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h, Admit: admitSelf()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan struct{})
+	s.AdmissionStarts(func() { close(started) })
+	loaded := make(chan error)
+	go func() {
+		_, err := s.Load(context.Background(), module(bombLoops(3000, 1000)))
+		loaded <- err
+	}()
+	<-started
+	if err := s.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-loaded; err == nil || errors.As(err, new(*sandbox.AdmissionError)) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestOrphan: the process ends when its worker is gone, which is when its stdin ends.
+func TestOrphan(t *testing.T) {
+	c := exec.Command(os.Args[0], admitArgument)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write(sandbox.AdmitRequest(1<<30, time.Minute, t.TempDir(), bombLoops(3000, 1000))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 16)); err != nil { // its hello: it has begun
+		t.Fatal(err)
+	}
+	in.Close()
+	var exit *exec.ExitError
+	if err := c.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -67,18 +320,19 @@ func TestBombs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := openKept(t, sandbox.Config{Admit: admitSelf(), CacheDir: t.TempDir(), Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})})
+			s := openKept(t, sandbox.Config{Admit: admitSelf(), CacheDir: t.TempDir()})
 			s.BoundAdmission(tt.memory, tt.cpu, tt.wall)
-			before := peakMemory(t)
+			before := allocated()
 			if code, text := refused(t, s, module(tt.wasm)); code != "module.costly" || !strings.Contains(text, tt.text) {
 				t.Errorf("%s: %s, want %q", code, text, tt.text)
 			}
-			if grown := peakMemory(t) - before; grown > 32<<20 {
-				t.Errorf("this process grew by %d MiB", grown>>20)
+			if grown := allocated() - before; grown > 16<<20 {
+				t.Errorf("this process allocated %d MiB", grown>>20)
 			}
 			if got := s.Stats(); got.Costly != 1 || got.Compiles != 1 {
 				t.Errorf("%+v", got)
 			}
+			check(t, load(t, s, module(answer)).Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
 		})
 	}
 }

@@ -18,12 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == admitArgument {
-		if err := sandbox.ServeAdmission(context.Background(), os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	if status, asked := asOtherProcess(); asked {
+		os.Exit(status)
 	}
 	status := m.Run()
 	if shared.sandbox != nil {

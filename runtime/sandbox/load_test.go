@@ -81,10 +81,10 @@ func TestAdmissionRefuses(t *testing.T) {
 		{"undeclared http", "module.capability", "kind http", assemble([]asmImport{{"caisson", "http_fetch", i32x2}}, status)},
 		{"undeclared clock", "module.capability", "kind clock", assemble([]asmImport{{"caisson", "clock_fine", i32x2}}, status)},
 	}
-	s := openSandbox(t, host.Config{})
+	here, child := openSandbox(t, host.Config{}), openKept(t, sandbox.Config{Admit: admitSelf()})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for range 2 { // the second is from the cache
+			for _, s := range []*sandbox.Sandbox{here, child, here} { // at last from memory
 				code, text := refused(t, s, module(tt.wasm))
 				if code != tt.code || !strings.Contains(text, tt.text) {
 					t.Errorf("%s: %s, want %s with %q", code, text, tt.code, tt.text)
