@@ -49,6 +49,9 @@ func (e *cells) warm(q line.Request) (line.Answer, error) {
 	if err := e.together(p, q.Count); err != nil {
 		return line.Answer{}, err
 	}
+	if idle := e.sandbox.Stats().IdleCells; idle < q.Count {
+		return line.Answer{}, fmt.Errorf("only %d of %d cells are idle", idle, q.Count)
+	}
 	after, err := memoryNow()
 	return line.Answer{Values: []float64{(after - before) / float64(q.Count-1)}}, err
 }

@@ -101,3 +101,31 @@ func TestEngineWithoutGuest(t *testing.T) {
 		}
 	}
 }
+
+// TestRunaways runs each guest of the list into its limit, which shows that it is what its name says.
+func TestRunaways(t *testing.T) {
+	l := smallLab(t, "cell")
+	beats := &beatProbe{lab: l}
+	if err := (beatStart{beats}).measure(); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range runaways() {
+		t.Run(a.name, func(t *testing.T) {
+			l.guests[a.name] = writeTest(t, l.folder, a.name, a.guest)
+			p := newRunawayProbe(l, a.name, "wall", 2)
+			p.request.Count = 4
+			if err := p.measure(); err != nil {
+				t.Fatal(err)
+			}
+			if len(p.late) != 4 || p.late.low() < 0 || len(p.p99()) != 1 {
+				t.Errorf("late %v", p.late)
+			}
+		})
+	}
+	if err := beats.measure(); err != nil {
+		t.Fatal(err)
+	}
+	if len(beats.gaps) != 1 || beats.gaps[0] < 1 {
+		t.Errorf("gaps %v, of a beat of a millisecond", beats.gaps)
+	}
+}
