@@ -17,6 +17,7 @@ type metrics struct {
 	tasks     *prometheus.CounterVec
 	run       *prometheus.HistogramVec
 	cpu       *prometheus.CounterVec
+	fuel      *prometheus.HistogramVec
 	waited    *prometheus.HistogramVec
 	claimed   prometheus.Histogram
 	settled   prometheus.Histogram
@@ -28,6 +29,7 @@ type metrics struct {
 
 func newMetrics(w *Worker) *metrics {
 	seconds := prometheus.ExponentialBuckets(0.0001, 4, 11) // 0.1 ms to 105 s
+	units := prometheus.ExponentialBuckets(1000, 10, 9)     // of fuel: a thousand to 10^11, which is minutes
 	batches := prometheus.ExponentialBuckets(1, 2, 9)       // 1 to 256
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -37,6 +39,8 @@ func newMetrics(w *Worker) *metrics {
 			Help: "Wall time of one run in the sandbox.", Buckets: seconds}, []string{"task"}),
 		cpu: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_task_cpu_seconds_total",
 			Help: "Processor time of runs in the sandbox."}, []string{"task"}),
+		fuel: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caisson_task_fuel",
+			Help: "Fuel that one run in the sandbox spent, in units.", Buckets: units}, []string{"task"}),
 		waited: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caisson_task_queue_seconds",
 			Help: "Time from a message's issue, by its sender's clock, to its run.", Buckets: seconds}, []string{"task"}),
 		claimed: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_claim_deliveries",
@@ -61,7 +65,8 @@ func newMetrics(w *Worker) *metrics {
 		}
 		return 0
 	})
-	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, held, ready,
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, held, ready,
+		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -79,6 +84,7 @@ func (m *metrics) count(r report) {
 	if r.usage.Wall > 0 {
 		m.run.WithLabelValues(task).Observe(r.usage.Wall.Seconds())
 		m.cpu.WithLabelValues(task).Add(r.usage.CPU.Seconds())
+		m.fuel.WithLabelValues(task).Observe(float64(r.usage.Fuel))
 		m.waited.WithLabelValues(task).Observe(max(r.waited, 0).Seconds())
 	}
 }

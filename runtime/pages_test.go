@@ -87,7 +87,7 @@ func TestLog(t *testing.T) {
 		}
 	}
 	done := worker.log.all("task done")[0]
-	for field, least := range map[string]float64{"queue_ms": 0.001, "run_ms": 0.001, "cpu_ms": 0.001, "memory": 1 << 16, "attempt": 1} {
+	for field, least := range map[string]float64{"queue_ms": 0.001, "run_ms": 0.001, "cpu_ms": 0.001, "fuel": 1, "memory": 1 << 16, "attempt": 1} {
 		if n, ok := done[field].(float64); !ok || n < least {
 			t.Errorf("%s of what was done is %v", field, done[field])
 		}

@@ -41,7 +41,7 @@ type report struct {
 func (w *Worker) say(r report) {
 	pairs := []any{"task", r.task, "task_id", r.id, "tenant", r.tenant, "principal", r.sender,
 		"code", r.code, "attempt", r.attempt, "queue_ms", milliseconds(r.waited), "run_ms", milliseconds(r.usage.Wall),
-		"cpu_ms", milliseconds(r.usage.CPU), "memory", r.usage.Memory, "calls", r.usage.Calls}
+		"cpu_ms", milliseconds(r.usage.CPU), "fuel", r.usage.Fuel, "memory", r.usage.Memory, "calls", r.usage.Calls}
 	switch r.outcome {
 	case outcomeDone, outcomeRetried, outcomeFailed:
 		if r.text != "" {
