@@ -28,7 +28,8 @@ type moduleInfo struct {
 	Size   int    `json:"size_bytes"`
 	sandbox.Inspection
 	gateInfo
-	Resume bool      `json:"resume"` // exports caisson_resume
+	Resume bool      `json:"resume"`                // exports caisson_resume
+	Image  int64     `json:"image_bytes,omitempty"` // what its cells begin from and share
 	Empty  *emptyRun `json:"empty_run,omitempty"`
 	Note   string    `json:"note,omitempty"`
 }
@@ -132,6 +133,7 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 	if info.Empty, err = runEmpty(ctx, box, data, info.Imports); err != nil {
 		return info, refusedByAdmission(path, err)
 	}
+	info.Image = box.Stats().ImageSize
 	return info, context.Cause(ctx)
 }
 
@@ -191,6 +193,9 @@ func printModule(c *cobra.Command, info moduleInfo) error {
 	}
 	if r := info.Empty; r != nil {
 		fmt.Fprintf(w, "empty    %s, %d fuel, %d bytes of memory, %d pages written\n", oneLine(endText(r.Outcome, r.Code, r.Error)), r.Usage.Fuel, r.Usage.Memory, r.Usage.Pages)
+	}
+	if info.Image > 0 {
+		fmt.Fprintf(w, "image    %d bytes, shared by the cells of a tenant\n", info.Image)
 	}
 	if info.Note != "" {
 		fmt.Fprintf(w, "note     %s\n", info.Note)
