@@ -91,6 +91,38 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestSandboxPage holds the table of limits in docs/reference/sandbox.md to the defaults that there are.
+func TestSandboxPage(t *testing.T) {
+	b, err := os.ReadFile("../docs/reference/sandbox.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(n int64) string {
+		return strings.NewReplacer("KiB", " KiB", "MiB", " MiB").Replace(strict.Size(n).String())
+	}
+	grouped := func(n int64) string {
+		text := strconv.FormatInt(n, 10)
+		for i := len(text) - 3; i > 0; i -= 3 {
+			text = text[:i] + "," + text[i:]
+		}
+		return text
+	}
+	span := func(d time.Duration) string { return strings.Replace(strict.Duration(d).String(), "s", " s", 1) }
+	for _, row := range []string{
+		"`memory` | " + size(manifest.MemoryDefault), "`tables` | " + grouped(manifest.TablesDefault), "`stack` | " + size(manifest.StackDefault),
+		"`cpu` | " + span(manifest.CPUDefault), "`wall` | " + span(manifest.WallDefault), "`payload` | " + size(manifest.PayloadDefault),
+		"`result` | " + size(manifest.ResultDefault), "`log`, `log_lines` | " + size(manifest.LogDefault) + ", " + grouped(manifest.LogLinesDefault),
+		"`calls` | " + grouped(manifest.CallsDefault),
+	} {
+		if !strings.Contains(string(b), "\n| "+row+" | `limit.") {
+			t.Errorf("sandbox.md has no row %s", row)
+		}
+	}
+	if !strings.Contains(string(b), "| `fuel` | 10^15 |") || manifest.FuelDefault != 1e15 {
+		t.Errorf("fuel is %d by default", int64(manifest.FuelDefault))
+	}
+}
+
 // Names of tasks, queues and secrets have one grammar, written twice because the rooms are apart.
 func TestNamesAreTheEnvelopes(t *testing.T) {
 	names := []string{"", ".", "-", "a", "A", "9", "a.b", "a..b", "a.", ".a", "a-", "a_b", "a/b", "a\x00", "é", "a b", strings.Repeat("a", 64), strings.Repeat("a", 65)}

@@ -98,7 +98,7 @@ func runModule(c *cobra.Command, path string, f runFlags) error {
 	info, output := t.first(ctx, c.ErrOrStderr(), f.json)
 	var broke error
 	if info.Outcome == outcomeDone && f.repeat > 0 {
-		info.Repeat, broke = t.repeat(ctx, f.repeat, output, progressAfter(repeatQuiet, f.repeat, "runs", c.ErrOrStderr()))
+		info.Repeat, broke = t.repeat(ctx, f.repeat, output, progressAfter(repeatQuiet, f.repeat, "caisson: runs", c.ErrOrStderr()))
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err

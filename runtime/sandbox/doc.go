@@ -1,15 +1,17 @@
 // Package sandbox runs a Wasm module on one task and says how that ended.
 //
-// It never touches a file, the network or the environment: what a guest can reach is what package host offers it. It trusts
-// its caller that the module is the one that was verified; it checks only that the bytes have their digest.
+// It never touches the network or the environment, and of files only the folder of compiled modules that it is given: what a guest can reach
+// is what package host offers it. It trusts its caller that the module is the one that was verified; it checks only that the bytes have their digest.
 //
-// Load admits a module, once per digest: our reader bounds what wazero allocates by declared counts, drops custom sections (names and DWARF
-// are never parsed) and gives every table a maximum; every import must be one that package host offers, with its signature, under a kind
-// of capability that the manifest needs; the exports must be those of a command (_start) or a reactor (caisson_run). Then
-// wazero validates and compiles. Compiled modules are kept, the least used dropped when none of its runs is going on.
+// Load admits a module, once per digest: package wasm reads it to its last instruction and writes it anew, metered (the gate and the instrumenter); every
+// import must be one that package host offers, with its signature, under a kind of capability that the manifest needs; the exports must be those of
+// a command (_start) or a reactor (caisson_run). Then wazero validates and compiles, in a process of its own if Config.Admit names one. What came out is kept in
+// memory, the least used dropped when none of its runs is going on, and on disk if Config.CacheDir names a folder.
 //
-// Run makes a fresh instance for every task, with a memory of its own that is unmapped after it: no byte of an earlier task
-// is there to be seen. Manifests may say start = "template" or "each"; both mean this here. The outcome is typed:
+// Run runs a task in a cell. The first task of a module for a tenant makes a template: memory and globals after the module's data were laid out and, with start
+// = "template", _initialize has run. A cell's memory is a private mapping of that image. After a task that returned or exited, the pages that it wrote
+// are copied back, the globals are set, and the cell waits for the next task; any other cell is dropped, and another is built while nobody waits. Cells are never
+// shared between tenants, modules, or constants of the manifest. The outcome is typed:
 //
 //	p, err := s.Load(ctx, sandbox.Module{Digest: digest, Bytes: wasm, Needs: needs})
 //	out := p.Run(ctx, sandbox.Job{ID: id, Tenant: tenant, Held: held, Limits: limits, Input: payload})
@@ -17,15 +19,16 @@
 //
 // # Limits
 //
-// Memory, wall, CPU, result, log and calls end a run with "limit.*", by default or as the job says; see limits.go.
-// What this engine does not bound, and the next one must:
+// Every limit of capability.Limits ends a run with its "limit.*", by default or as the job says; see limits.go. Guest code calls the
+// tick (meter.go) whenever a slice of its fuel is spent, about every 100 microseconds, whatever it does; there, fuel, deadline, CPU time and cancellation are looked at, and
+// Go's scheduler and garbage collector get their turn, which cannot interrupt compiled guest code.
 //
-//   - Time and memory of compiling. Modules of 100 KB exist that take wazero minutes. A compile cannot be cancelled; Load returns when its
-//     context ends, the compile goes on, one at a time.
-//   - A tree of calls without any loop (fib of 100, say) is not interrupted: wazero looks for the end of a run at loops and host calls only.
-//     It holds its thread, and Go's garbage collector with it, until it returns, overflows its stack, or the process ends.
-//     Likewise one memory.fill or memory.copy over gigabytes runs to its end.
-//   - The stack: it ends at 50 MB (limit.stack) whatever limits.stack says, and is not part of limits.memory.
-//   - CPU time is measured on Linux only; elsewhere the wall limit stands alone.
-//   - Stopping at loops costs 2 to 10 times on loops, which is why this engine will be replaced.
+// What is not bounded, or not as one might think:
+//
+//   - The stack by its true bytes: what a frame takes is estimated before it is compiled. What slips through ends at wazero's own 50 MB.
+//   - CPU time outside of Linux, and that of a run before its first tick, by a clock of the thread: it counts as wall time there, which is never less.
+//   - Tables below tableElementsMax for each: limits.tables is not judged for each run yet.
+//   - A fault of the engine. A guest that gets out of its memory is in this process.
+//
+// What holds on which system, for users: docs/reference/sandbox.md.
 package sandbox
