@@ -20,7 +20,8 @@ type meter struct {
 	limit int64 // units after which the guest ends; 0 for none
 	spent int64 // at ticks so far
 	ticks int
-	late  int64 // the most units that fuel was below zero at a tick
+	late  int64  // the most units that fuel was below zero at a tick
+	seen  func() // called at each tick, when it is set
 }
 
 var (
@@ -32,6 +33,9 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	m.ticks++
 	m.spent += m.slice - fuel
 	m.late = max(m.late, -fuel)
+	if m.seen != nil {
+		m.seen()
+	}
 	if depth < 0 {
 		panic(errDepth)
 	}

@@ -47,7 +47,9 @@ func (w *bodyWriter) back(l *label) {
 	if !w.live {
 		return
 	}
-	w.chargeTo(l.start.owed)
+	if w.at.owed > l.start.owed {
+		w.settle(l.start.owed)
+	}
 	if w.at.unchecked > 0 {
 		w.check()
 	}
@@ -79,8 +81,11 @@ func (w *bodyWriter) jumpTable() {
 	for _, depth := range in.targets {
 		each(depth)
 	}
-	if back || w.at.owed > least+slackUnits {
-		w.chargeTo(least)
+	if back && w.at.owed > least {
+		w.settle(least)
+	}
+	if !back {
+		w.settleNear(least)
 	}
 	if back && w.at.unchecked > 0 {
 		w.check()

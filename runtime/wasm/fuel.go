@@ -11,14 +11,15 @@ package wasm
 //
 // How: a body is walked once, with a point that says how many units are owed here, at most, over all ways that lead here. Where ways meet, the most counts. A way back to a loop's header charges
 // exactly what one turn owes and checks. What is owed at an exit is charged at the entry, in one go with the check there. In between a charge is made when more than
-// chunkUnits are owed, and on a way that owes slackUnits more than others that it joins, so that what is charged stays near what ran: at most slackUnits too much at
-// each place where ways meet.
+// chunkUnits are owed. A way that owes slackUnits more than others that it joins pays the difference first, and gets it back when it owes so much less, so that what is
+// charged stays near what ran: some slackUnits too much at each place where ways meet.
 //
 // Small functions, without loops and of at most smallUnits with all that they call, carry no code for it: whoever calls them owes it. So leaves stay leaves.
 
 const (
 	chunkUnits     = 256  // owed at most before a charge, beyond what the enclosing loop's header owes
-	slackUnits     = 32   // owed more than other ways, before they join, without a charge
+	openUnits      = 128  // owed at most, beyond the same, where a block begins
+	slackUnits     = 32   // owed more or less than other ways, before they join, without a charge
 	smallUnits     = 64   // of a function that its callers pay for
 	uncheckedUnits = 1024 // without a check, before the next charge checks
 	tailUnits      = 64   // without a check at the exit of a function that checked at its entry
@@ -28,10 +29,11 @@ const (
 	callIndirectUnits = 8
 )
 
-// unitsOf gives what one instruction costs, without what it charges by a length.
+// unitsOf gives what one instruction costs, without what it charges by a length. An else or end costs its unit when code before it falls into it. What costs nothing is nothing
+// to either engine; the interpreter jumps at the others.
 func unitsOf(op opcode) uint32 {
 	switch op {
-	case opNop, opBlock, opLoop, opElse, opEnd:
+	case opNop, opBlock:
 		return 0
 	case opCall:
 		return callUnits
@@ -109,8 +111,9 @@ func (w *bodyWriter) instr() {
 	case opBlock:
 		w.open()
 	case opLoop:
+		w.spend(1)
 		if w.at.owed > slackUnits { // so that no header owes more, however deep loops nest
-			w.chargeTo(w.base)
+			w.settle(w.base)
 		}
 		w.open()
 		w.base = w.at.owed
@@ -118,8 +121,10 @@ func (w *bodyWriter) instr() {
 		w.spend(1)
 		w.open()
 	case opElse:
+		w.spend(1)
 		w.elseArm()
 	case opEnd:
+		w.spend(1)
 		w.end()
 		return
 	case opBr, opBrIf, opBrTable, opReturn, opUnreachable:
@@ -140,7 +145,7 @@ func (w *bodyWriter) instr() {
 	w.out = appendInstr(w.out, in)
 }
 
-// spend owes units for the instruction at hand, and charges before it when that is too much.
+// spend owes units for the instruction at hand. When too much is owed or unchecked, it charges or checks before it.
 func (w *bodyWriter) spend(units int) {
 	if !w.metered || !w.live {
 		return
@@ -148,13 +153,16 @@ func (w *bodyWriter) spend(units int) {
 	w.at.owed += units
 	w.at.unchecked += units
 	if w.at.owed > w.base+chunkUnits {
-		w.chargeTo(w.base)
+		w.settle(w.base)
+	}
+	if w.at.unchecked > uncheckedUnits+chunkUnits {
+		w.check()
 	}
 }
 
-// chargeTo charges what is owed beyond owed.
-func (w *bodyWriter) chargeTo(owed int) {
-	if !w.metered || !w.live || w.at.owed <= owed {
+// settle charges the difference to what shall be owed from here on, or gives it back.
+func (w *bodyWriter) settle(owed int) {
+	if !w.metered || !w.live || w.at.owed == owed {
 		return
 	}
 	w.charge(w.at.owed - owed)
@@ -164,21 +172,29 @@ func (w *bodyWriter) chargeTo(owed int) {
 	}
 }
 
-// open opens a block.
+// settleNear is settle, unless the difference is small enough to be left.
+func (w *bodyWriter) settleNear(owed int) {
+	if w.at.owed > owed+slackUnits || w.at.owed < owed-slackUnits {
+		w.settle(owed)
+	}
+}
+
+// open opens a block. Little is owed where it begins, so that a charge in it does not part its ways too far.
 func (w *bodyWriter) open() {
 	in := &w.in
+	if w.at.owed > w.base+openUnits {
+		w.settle(w.base)
+	}
 	params := in.typ == typeIndexed && len(w.m.funcType(in.a).Params) > 0
 	w.labels = append(w.labels, label{op: in.op, start: w.at, live: w.live, params: params, baseOwed: w.base})
 }
 
-// join notes that the way at hand leads to the end of l, and charges what it owes beyond others.
+// join notes that the way at hand leads to the end of l, and makes it owe about what others do.
 func (w *bodyWriter) join(l *label) {
 	if !w.live {
 		return
 	}
-	if w.at.owed > l.start.owed+slackUnits {
-		w.chargeTo(l.start.owed)
-	}
+	w.settleNear(l.start.owed)
 	w.leave(l)
 	if l.reached {
 		l.in = most(l.in, w.at)
@@ -220,8 +236,8 @@ func (w *bodyWriter) end() {
 		if l.op == opIf && l.live { // without an else, not taking it leads here too
 			l.in, l.reached = most(l.in, l.start), true
 		}
-		if w.live && l.reached && w.at.owed > l.in.owed+slackUnits {
-			w.chargeTo(l.in.owed)
+		if w.live && l.reached {
+			w.settleNear(l.in.owed)
 		}
 		if w.live {
 			w.leave(l)
@@ -249,12 +265,12 @@ func (w *bodyWriter) call() {
 		units = callUnits
 		if in.a < w.imports {
 			tail = 0 // the host counts what it does
-		} else {
-			if f := &w.funcs[in.a-w.imports]; f.small {
-				units, tail = units+int(f.cost), 0
-			} else if f.checks {
-				tail = tailUnits
-			}
+		} else if f := &w.funcs[in.a-w.imports]; f.small {
+			units, tail = units+int(f.cost), 0
+		} else if f.checks {
+			tail = tailUnits
+		} else if !f.hasLoop {
+			tail = int(min(f.cost, leafTailUnits))
 		}
 		in.a = w.shift(in.a)
 	}
