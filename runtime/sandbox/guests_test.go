@@ -54,7 +54,7 @@ func goGuest(tb testing.TB, name string) []byte {
 	}
 	out := filepath.Join(tb.TempDir(), name+".wasm")
 	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}
-	if name == "reactor" {
+	if name != "command" {
 		args = append(args, "-buildmode=c-shared")
 	}
 	cmd := exec.Command("go", append(args, "./testdata/"+name)...)

@@ -22,6 +22,9 @@ type restorer struct {
 	close   func()
 }
 
+// A way opens a restorer, if it can work on this system.
+type way func() (*restorer, error)
+
 // fresh is the way that works everywhere.
 func fresh() (*restorer, error) {
 	return &restorer{
@@ -35,15 +38,11 @@ func fresh() (*restorer, error) {
 	}, nil
 }
 
-// openRestorer returns the first of ways that works here: the probe really writes and restores. only, when set, is the one name allowed.
-func openRestorer(log hclog.Logger, only string, ways []func() (*restorer, error)) (*restorer, error) {
+// openRestorer returns the first of ways that works here: the probe really writes and restores.
+func openRestorer(log hclog.Logger, ways []way) (*restorer, error) {
 	page := os.Getpagesize()
 	for _, open := range ways {
 		r, err := open()
-		if err == nil && only != "" && r.name != only {
-			r.close()
-			continue
-		}
 		if err == nil {
 			if err = r.probe(page); err == nil {
 				log.Info("cells are restored", "by", r.name)

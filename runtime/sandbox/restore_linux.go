@@ -8,7 +8,7 @@ import (
 )
 
 // restorers are the ways that there may be here, the fastest first.
-var restorers = []func() (*restorer, error){scan, advise, fresh}
+var restorers = []way{scan, advise, fresh}
 
 // scan asks the kernel which pages were written and copies them back. It needs Linux 6.7.
 func scan() (*restorer, error) {

@@ -135,7 +135,11 @@ func TestMatchesSeesOneByte(t *testing.T) {
 
 // TestShed: pages that tasks no longer write are given back after a while, and too many at once.
 func TestShed(t *testing.T) {
-	r := openWay(t, "PAGEMAP_SCAN")
+	r, err := scan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
 	page := os.Getpagesize()
 	i, err := r.image(pattern(page, 4), page)
 	if err != nil {
@@ -194,24 +198,14 @@ func TestProbeRejects(t *testing.T) {
 		}
 		return r, nil
 	}
-	r, err := openRestorer(hclog.NewNullLogger(), "", []func() (*restorer, error){broken, advise})
+	r, err := openRestorer(hclog.NewNullLogger(), []way{broken, advise})
 	if err != nil || r.name != "MADV_DONTNEED" {
 		t.Fatalf("%v, %v", r, err)
 	}
 	r.close()
-	if _, err := openRestorer(hclog.NewNullLogger(), "", []func() (*restorer, error){broken}); err == nil {
+	if _, err := openRestorer(hclog.NewNullLogger(), []way{broken}); err == nil {
 		t.Error("a broken way was chosen")
 	}
-}
-
-func openWay(t *testing.T, name string) *restorer {
-	t.Helper()
-	r, err := openRestorer(hclog.NewNullLogger(), name, restorers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.close)
-	return r
 }
 
 func dup(t *testing.T, fd int) int {

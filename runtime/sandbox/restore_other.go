@@ -3,4 +3,4 @@
 package sandbox
 
 // restorers are the ways that there may be here.
-var restorers = []func() (*restorer, error){fresh}
+var restorers = []way{fresh}

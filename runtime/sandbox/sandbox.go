@@ -72,7 +72,10 @@ type Sandbox struct {
 }
 
 // Open makes a sandbox. ctx is used only during the call.
-func Open(ctx context.Context, c Config) (*Sandbox, error) {
+func Open(ctx context.Context, c Config) (*Sandbox, error) { return open(ctx, c, restorers) }
+
+// open is Open with the ways to restore that may be used.
+func open(ctx context.Context, c Config, ways []way) (*Sandbox, error) {
 	if c.Host == nil {
 		return nil, errors.New("sandbox: Host: is required")
 	}
@@ -95,14 +98,14 @@ func Open(ctx context.Context, c Config) (*Sandbox, error) {
 	if err := errors.Join(c.Host.Install(ctx, s.runtime), installTick(ctx, s.runtime)); err != nil {
 		return nil, errors.Join(err, admissions.close(ctx))
 	}
-	if err := s.openCells(c, ""); err != nil {
+	if err := s.openCells(c, ways); err != nil {
 		return nil, errors.Join(err, admissions.close(ctx))
 	}
 	return s, nil
 }
 
-// openCells prepares for cells. restore, when set, is the one way to restore that may be used.
-func (s *Sandbox) openCells(c Config, restore string) (err error) {
+// openCells prepares for cells.
+func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	if c.Running < 0 || c.IdleMemory < 0 || c.CheckRate > 1 || c.CheckRate < 0 && c.CheckRate != CheckNever {
 		return fmt.Errorf("sandbox: Running, IdleMemory or CheckRate: %d, %d, %g: out of range", c.Running, c.IdleMemory, c.CheckRate)
 	}
@@ -112,7 +115,7 @@ func (s *Sandbox) openCells(c Config, restore string) (err error) {
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.wanted = make(chan *pool, wantedMax)
 	s.builderEnded = make(chan struct{})
-	if s.restorer, err = openRestorer(s.log, restore, restorers); err != nil {
+	if s.restorer, err = openRestorer(s.log, ways); err != nil {
 		return err
 	}
 	go s.buildAhead() // ends with Close, which waits for it
