@@ -78,7 +78,7 @@ func makeShared() error {
 	if shared.host, err = host.New(host.Config{KV: &shared.kv}); err != nil {
 		return err
 	}
-	shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host})
+	shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1})
 	return err
 }
 
@@ -88,8 +88,13 @@ func closeShared() int {
 		return 0
 	}
 	defer shared.host.Close()
+	dirty := shared.sandbox.Stats().Dropped["dirty"]
 	if err := shared.sandbox.Close(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if dirty > 0 {
+		fmt.Fprintf(os.Stderr, "%d cells were not clean after their restore\n", dirty)
 		return 1
 	}
 	return 0

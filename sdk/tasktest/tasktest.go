@@ -93,6 +93,9 @@ func (task *Task) Run(t testing.TB, in, out any) error {
 	task.Log = nil
 	outcome := task.run(t, input)
 	task.Usage = outcome.Usage
+	if theWorld(t).sandbox.Stats().Dropped["dirty"] > 0 {
+		t.Error("tasktest: a cell was not clean after its task: a defect of Caisson, please report it")
+	}
 	for _, host := range task.missed.take() {
 		t.Errorf("tasktest: the task sent a request to %s, but Task.HTTP was not called", host)
 	}

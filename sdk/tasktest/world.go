@@ -39,7 +39,7 @@ var openWorld = sync.OnceValues(func() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: h})
+	w.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: h, CheckRate: 1})
 	return w, err
 })
 
