@@ -10,13 +10,16 @@ Darwin) cache=$HOME/Library/Caches ;;
 esac
 tools=$cache/caisson-guests/tools
 
+# folder PINS: what the pins name is in the folder that is named by their hash, so that new pins are a new folder.
+folder() { echo "$tools/$(sha256sum "$pins/$1" | cut -c 1-32)"; }
+
 missing=
 lacks() { ! ls -d "$@" >/dev/null 2>&1; }
 command -v clang >/dev/null || missing="$missing clang"
 command -v wasm-ld >/dev/null || missing="$missing lld"
 command -v node >/dev/null || missing="$missing nodejs"
-command -v npm >/dev/null || missing="$missing npm"
-python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+lacks "$(folder package-lock.json)" && { command -v npm >/dev/null || missing="$missing npm"; }
+lacks "$(folder requirements.txt)" && { python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"; }
 if command -v apt-get >/dev/null; then
 	lacks /usr/lib/wasm32-wasi/libc.a && missing="$missing wasi-libc"
 	lacks /usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a && missing="$missing libclang-rt-dev-wasm32"
@@ -31,18 +34,16 @@ if [ -n "$missing" ]; then
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 fi
 
-# into PINS COMMAND...: runs the command in an empty folder that becomes the one that is named by the hash of the pins.
+# into PINS COMMAND...: runs the command in an empty folder that becomes the one of the pins.
 into() {
-	folder=$tools/$(sha256sum "$pins/$1" | cut -c 1-32)
-	[ ! -e "$folder" ] || return 0
+	lacks "$(folder "$1")" || return 0
 	echo "installing: what $1 names"
 	mkdir -p "$tools"
 	fresh=$(mktemp -d "$tools/.install-XXXXXX")
 	trap 'rm -rf "$fresh"' EXIT
 	chmod 755 "$fresh"
-	shift
-	(cd "$fresh" && "$@")
-	mv "$fresh" "$folder"
+	(cd "$fresh" && "$2")
+	mv "$fresh" "$(folder "$1")"
 }
 from_pypi() { python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-compile --no-deps --only-binary :all: --require-hashes --target . --requirement "$pins/requirements.txt"; }
 from_npm() {
