@@ -61,6 +61,9 @@ func factsOf(m *wasm.Module, f form) moduleFacts {
 	if m.Memory != nil {
 		facts.hasMemory, facts.memoryMin, facts.memoryMax = true, uint64(m.Memory.Min)*pageSize, uint64(m.Memory.Max)*pageSize
 	}
+	for _, t := range m.Tables {
+		facts.elements += t.Min // the gate bounds both
+	}
 	for _, e := range m.Exports {
 		facts.exports = append(facts.exports, wasm.Export{Name: e.Name, Kind: e.Kind})
 	}

@@ -38,6 +38,7 @@ type moduleFacts struct {
 	memoryMin    uint64 // bytes
 	memoryMax    uint64 // bytes; 0 when the module states none
 	tables       uint32
+	elements     uint32 // of all tables, from the start
 	globals      uint32
 	dataSegments uint32
 	customs      uint32   // custom sections, which were dropped
@@ -84,7 +85,7 @@ func namesOf(m *wasm.Module) functionNames {
 //
 //	"caisson-artifact"  u32 artifactVersion  engine [32]  digest [32]
 //	facts    u8 form  u64 size  list of imports  list of exports  u32 functions  u8 hasMemory  u64 memoryMin  u64 memoryMax
-//	         u32 tables  u32 globals  u32 dataSegments  u32 customs  list of kept: bytes
+//	         u32 tables  u32 elements  u32 globals  u32 dataSegments  u32 customs  list of kept: bytes
 //	         an import is bytes module  bytes name  bytes params  bytes results; an export is bytes name  u8 kind
 //	code     bytes
 //	data     list of: u32 offset  u32 size; then the bytes of all of them
@@ -97,7 +98,7 @@ func namesOf(m *wasm.Module) functionNames {
 const artifactMagic = "caisson-artifact"
 
 // artifactVersion is part of the identity of the engine, so that an entry of another form is not even looked at.
-const artifactVersion = 1
+const artifactVersion = 2
 
 // errArtifact is that bytes are not an artifact of this version. They were sealed by us or come from our own child, so a detail helps nobody.
 var errArtifact = errors.New("not an encoded artifact")
@@ -201,7 +202,7 @@ func (f *moduleFacts) pack(p *packer) {
 	p.bool(f.hasMemory)
 	p.u64(f.memoryMin)
 	p.u64(f.memoryMax)
-	for _, n := range []uint32{f.tables, f.globals, f.dataSegments, f.customs} {
+	for _, n := range []uint32{f.tables, f.elements, f.globals, f.dataSegments, f.customs} {
 		p.u32(n)
 	}
 	p.count(len(f.kept))
@@ -225,7 +226,7 @@ func (f *moduleFacts) unpack(u *unpacker) {
 	f.hasMemory = u.bool()
 	f.memoryMin = u.u64()
 	f.memoryMax = u.u64()
-	for _, n := range []*uint32{&f.tables, &f.globals, &f.dataSegments, &f.customs} {
+	for _, n := range []*uint32{&f.tables, &f.elements, &f.globals, &f.dataSegments, &f.customs} {
 		*n = u.u32()
 	}
 	f.kept = make([]string, u.count(4))

@@ -18,7 +18,7 @@ func sampleArtifact() *artifact {
 		facts: moduleFacts{
 			form: reactor, size: 0x123, functions: 2, hasMemory: true, memoryMin: 0x10000, memoryMax: 0x20000,
 			imports: []wasm.Import{{Module: "m", Name: "f", Type: wasm.FuncType{Params: []wasm.ValueType{wasm.I32}, Results: []wasm.ValueType{wasm.I64}}}},
-			exports: []wasm.Export{{Name: "run", Kind: wasm.KindFunc}}, tables: 1, globals: 3, dataSegments: 2, customs: 4, kept: []string{"why"},
+			exports: []wasm.Export{{Name: "run", Kind: wasm.KindFunc}}, tables: 1, elements: 5, globals: 3, dataSegments: 2, customs: 4, kept: []string{"why"},
 		},
 		code:    []byte("code"),
 		data:    []wasm.Segment{{Offset: 8, Bytes: []byte("ab")}, {Offset: 0x1000, Bytes: []byte("cde")}},
@@ -31,13 +31,13 @@ func sampleArtifact() *artifact {
 // TestArtifactWire states the form byte by byte.
 func TestArtifactWire(t *testing.T) {
 	want := strings.NewReplacer(" ", "", "\n", "", "\t", "").Replace(hexOfText("caisson-artifact") + `
-		01000000` + // version
+		02000000` + // version
 		hexOfSum("engine") + hexOfSum("module") + `
 		02 2301000000000000
 		01000000 01000000 6d 01000000 66 01000000 7f 01000000 7e
 		01000000 03000000 72756e 00
 		02000000 01 0000010000000000 0000020000000000
-		01000000 03000000 02000000 04000000 01000000 03000000 776879
+		01000000 05000000 03000000 02000000 04000000 01000000 03000000 776879
 		04000000 636f6465
 		02000000 08000000 02000000 00100000 03000000 6162636465
 		01000000 01000000 67 7e

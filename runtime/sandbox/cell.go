@@ -24,6 +24,7 @@ type cell struct {
 	globals     []api.MutableGlobal // of artifact.globals, in order
 	fuel, depth api.MutableGlobal
 	tableDenied api.MutableGlobal
+	tableRoom   api.MutableGlobal
 
 	// Handles are kept, since each look-up allocates a stack. Those but run are nil where the module has no such function.
 	start, initialize, resume, run api.Function
@@ -83,11 +84,7 @@ func (c *cell) fits(limit int64) bool {
 
 // size is what an idle cell costs in bytes.
 func (c *cell) size() int64 {
-	size := cellOverhead + int64(c.memory.private*c.pool.sandbox.page)
-	if facts := &c.pool.compiled.facts; facts.tables > 0 {
-		size += tableElementCost * int64(facts.functions) // mostly, each is an element once
-	}
-	return size
+	return cellOverhead + tableElementCost*int64(c.pool.compiled.facts.elements) + int64(c.memory.private*c.pool.sandbox.page)
 }
 
 // call calls f. A guest that is ended leaves the depth where it was, so it is set each time.
@@ -107,15 +104,20 @@ func (c *cell) callInit(ctx context.Context) error {
 	return c.call(ctx, c.initialize)
 }
 
-// serve runs the job and says how it ended. The cell is then to be restored or dropped.
-func (c *cell) serve(ctx context.Context, j *Job) (Outcome, dropCause) {
-	s := c.pool.sandbox
-	m := &c.meter
+// begin starts the count of a run, and puts its limits into the guest.
+func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
+	s, m := c.pool.sandbox, &c.meter
 	m.begin(ctx, s.closing, j.Limits, c.pool.slice.Load())
-	run := s.host.Begin(c.pool.program.runConfig(j, m))
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
-	status, err := c.task(run.Context(m), run)
+	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
+	return s.host.Begin(c.pool.program.runConfig(j, m))
+}
+
+// serve runs the job and says how it ended. The cell is then to be restored or dropped.
+func (c *cell) serve(ctx context.Context, j *Job) (Outcome, dropCause) {
+	run := c.begin(ctx, j)
+	status, err := c.task(run.Context(&c.meter), run)
 	run.Finish()
 	c.finish(err)
 	out := c.judge(run, status, err, j)
@@ -289,7 +291,8 @@ func (c *cell) judgeDenied() *Outcome {
 		out := outOfMemory()
 		return &out
 	case c.tableDenied.Get() != 0:
-		return &Outcome{Verdict: Limit, Code: CodeTables, Error: "more table elements than allowed"}
+		out := outOfTables()
+		return &out
 	}
 	return nil
 }

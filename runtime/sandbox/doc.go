@@ -27,7 +27,6 @@
 //
 //   - The stack by its true bytes: what a frame takes is estimated before it is compiled. What slips through ends at wazero's own 50 MB.
 //   - CPU time outside of Linux, and that of a run before its first tick, by a clock of the thread: it counts as wall time there, which is never less.
-//   - Tables below tableElementsMax for each: limits.tables is not judged for each run yet.
 //   - A fault of the engine. A guest that gets out of its memory is in this process.
 //
 // What holds on which system, for users: docs/reference/sandbox.md.

@@ -2,7 +2,6 @@ package sandbox_test
 
 import (
 	"context"
-	"fmt"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -208,7 +207,7 @@ func TestDeepStackUnwinds(t *testing.T) {
 		began := time.Now()
 		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Stack: stack}}), expect{sandbox.Limit, "limit.stack", "", ""})
 		took := time.Since(began)
-		t.Log(fmt.Sprintf("%d KiB of stack: %s", stack>>10, took))
+		t.Logf("%d KiB of stack: %s", stack>>10, took)
 		if took > latencyBound {
 			t.Errorf("%s", took)
 		}

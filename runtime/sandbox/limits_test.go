@@ -33,6 +33,7 @@ func TestEachLimit(t *testing.T) {
 		{"payload", assemble(nil, bodyDone), sandbox.Job{Limits: capability.Limits{Payload: 3}, Input: []byte("four")}, expect{sandbox.Limit, "limit.payload", "", "4 bytes, more than 3"}},
 		// table.grow of 2^20 elements answers -1, which is the status.
 		{"tables", assembleTable("\xd0\x70\x41\x80\x80\xc0\x00\xfc\x0f\x00\x0b"), sandbox.Job{}, expect{sandbox.Limit, "limit.tables", "", "table"}},
+		{"tables as stated", assembleTable("\xd0\x70\x41\x0a\xfc\x0f\x00\x0b"), sandbox.Job{Limits: capability.Limits{Tables: 10}}, expect{sandbox.Limit, "limit.tables", "", "table"}},
 		{"stack", assemble(nil, "\x10\x00\x0b"), sandbox.Job{Limits: capability.Limits{Stack: 64 << 10}}, expect{sandbox.Limit, "limit.stack", "", "stack"}},
 		{"cpu", assemble(nil, bodyLoop), sandbox.Job{Limits: capability.Limits{CPU: 20 * time.Millisecond, Wall: time.Minute}}, expect{sandbox.Limit, "limit.cpu", "", "CPU"}},
 		{"wall", assemble(nil, bodyLoop), sandbox.Job{Limits: capability.Limits{Wall: 20 * time.Millisecond}}, expect{sandbox.Limit, "limit.wall", "", "wall"}},
@@ -45,6 +46,27 @@ func TestEachLimit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTableRoom: a run may add elements up to its own limit, of all tables together, the first ones included.
+func TestTableRoom(t *testing.T) {
+	s := sharedSandbox(t)
+	// Grows by 10 and then by 5, and returns the second answer: 11, or -1.
+	p := load(t, s, module(assembleTable("\xd0\x70\x41\x0a\xfc\x0f\x00\x1a\xd0\x70\x41\x05\xfc\x0f\x00\x0b")))
+	for _, tt := range []struct {
+		tables int64
+		want   expect
+	}{
+		{16, expect{sandbox.Retry, "task.error", "", "status 11"}},
+		{15, expect{sandbox.Limit, "limit.tables", "", ""}},
+		{1, expect{sandbox.Limit, "limit.tables", "", ""}},
+		{16, expect{sandbox.Retry, "task.error", "", "status 11"}},
+	} {
+		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Tables: tt.tables}}), tt.want)
+	}
+	// A Go module has some thousand from the start.
+	p = load(t, s, module(goGuest(t, "command")))
+	check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Tables: 100}}), expect{sandbox.Limit, "limit.tables", "", ""})
 }
 
 // TestFuelIsExact: the same task on the same input spends the same fuel, to the unit; that much is enough, and one less is not.

@@ -99,6 +99,10 @@ func cancelled() Outcome {
 	return Outcome{Verdict: Crash, Code: CodeCancelled, Error: "the run was cancelled"}
 }
 
+func outOfTables() Outcome {
+	return Outcome{Verdict: Limit, Code: CodeTables, Error: "more table elements than allowed"}
+}
+
 func outOfMemory() Outcome {
 	return Outcome{Verdict: Limit, Code: CodeMemory, Error: "more memory than allowed"}
 }

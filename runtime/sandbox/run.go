@@ -66,6 +66,9 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 
 // run runs the job in a cell of pl.
 func (pl *pool) run(ctx context.Context, j *Job) (out Outcome) {
+	if int64(pl.compiled.facts.elements) > j.Limits.Tables {
+		return outOfTables()
+	}
 	c, none := pl.take(ctx, j)
 	if c == nil {
 		return *none

@@ -77,13 +77,8 @@ func (c *cell) layOut(data []wasm.Segment, j *Job) *Outcome {
 
 // initialise runs the start function and _initialize for a template. Its outcome is nil when all went well.
 func (c *cell) initialise(ctx context.Context, j *Job) *Outcome {
-	s := c.pool.sandbox
-	m := &c.meter
-	m.begin(ctx, s.closing, j.Limits, c.pool.slice.Load())
-	run := s.host.Begin(c.pool.program.runConfig(j, m))
-	c.memory.limit = int(j.Limits.Memory)
-	c.fuel.Set(uint64(m.grant()))
-	err := c.callInit(run.Context(m))
+	run := c.begin(ctx, j)
+	err := c.callInit(run.Context(&c.meter))
 	run.Finish()
 	c.finish(err)
 	if err == nil && run.Ending().Kind == host.EndingNone {
@@ -135,7 +130,8 @@ func (p *pool) instantiate(mem *memory) (c *cell, err error) {
 		}
 		return g
 	}
-	c.fuel, c.depth, c.tableDenied = global(wasm.ExportFuel), global(wasm.ExportDepth), global(wasm.ExportTableDenied)
+	c.fuel, c.depth = global(wasm.ExportFuel), global(wasm.ExportDepth)
+	c.tableDenied, c.tableRoom = global(wasm.ExportTableDenied), global(wasm.ExportTableRoom)
 	for _, g := range p.compiled.globals {
 		c.globals = append(c.globals, global(g.Export))
 	}

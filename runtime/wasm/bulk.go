@@ -112,13 +112,15 @@ func (w *bodyWriter) charged(s stretch, shift int64) {
 	w.check()
 }
 
-// tableGrow writes table.grow. Granted, it is charged by what it adds and, since the table may be copied, by what was there; denied, it is noted.
+// tableGrow writes table.grow. When there is not room for what it asks for, it asks for 2^32-1 elements instead, which no table can have. Granted, it is
+// charged by what it adds and, since the table may be copied, by what was there; denied, it is noted.
 func (w *bodyWriter) tableGrow(s stretch) stretch {
 	asked, old := w.scratch, w.scratch+1
 	w.used = 2
-	s = s.tee(asked)
+	s = s.tee(asked).i32(-1).globalGet(w.room).get(asked).op(opI64ExtendI32U, opI64GeS, opSelect)
 	s = appendInstr(s, &w.in)
 	s = s.tee(old).i32(-1).op(opI32Eq).block(opIf).i32(1).globalSet(w.denied).op(opElse)
+	s = s.globalGet(w.room).get(asked).op(opI64ExtendI32U, opI64Sub).globalSet(w.room)
 	if w.metered {
 		s = s.globalGet(w.fuel).get(asked).op(opI64ExtendI32U).op(opI64Sub).get(old).op(opI64ExtendI32U).op(opI64Sub).globalSet(w.fuel)
 	}

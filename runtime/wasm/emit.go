@@ -7,6 +7,7 @@ const (
 	opI32GtU        opcode = 0x4b
 	opI64LtS        opcode = 0x53
 	opI64GtU        opcode = 0x56
+	opI64GeS        opcode = 0x59
 	opI32Add        opcode = 0x6a
 	opI32Sub        opcode = 0x6b
 	opI32Or         opcode = 0x72

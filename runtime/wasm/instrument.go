@@ -12,6 +12,7 @@ const (
 	ExportFuel        = "caisson:fuel"         // (mut i64) what is left of the slice, in units; see fuel.go
 	ExportDepth       = "caisson:depth"        // (mut i64) what is left of the stack, in bytes; see depth.go
 	ExportTableDenied = "caisson:table_denied" // (mut i32) 1 once a table.grow was answered -1
+	ExportTableRoom   = "caisson:table_room"   // (mut i64) elements that table.grow may still add, to all tables together; no bound until it is set
 
 	exportStart  = "caisson:start" // the function that the start section named
 	exportGlobal = "caisson:g"     // and the index of one of the module's own mutable globals

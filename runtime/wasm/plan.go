@@ -18,11 +18,11 @@ type plan struct {
 	indirectCost []uint32 // for each structural type, the most that one of its small functions costs
 	needs        helperSet
 
-	imports                    uint32 // imported functions of the guest; also the index of tick
-	fuel, depth, denied, count uint32 // globals
-	helpers                    uint32 // index of the first helper function
-	resultTypes                map[uint32]uint32
-	resultTypeList             []uint32
+	imports                          uint32 // imported functions of the guest; also the index of tick
+	fuel, depth, denied, room, count uint32 // globals
+	helpers                          uint32 // index of the first helper function
+	resultTypes                      map[uint32]uint32
+	resultTypeList                   []uint32
 }
 
 // funcFacts is what is known of one own function.
@@ -55,7 +55,7 @@ func (m *Module) plan(o Options) (*plan, error) {
 	p.needs.need[helperRefuel] = true
 	p.decide()
 	p.fuel = uint32(m.Globals)
-	p.depth, p.denied, p.count = p.fuel+1, p.fuel+2, p.fuel+3
+	p.depth, p.denied, p.room, p.count = p.fuel+1, p.fuel+2, p.fuel+3, p.fuel+4
 	p.helpers = p.imports + 1 + uint32(m.Functions)
 	return p, nil
 }

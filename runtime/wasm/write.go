@@ -1,6 +1,9 @@
 package wasm
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // A writer writes a planned module, section by section.
 type writer struct {
@@ -178,6 +181,7 @@ func (w *writer) writeGlobals() {
 	w.section = append(append(w.section, byte(I64), 1), zero...) // fuel
 	w.section = append(append(w.section, byte(I64), 1), zero...) // depth
 	w.section = append(append(w.section, byte(I32), 1), stretch(nil).i32(0).op(opEnd)...)
+	w.section = append(append(w.section, byte(I64), 1), stretch(nil).i64(math.MaxInt64).op(opEnd)...) // room
 	if w.o.Counted {
 		w.section = append(append(w.section, byte(I64), 1), zero...)
 	}
@@ -186,9 +190,9 @@ func (w *writer) writeGlobals() {
 
 func (p *plan) globalsAdded() int {
 	if p.o.Counted {
-		return 4
+		return 5
 	}
-	return 3
+	return 4
 }
 
 // constant writes the constant expression that r stands before.
@@ -227,6 +231,7 @@ func (w *writer) writeExports() {
 	w.export(ExportFuel, KindGlobal, w.fuel)
 	w.export(ExportDepth, KindGlobal, w.depth)
 	w.export(ExportTableDenied, KindGlobal, w.denied)
+	w.export(ExportTableRoom, KindGlobal, w.room)
 	if w.o.Counted {
 		w.export(ExportCount, KindGlobal, w.plan.count)
 	}
