@@ -92,6 +92,3 @@ func (p *Program) runConfig(j *Job, m *meter) host.RunConfig {
 		Args: p.module.Args, Env: p.module.Env, StdoutLogs: p.stdout, Log: j.Log, Meter: m,
 	}
 }
-
-// initialises says whether the template holds a reactor that is initialised already.
-func (p *Program) initialises() bool { return p.form == reactor && p.module.Start != "each" }

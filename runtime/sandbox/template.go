@@ -21,7 +21,7 @@ type template struct {
 // makeTemplate runs a module up to the point that its tasks start from, under the limits of the job that needs it first and as a run that
 // holds nothing and has no input. The instance that it made goes on as the first cell.
 //
-// A reactor whose manifest says start = "template" is initialised here. All others are only laid out, and initialised by every task.
+// A resettable reactor whose manifest says start = "template" is initialised here. All others are only laid out, and initialised by every task.
 func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Outcome) {
 	s := p.sandbox
 	if p.program.facts.MemoryMin > j.Limits.Memory {
@@ -38,7 +38,7 @@ func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Out
 		return nil, nil, s.noInstance(j, err)
 	}
 	var out *Outcome
-	t := &template{initialised: p.program.initialises()}
+	t := &template{initialised: p.initialises()}
 	if out = c.layOut(p.compiled.data, j); out == nil && t.initialised {
 		out = c.initialise(ctx, j)
 	}
@@ -60,8 +60,15 @@ func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Out
 		c.close()
 		return t, nil, nil
 	}
-	mem.peak = mem.size
+	mem.peak, mem.denied = mem.size, false
+	c.tableDenied.Set(0)
 	return t, c, nil
+}
+
+// initialises says whether the template holds a reactor that is initialised already. What init may change beside memory and globals would be in the first cell only, so
+// that of such a module runs for every task.
+func (p *pool) initialises() bool {
+	return p.program.form == reactor && p.program.module.Start != "each" && p.compiled.facts.resettable()
 }
 
 // layOut writes the active data that the instrumenter took out, as instantiation would have.

@@ -1,0 +1,32 @@
+package sandbox_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/manifest/capability"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// TestTablesOfInit: what _initialize puts into a table is there for every task, though no image of the memory can hold it.
+func TestTablesOfInit(t *testing.T) {
+	eachWay(t, func(t *testing.T, s *sandbox.Sandbox, _ string) {
+		// _initialize: mem[0] = 7; table.set 0 (ref.func caisson_run). caisson_run: is_null(table.get 0)
+		p := load(t, s, module(assembleParts(guestParts{
+			memory: []byte{0, 1}, table: true, initialize: "\x41\x00\x41\x07\x36\x02\x00\x41\x00\xd2\x03\x26\x00\x0b", run: "\x41\x00\x25\x00\xd1\x0b",
+		})))
+		for range 3 {
+			check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+		}
+	})
+}
+
+// TestFirstCellIsLikeTheOthers: that a growth was refused while the template was made is not said of the first task.
+func TestFirstCellIsLikeTheOthers(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	p := load(t, s, module(assembleParts(guestParts{memory: []byte{0, 1}, initialize: grow3 + "\x0b", run: "\x41\x03\x0b"})))
+	for range 2 {
+		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: 1 << 16}}), expect{sandbox.Retry, "task.error", "", "status 3"})
+	}
+}
