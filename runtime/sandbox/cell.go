@@ -77,9 +77,9 @@ func (c *cell) setGlobals() {
 	}
 }
 
-// fits says whether a task with that limit can run here. The limits of one program's tasks are mostly the same.
+// fits says whether a task with that limit of memory can run here: it begins with no more, and can grow to it. The limits of one program's tasks are mostly the same.
 func (c *cell) fits(limit int64) bool {
-	return len(c.memory.region) >= c.pool.regionSize(limit, 0)
+	return int64(c.template.image.size) <= limit && len(c.memory.region) >= c.pool.regionSize(limit, 0)
 }
 
 // size is what an idle cell costs in bytes.

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
+
+	"github.com/caisson-run/caisson/manifest/capability"
 )
 
 // A dropCause is why a cell was not used again.
@@ -61,10 +62,7 @@ type pool struct {
 // A failure is that a template could not be made. For a while, tasks under the same limits have the same outcome without another try.
 type failure struct {
 	outcome Outcome
-	memory  int64 // limits under which it failed
-	fuel    int64
-	cpu     time.Duration
-	wall    time.Duration
+	limits  capability.Limits // under which it failed: senders choose theirs, and must not fail each other's tasks
 	until   instant
 }
 
@@ -161,8 +159,7 @@ func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *t
 		s.mu.Lock()
 		pl.template, pl.making, pl.failure = t, nil, nil
 		if out != nil && out.Verdict != Crash { // a crash is not the module's doing
-			l := &j.Limits
-			pl.failure = &failure{*out, l.Memory, l.Fuel, l.CPU, l.Wall, now() + templateRetry}
+			pl.failure = &failure{*out, j.Limits, now() + templateRetry}
 		}
 		if t != nil {
 			s.stats.Templates++
@@ -179,7 +176,7 @@ func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *t
 
 // covers says whether j would fail as well, so that it need not be tried.
 func (f *failure) covers(j *Job) bool {
-	return f != nil && now() < f.until && f.memory == j.Limits.Memory && f.fuel == j.Limits.Fuel && f.cpu == j.Limits.CPU && f.wall == j.Limits.Wall
+	return f != nil && now() < f.until && f.limits == j.Limits
 }
 
 // pop takes the idle cell that was used last and fits, under Sandbox.mu. The most recent one has its pages in the processor's caches.

@@ -30,3 +30,23 @@ func TestFirstCellIsLikeTheOthers(t *testing.T) {
 		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: 1 << 16}}), expect{sandbox.Retry, "task.error", "", "status 3"})
 	}
 }
+
+// TestTemplateFailsUnderItsLimitsOnly: a task whose limits are too tight for init fails, and another of the same tenant does not.
+func TestTemplateFailsUnderItsLimitsOnly(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	p := load(t, s, module(assembleParts(guestParts{memory: []byte{0, 1}, data: "x", initialize: logByte + logByte + "\x0b", run: done})))
+	check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{LogLines: 1}}), expect{sandbox.Limit, "limit.log", "", ""})
+	check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+}
+
+// TestImageAboveTheLimit: a task that may not have the memory of the image has no cell, be there an idle one or not.
+func TestImageAboveTheLimit(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	p := load(t, s, module(assembleParts(guestParts{memory: []byte{0, 1}, initialize: grow3 + "\x0b", run: done})))
+	for _, tt := range []struct {
+		pages int64
+		want  expect
+	}{{4, expect{sandbox.Done, "", "", ""}}, {3, expect{sandbox.Limit, "limit.memory", "", ""}}, {4, expect{sandbox.Done, "", "", ""}}} {
+		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: tt.pages << 16}}), tt.want)
+	}
+}
