@@ -1,7 +1,6 @@
 package host
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,11 +18,17 @@ func Escape(b []byte) string {
 	}
 	var s strings.Builder
 	s.Grow(len(b) + 16)
+	hex := func(prefix string, v rune, digits int) {
+		s.WriteString(prefix)
+		for digits--; digits >= 0; digits-- {
+			s.WriteByte("0123456789abcdef"[v>>(4*digits)&0xf])
+		}
+	}
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
 		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&s, `\x%02x`, b[0])
+			hex(`\x`, rune(b[0]), 2)
 		case r == '\n':
 			s.WriteString(`\n`)
 		case r == '\r':
@@ -33,11 +38,11 @@ func Escape(b []byte) string {
 		case unicode.IsPrint(r):
 			s.Write(b[:n])
 		case r < 0x80:
-			fmt.Fprintf(&s, `\x%02x`, r)
+			hex(`\x`, r, 2)
 		case r < 0x10000:
-			fmt.Fprintf(&s, `\u%04x`, r)
+			hex(`\u`, r, 4)
 		default:
-			fmt.Fprintf(&s, `\U%08x`, r)
+			hex(`\U`, r, 8)
 		}
 		b = b[n:]
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,4 +213,41 @@ func TestDeepStackUnwinds(t *testing.T) {
 			t.Errorf("%s", took)
 		}
 	}
+}
+
+// dearCalls are guests that do nothing but call the host, as dearly as one call can be.
+func dearCalls() map[string][]byte {
+	forever := func(call string) string { return "\x03\x40" + call + "\x1a\x0c\x00\x0b\x00\x0b" }
+	message := frame("retry", "0", strings.Repeat("\x01", 4<<10)) // every byte is escaped
+	return map[string][]byte{
+		"error_write": assembleData([]asmImport{{"caisson", "error_write", i32x2}},
+			forever("\x41\x00\x41"+string(sleb(len(message)))+"\x10\x00"), message),
+		"fd_write of many empty spans": assemble([]asmImport{{"wasi_snapshot_preview1", "fd_write", "\x60\x04\x7f\x7f\x7f\x7f\x01\x7f"}},
+			forever("\x41\x01\x41\x00\x41\x80\x08\x41\x80\xc0\x00\x10\x00")),
+		"random_get": assemble([]asmImport{{"wasi_snapshot_preview1", "random_get", i32x2}}, forever("\x41\x00\x41\xff\xff\x03\x10\x00")),
+	}
+}
+
+// TestCPULimitOfHostCalls: what the host does for a guest is the guest's time, and is looked at though it is little fuel.
+func TestCPULimitOfHostCalls(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	for name, wasm := range dearCalls() {
+		t.Run(name, func(t *testing.T) {
+			limits := capability.Limits{CPU: 10 * time.Millisecond, Wall: time.Minute, Calls: 1 << 40}
+			out := load(t, s, module(wasm)).Run(context.Background(), sandbox.Job{Limits: limits})
+			check(t, out, expect{sandbox.Limit, "limit.cpu", "", ""})
+			if out.Usage.CPU > limits.CPU+5*time.Millisecond {
+				t.Errorf("ended after %s of CPU time", out.Usage.CPU)
+			}
+		})
+	}
+}
+
+// sleb is n >= 0 as a signed LEB128.
+func sleb(n int) []byte {
+	var out []byte
+	for ; n > 63; n >>= 7 {
+		out = append(out, byte(n)|0x80)
+	}
+	return append(out, byte(n))
 }

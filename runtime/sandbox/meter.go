@@ -109,10 +109,6 @@ func (m *meter) tick(fuel, depth int64) int64 {
 		m.end(endingStack)
 	case m.spent > m.limits.Fuel:
 		m.end(endingFuel)
-	case t >= m.deadline:
-		m.end(endingWall)
-	case m.cpu >= m.limits.CPU:
-		m.end(endingCPU)
 	case m.Err() != nil:
 		panic(errEnded)
 	}
@@ -143,7 +139,7 @@ func (m *meter) adapt(used int64, took time.Duration) {
 	m.slice = max(sliceMin, min(next, 2*m.slice, sliceMax))
 }
 
-// endSegment adds the segment that ends at t to the CPU time, and returns the clock of the thread.
+// endSegment adds the segment that ends at t to the CPU time, begins the next, and returns the clock of the thread.
 func (m *meter) endSegment(t instant) (thread int64, ok bool) {
 	took := t - m.segment
 	if m.measured {
@@ -152,7 +148,19 @@ func (m *meter) endSegment(t instant) (thread int64, ok bool) {
 		}
 	}
 	m.cpu += took
+	m.segment, m.thread, m.measured = t, thread, ok
 	return thread, ok
+}
+
+// outOfCPU says whether the CPU time is spent at t. Only when the segment has lasted long enough for that does it ask the thread's clock.
+func (m *meter) outOfCPU(t instant) bool {
+	if m.cpu+t-m.segment < m.limits.CPU {
+		return false
+	}
+	if _, ok := m.endSegment(t); !ok {
+		m.thread, m.measured = threadTime()
+	}
+	return m.cpu >= m.limits.CPU
 }
 
 // Leave implements host.Meter.
@@ -194,16 +202,19 @@ func (m *meter) Deadline() (time.Time, bool) { return epoch.Add(m.deadline), tru
 // Done implements context.Context.
 func (m *meter) Done() <-chan struct{} { return m.wait().Done() }
 
-// Err implements context.Context. Unlike the library's contexts it looks at the clock; it notes what it found.
+// Err implements context.Context. Unlike the library's contexts it looks at the clocks; it notes what it found. Every host call asks it: they can take long
+// between two ticks, since they are little fuel.
 func (m *meter) Err() error {
 	if m.ended == endingNone {
-		switch {
+		switch t := now(); {
 		case m.closing.Err() != nil:
 			m.ended = endingClosed
 		case m.parent.Err() != nil:
 			m.ended = endingCancelled
-		case now() >= m.deadline:
+		case t >= m.deadline:
 			m.ended = endingWall
+		case m.outOfCPU(t):
+			m.ended = endingCPU
 		default:
 			return nil
 		}
