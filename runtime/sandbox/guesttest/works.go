@@ -4,7 +4,7 @@ package guesttest
 // answer the result in decimal. Before an export of a reactor is called directly, its _initialize must have run, if it has one.
 type Work struct {
 	Name   string
-	N      uint32   // some 5 to 20 ms without metering on a machine of 2026
+	N      uint32   // some 5 to 50 ms of work on a machine of 2026
 	Want   uint32   // the result, the same in each language
 	Guests []string // that have it
 }
