@@ -1,19 +1,22 @@
 package wasm
 
+import "slices"
+
 // Depth.
 //
 // wazero's compiled code keeps its frames on a stack of its own, which grows by doubling up to 50,000,000 bytes: far more than a task is granted, and twice that while it is copied.
 // So functions that can recurse, and chains of others that would take more than chainMax, pay for their frames out of the global ExportDepth and give them back at
 // their one exit. A way out by a trap gives nothing back: such a cell is dropped.
 //
-// A frame is estimated here, before wazero has compiled anything. wazero gives each value that lives across a call (or does not fit into its registers) a slot of its
-// own and never uses a slot twice, so the number of values decides, not the height of the operand stack. Counted are, at each call: operands under its arguments that were not
-// there at the call before, and locals set since then, each once more where ways meet. Values that spill without a call are not counted; nor does each counted one spill.
-// Measured against wazero v1.12.0 (TestDepthEstimate of runtime/sandbox), the estimate is between 0.5 and 6 times the true frame, hostile functions included.
-// What slips through ends at wazero's own 50,000,000 bytes, as a trap.
+// A frame is estimated here, before wazero has compiled anything. A value that lives across a call takes a slot of the frame unless one of a few registers keeps it, so
+// values are counted, not the height of the operand stack: at each call, operands under its arguments that were not there at the call before, and locals written since
+// then, each once more where ways meet. Not every value counted gets a slot, and i32 and f32 take half of one; what spills without a call is not counted.
+// Measured against wazero v1.12.0, on recursions made to have frames that are hard to guess, the estimate is 1.1 to 4.4 times the true frame (TestWasmDepthEstimate
+// of runtime/sandbox). What slips through ends at wazero's own bound, as a trap.
 
 const (
-	frameFixed   = 96       // bytes: return address, frame pointer, frame size, saved registers
+	frameFixed   = 64       // bytes: return address, frame pointer, frame size, some saved registers
+	savedValues  = 3        // values that can live across calls in registers
 	slotSize     = 8        // bytes of one spilled value
 	slotSizeV128 = 16       // the same where a function touches vectors
 	chainMax     = 64 << 10 // bytes that a chain of functions without recursion may take uncharged; a cell's first stack is 10 KiB and doubles
@@ -22,16 +25,20 @@ const (
 // A frameEstimate follows the operand stack of one body and counts the values that may need a slot.
 type frameEstimate struct {
 	slots   uint64
-	nLocals int // parameters among them
-	height  int // of the operand stack
-	low     int // the least height since the last call: what is above it is newer than that call
-	sets    int // writes to locals so far
-	last    int // sets at the last call
+	seen    []bool // for each local, whether it was written, parameters by the caller
+	written int    // how many were
+	height  int    // of the operand stack
+	low     int    // the least height since the last call: what is above it is newer than that call
+	sets    int    // writes to locals so far
+	last    int    // sets at the last call
 	vector  bool
 }
 
 func (f *frameEstimate) begin(t FuncType) {
-	*f = frameEstimate{slots: uint64(len(t.Params) + len(t.Results)), nLocals: len(t.Params)}
+	*f = frameEstimate{slots: uint64(len(t.Params) + len(t.Results)), seen: f.seen[:0], written: len(t.Params)}
+	for range t.Params {
+		f.seen = append(f.seen, true)
+	}
 	for _, list := range [2][]ValueType{t.Params, t.Results} {
 		for _, v := range list {
 			f.vector = f.vector || v == V128
@@ -40,7 +47,9 @@ func (f *frameEstimate) begin(t FuncType) {
 }
 
 func (f *frameEstimate) locals(n uint32, t ValueType) {
-	f.nLocals += int(n)
+	at := len(f.seen)
+	f.seen = slices.Grow(f.seen, int(n))[:at+int(n)]
+	clear(f.seen[at:])
 	f.vector = f.vector || t == V128
 }
 
@@ -64,14 +73,25 @@ func (f *frameEstimate) push(n int) {
 // call counts what lives across a call.
 func (f *frameEstimate) call(pops, pushes, base int) {
 	f.pop(pops, base)
-	f.slots += uint64(f.height-f.low) + uint64(min(f.sets-f.last, f.nLocals))
+	if f.height+f.written > savedValues {
+		f.slots += uint64(f.height-f.low) + uint64(min(f.sets-f.last, f.written))
+	}
 	f.low = f.height
 	f.last = f.sets
 	f.push(pushes)
 }
 
 // meet takes the end of a block before which there were sets writes to locals: each local written in it is a new value behind it.
-func (f *frameEstimate) meet(sets int) { f.sets += min(f.sets-sets, f.nLocals) }
+func (f *frameEstimate) meet(sets int) { f.sets += min(f.sets-sets, f.written) }
+
+// set counts a write to a local.
+func (f *frameEstimate) set(local uint32) {
+	f.sets++
+	if !f.seen[local] {
+		f.seen[local] = true
+		f.written++
+	}
+}
 
 // bytes gives the estimate, 2 GiB at most.
 func (f *frameEstimate) bytes() uint32 {

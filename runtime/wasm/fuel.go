@@ -258,24 +258,31 @@ func (w *bodyWriter) end() {
 // call owes for a call and for what the function called does not charge by itself.
 func (w *bodyWriter) call() {
 	in := &w.in
-	units, tail := callIndirectUnits, leafTailUnits
-	if in.op == opCallIndirect {
-		units += int(w.indirectCost[w.types.number[in.a]])
-	} else {
-		units = callUnits
-		if in.a < w.imports {
-			tail = 0 // the host counts what it does
-		} else if f := &w.funcs[in.a-w.imports]; f.small {
-			units, tail = units+int(f.cost), 0
-		} else if f.checks {
-			tail = tailUnits
-		} else if !f.hasLoop {
-			tail = int(min(f.cost, leafTailUnits))
-		}
-		in.a = w.shift(in.a)
+	if in.op == opCallIndirect { // it may reach a leaf
+		w.spend(callIndirectUnits + int(w.indirectCost[w.types.number[in.a]]))
+		w.at.unchecked += leafTailUnits
+		return
 	}
-	w.spend(units)
-	w.at.unchecked += tail
+	callee := in.a
+	in.a = w.shift(callee)
+	if callee < w.imports { // the host counts what it does
+		w.spend(callUnits)
+		return
+	}
+	f := &w.funcs[callee-w.imports]
+	switch {
+	case f.small:
+		w.spend(callUnits + int(f.cost))
+	case f.checks: // at its entry, and again if it has a long tail
+		w.spend(callUnits)
+		w.at.unchecked = 0
+	case f.hasLoop:
+		w.spend(callUnits)
+		w.at.unchecked += leafTailUnits
+	default:
+		w.spend(callUnits)
+		w.at.unchecked += int(min(f.cost, leafTailUnits))
+	}
 }
 
 // exit closes the block around a body and gives back what its entry took off the depth.

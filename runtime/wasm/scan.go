@@ -89,7 +89,7 @@ func (s *scanner) plain() {
 		s.dropsPassive = s.dropsPassive || in.op == opDataDrop && s.passive[in.a]
 	}
 	if in.op == opLocalSet || in.op == opLocalTee {
-		s.frame.sets++
+		s.frame.set(in.a)
 	}
 	s.needs.add(in, s.plan)
 	pops, pushes := effectOf(in)
