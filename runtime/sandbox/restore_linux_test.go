@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -76,7 +78,7 @@ func TestRestoreAnyWrites(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.name == "PAGEMAP_SCAN" && (written == 0 && len(touched) > 5 || written > len(touched)) {
+			if strings.HasPrefix(r.name, "PAGEMAP_SCAN") && (written == 0 && len(touched) > 5 || written > len(touched)) {
 				t.Errorf("round %d: %d pages were restored, %d written", round, written, len(touched))
 			}
 		}
@@ -135,13 +137,21 @@ func TestMatchesSeesOneByte(t *testing.T) {
 
 // TestShed: pages that tasks no longer write are given back after a while, and too many at once.
 func TestShed(t *testing.T) {
-	r, err := scan()
-	if err != nil {
-		t.Fatal(err)
+	for _, open := range []way{mark, scan} {
+		r, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(r.name, func(t *testing.T) {
+			defer r.close()
+			testShed(t, r)
+		})
 	}
-	defer r.close()
+}
+
+func testShed(t *testing.T, r *restorer) {
 	page := os.Getpagesize()
-	i, err := r.image(pattern(page, 4), page)
+	i, err := r.image(pattern(page, 400), page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +166,7 @@ func TestShed(t *testing.T) {
 	}
 	run := func(pages int) {
 		for p := range pages {
-			m.region[p*page] = 0xff
+			m.region[p*page] ^= 0xff
 		}
 		if _, err := r.restore(m, i, page); err != nil {
 			t.Fatal(err)
@@ -174,6 +184,10 @@ func TestShed(t *testing.T) {
 	if m.private != 0 {
 		t.Errorf("%d pages are kept after %d tasks without use for them", m.private, excessMax)
 	}
+	run(3)
+	if m.private != 3 {
+		t.Errorf("%d pages are kept of 3 that were written after all had been given back", m.private)
+	}
 	run(privatePagesMax + 1)
 	if m.private != 0 {
 		t.Errorf("%d pages are kept, more than %d", m.private, privatePagesMax)
@@ -181,6 +195,46 @@ func TestShed(t *testing.T) {
 	if !i.matches(m.region) {
 		t.Error("the memory is not the image")
 	}
+}
+
+// TestRestoreWhatTheKernelWrote: a system call that writes into the memory is a write like any other.
+func TestRestoreWhatTheKernelWrote(t *testing.T) {
+	page := os.Getpagesize()
+	eachRestorer(t, func(t *testing.T, r *restorer) {
+		if r.restore == nil {
+			return
+		}
+		i, err := r.image(pattern(page, 8), page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer i.close()
+		m, err := newMemory(16 * page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Free()
+		if err := r.fill(m.region, i); err != nil {
+			t.Fatal(err)
+		}
+		m.peak = len(m.region)
+		for range 2 {
+			random, err := os.Open("/dev/urandom")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(random, m.region[page/2:12*page]); err != nil {
+				t.Fatal(err)
+			}
+			random.Close()
+			if _, err := r.restore(m, i, page); err != nil {
+				t.Fatal(err)
+			}
+			if !i.matches(m.region) {
+				t.Fatal("the memory is not the image")
+			}
+		}
+	})
 }
 
 // TestProbeRejects: a way that leaves one byte is not chosen.
