@@ -29,6 +29,7 @@ type cell struct {
 	// Handles are kept, since each look-up allocates a stack. Those but run are nil where the module has no such function.
 	start, initialize, resume, run api.Function
 	stack                          [1]uint64 // parameters and results of a call
+	deepest                        int64     // the most stack that a run took with these handles, bytes: their stacks never shrink
 }
 
 // newCell makes a cell of t whose memory can grow to limit bytes.
@@ -84,7 +85,11 @@ func (c *cell) fits(limit int64) bool {
 
 // size is what an idle cell costs in bytes.
 func (c *cell) size() int64 {
-	return cellOverhead + tableElementCost*int64(c.pool.compiled.facts.elements) + int64(c.memory.private*c.pool.sandbox.page)
+	size := cellOverhead + tableElementCost*int64(c.pool.compiled.facts.elements) + int64(c.memory.private*c.pool.sandbox.page)
+	if c.deepest > stackStart {
+		size += 2 * c.deepest // wazero doubles a stack when it is full
+	}
+	return size
 }
 
 // call calls f. A guest that is ended leaves the depth where it was, so it is set each time.
@@ -92,7 +97,7 @@ func (c *cell) call(ctx context.Context, f api.Function) error {
 	if f == nil {
 		return nil
 	}
-	c.depth.Set(uint64(c.meter.limits.Stack))
+	c.depth.Set(uint64(c.meter.stack))
 	return f.CallWithStack(ctx, c.stack[:])
 }
 
@@ -107,7 +112,7 @@ func (c *cell) callInit(ctx context.Context) error {
 // begin starts the count of a run, and puts its limits into the guest.
 func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
 	s, m := c.pool.sandbox, &c.meter
-	m.begin(ctx, s.closing, j.Limits, c.pool.slice.Load())
+	m.begin(ctx, s.closing, j.Limits, c.pool.slice.Load(), c.depth)
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
@@ -146,6 +151,9 @@ func (c *cell) task(ctx context.Context, run *host.Run) (status abi.Status, err 
 func (c *cell) finish(error) {
 	c.meter.finish(int64(c.fuel.Get()))
 	c.pool.slice.Store(c.meter.slice)
+	if c.deepest = max(c.deepest, c.meter.stack); c.deepest > stackKept {
+		c.findFunctions()
+	}
 }
 
 func (c *cell) usage(run *host.Run) Usage {

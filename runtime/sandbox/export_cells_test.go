@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 )
 
 // Ways are the names of the ways to restore cells that this system may have, the fastest first.
@@ -48,4 +49,16 @@ func (s *Sandbox) IdleHold(b []byte) bool {
 		}
 	}
 	return false
+}
+
+// IdleStacks gives the sum of the stacks that wazero's compiler keeps for idle cells, in bytes.
+func (s *Sandbox) IdleStacks() (sum int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pl := range s.pools {
+		for _, c := range pl.idle {
+			sum += reflect.ValueOf(c.run).Elem().FieldByName("stack").Len()
+		}
+	}
+	return sum
 }

@@ -251,3 +251,21 @@ func sleb(n int) []byte {
 	}
 	return append(out, byte(n))
 }
+
+// TestDeepStacksAreNotKept: a task that went deep and came back leaves no large stack in its idle cell, and what stays is counted.
+func TestDeepStacksAreNotKept(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	down := "\x20\x00\x45\x04\x7f\x41\x00\x05\x20\x00\x41\x01\x6b\x10\x01\x0b\x0b" // n == 0 ? 0 : down(n - 1)
+	var last int64
+	for _, n := range []int{50_000, 1000, 10} {
+		p := load(t, s, module(assembleCalls("\x41"+string(sleb(n))+"\x10\x01\x0b", down)))
+		before := s.IdleStacks()
+		check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+		stats, kept := s.Stats(), s.IdleStacks()-before
+		t.Logf("%d deep: %d bytes of stack kept, %d counted", n, kept, stats.IdleSize-last)
+		if kept > 1<<20 || int64(kept) > stats.IdleSize-last {
+			t.Errorf("%d deep: %d bytes of stack kept, %d counted", n, kept, stats.IdleSize-last)
+		}
+		last = stats.IdleSize
+	}
+}

@@ -64,6 +64,10 @@ const (
 
 // Bounds on what a cell keeps between tasks. The pages are the system's, mostly 4 KiB.
 const (
+	// stackStart is how many bytes of its stack a guest has at first; it gets more, twice as much each time, as it needs it. Most never do.
+	stackStart = 32 << 10
+	// stackKept is the deepest run after which an idle cell keeps its stacks, in bytes. Making them anew takes some microseconds.
+	stackKept = 256 << 10
 	// privatePagesMax is the most pages that are copied back one by one, and so kept by an idle cell: 16 MiB. Beyond it, giving them all back and
 	// taking the page faults again is as fast.
 	privatePagesMax = 4096

@@ -54,6 +54,9 @@ type meter struct {
 	spent   int64 // fuel, up to the last look
 	ticks   int64
 
+	depth api.MutableGlobal // of the guest: what is left of stack
+	stack int64             // bytes that the guest was given of limits.Stack so far
+
 	cpu      time.Duration // of the segments that are over
 	segment  instant       // begin of the one that goes on
 	thread   int64         // clock of its thread then
@@ -69,10 +72,11 @@ type meter struct {
 type meterKey struct{}
 
 // begin starts the time of one guest.
-func (m *meter) begin(parent, closing context.Context, limits capability.Limits, slice int64) {
+func (m *meter) begin(parent, closing context.Context, limits capability.Limits, slice int64, depth api.MutableGlobal) {
 	t := now()
 	*m = meter{
 		closing: closing, parent: parent, limits: limits, slice: slice,
+		depth: depth, stack: min(limits.Stack, stackStart),
 		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t,
 	}
 }
@@ -104,9 +108,10 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	m.granted = fuel
 	t := now()
 	thread, ok := m.endSegment(t)
+	if depth < 0 {
+		m.deepen(depth)
+	}
 	switch {
-	case depth < 0:
-		m.end(endingStack)
 	case m.spent > m.limits.Fuel:
 		m.end(endingFuel)
 	case m.Err() != nil:
@@ -124,6 +129,20 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	m.sliceAt = t
 	m.granted = min(m.slice, m.limits.Fuel-m.spent)
 	return m.granted
+}
+
+// deepen gives the guest more of its stack, twice as much each time: so what it took is known afterwards, to within that, though its code counts nothing but what
+// is left.
+func (m *meter) deepen(depth int64) {
+	for depth < 0 {
+		more := min(m.stack, m.limits.Stack-m.stack)
+		if more == 0 {
+			m.end(endingStack)
+		}
+		m.stack += more
+		depth += more
+	}
+	m.depth.Set(uint64(depth))
 }
 
 // end ends the guest: the panic unwinds it and comes out of the call as errEnded. It must be on the guest's goroutine.

@@ -146,15 +146,21 @@ func (p *pool) instantiate(mem *memory) (c *cell, err error) {
 		c.close()
 		return nil, err
 	}
-	if p.compiled.start != "" {
-		c.start = guest.ExportedFunction(p.compiled.start)
-	}
-	if p.program.form == command {
-		c.run = guest.ExportedFunction(abi.ExportStart)
-		return c, nil
-	}
-	c.initialize = guest.ExportedFunction(abi.ExportInitialize)
-	c.resume = guest.ExportedFunction(abi.ExportResume)
-	c.run = guest.ExportedFunction(abi.ExportRun)
+	c.findFunctions()
 	return c, nil
+}
+
+// findFunctions makes the handles by which the guest is called, with small stacks.
+func (c *cell) findFunctions() {
+	c.deepest = 0
+	if start := c.pool.compiled.start; start != "" {
+		c.start = c.guest.ExportedFunction(start)
+	}
+	if c.pool.program.form == command {
+		c.run = c.guest.ExportedFunction(abi.ExportStart)
+		return
+	}
+	c.initialize = c.guest.ExportedFunction(abi.ExportInitialize)
+	c.resume = c.guest.ExportedFunction(abi.ExportResume)
+	c.run = c.guest.ExportedFunction(abi.ExportRun)
 }
