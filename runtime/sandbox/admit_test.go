@@ -336,3 +336,29 @@ func TestBombs(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkLoadWarm loads a standard-Go guest from the cache, in a sandbox opened anew each time, as a worker's start does.
+func BenchmarkLoadWarm(b *testing.B) {
+	wasm, dir := goGuest(b, "reactor"), b.TempDir()
+	h, err := host.New(host.Config{KV: newKV()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	once := func() sandbox.Stats {
+		s, err := sandbox.Open(context.Background(), sandbox.Config{Host: h, CacheDir: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.Close(context.Background())
+		load(b, s, module(wasm, reactorNeeds...))
+		return s.Stats()
+	}
+	once()
+	b.ReportMetric(float64(len(wasm)), "module-bytes")
+	for b.Loop() {
+		if once().CacheHits != 1 {
+			b.Fatal("not from the cache")
+		}
+	}
+}
