@@ -315,7 +315,7 @@ func TestBombs(t *testing.T) {
 	}{
 		{"time in loops", "more than 1s of CPU time", bombLoops(3000, 1000), 1 << 30, time.Second, time.Minute},
 		{"time in parameters", "more than 1s of CPU time", bombParams(2000, 1000), 1 << 30, time.Second, time.Minute},
-		{"memory in branches", "more than 192 MiB of memory", bombIfs(7000, 7000), 192 << 20, time.Minute, 2 * time.Minute},
+		{"memory in branches", "more than 96 MiB of memory", bombIfs(7000, 7000), 96 << 20, 10 * time.Minute, 20 * time.Minute},
 		{"deadline", "more than 300ms on this machine", bombLoops(3000, 1000), 1 << 30, time.Minute, 300 * time.Millisecond},
 	}
 	for _, tt := range tests {
