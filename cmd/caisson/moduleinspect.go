@@ -121,7 +121,7 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 		return info, refused(fmt.Errorf("%s: %w", path, err))
 	}
 	info.Resume = slices.Contains(info.Exports, abi.ExportResume)
-	if slices.Contains(info.Exports, abi.ExportInitialize) {
+	if info.Resettable && slices.Contains(info.Exports, abi.ExportInitialize) { // else _initialize runs for each task
 		info.Note = entropyNote
 		if info.Resume {
 			info.Note += "; it exports " + abi.ExportResume + " to draw others"
