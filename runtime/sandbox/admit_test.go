@@ -41,7 +41,11 @@ func asOtherProcess() (status int, asked bool) {
 	case loadArgument:
 		err = loadAndPrint(os.Args[2])
 	default:
-		return 0, false
+		other, ok := otherProcesses[os.Args[1]]
+		if !ok {
+			return 0, false
+		}
+		err = other()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -144,15 +144,22 @@ func (d *differ) runOurs(tb testing.TB, engine string, in *wasm.Instrumented, ca
 	}
 	defer mod.Close(r.ctx)
 	var was metered
+	var depths []uint64
 	list = observe(r.ctx, mod, calls, func() {
 		now := metered{charged: mod.spent()}
 		if count := mod.ExportedGlobal(wasm.ExportCount); count != nil {
 			now.counted = int64(count.Get())
 		}
 		costs = append(costs, metered{now.charged - was.charged, now.counted - was.counted})
+		depths = append(depths, mod.depth.Get())
 		was = now
 		mod.depth.Set(rigStack) // a trap gives nothing back
 	})
+	for i, o := range list {
+		if o.trap == "" && depths[i] != rigStack {
+			tb.Errorf("%s: call %d came back with %d bytes of stack, not %d", engine, i, depths[i], uint64(rigStack))
+		}
+	}
 	return list, costs
 }
 

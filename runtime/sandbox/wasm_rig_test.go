@@ -142,3 +142,6 @@ func trapLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
+
+// otherProcesses holds what this test program can be started as, besides what asOtherProcess knows, by its first argument.
+var otherProcesses = map[string]func() error{}

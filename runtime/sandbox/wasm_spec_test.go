@@ -53,7 +53,7 @@ func TestWasmSpec(t *testing.T) {
 }
 
 // specFolder finds the tests in the module of wazero that we build with.
-func specFolder(t *testing.T) string {
+func specFolder(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tetratelabs/wazero").Output()
 	if err != nil {
