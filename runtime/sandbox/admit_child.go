@@ -108,8 +108,8 @@ func (c *admitChild) why(ctx context.Context, expired, answer, waited error, sta
 	return costly(killed(state), "the compiler's process ended: %s", state) // a fatal error of the compiler's, or somebody's signal
 }
 
-// noMemory is what Go's runtime says before it ends for want of memory, be it for the heap or for a thread's stack, and what the system says to us.
-var noMemory = []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to create new OS thread", "pthread_create failed"}
+// noMemory is what Go's runtime says before it ends for want of memory, be it for the heap or for a thread's stack; what the system says to us; and what the race detector says.
+var noMemory = []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to create new OS thread", "pthread_create failed", "failed to allocate"}
 
 // killed: by a signal, of which the bound of CPU time is one.
 func killed(state *os.ProcessState) bool { return state.ExitCode() < 0 }

@@ -2,5 +2,5 @@
 
 package sandbox
 
-// memoryFactor: the race detector keeps four words and more for each of the program's.
-const memoryFactor = 8
+// memoryFactor: the race detector keeps as much again and more for the program's memory.
+const memoryFactor = 4
