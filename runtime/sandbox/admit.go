@@ -252,7 +252,7 @@ func (a *admissions) admit(ctx context.Context, digest [32]byte, code []byte) (a
 	if art, err = admitModule(a.host, digest, code); err != nil || a.disk == nil {
 		return art, err
 	}
-	dir, err := os.MkdirTemp(a.dir, "admit-")
+	dir, err := a.tempDir()
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +267,7 @@ func (a *admissions) compile(art *artifact) (wazero.CompiledModule, error) {
 		a.placing.Lock()
 		defer a.placing.Unlock()
 		file := filepath.Join(a.dir, filepath.FromSlash(art.machineName))
-		if err := os.MkdirAll(filepath.Dir(file), cacheDirMode); err != nil {
+		if err := errors.Join(makeOwn(a.dir), makeOwn(filepath.Dir(file))); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(file, art.machine, cacheFileMode); err != nil {
@@ -278,6 +278,30 @@ func (a *admissions) compile(art *artifact) (wazero.CompiledModule, error) {
 	m, err := compileCode(context.Background(), a.runtime, art.code)
 	art.settle()
 	return m, err
+}
+
+// tempDir makes an empty folder for the compiler's file.
+func (a *admissions) tempDir() (string, error) {
+	if err := makeOwn(a.dir); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(a.dir, "admit-")
+}
+
+// makeOwn makes a folder for this user alone, unless it is there. Systems clear old things out of the folder for temporary ones while a worker runs, and whoever
+// then makes one of the same name must not get machine code of ours to change.
+func makeOwn(dir string) error {
+	if err := os.Mkdir(dir, cacheDirMode); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir) // a link may lead elsewhere the next time
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || !ownedByUs(info) || modesMean && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("sandbox: %s: not a folder of this user alone", dir)
+	}
+	return nil
 }
 
 func hexOf(digest [32]byte) string { return fmt.Sprintf("%x", digest) }

@@ -16,7 +16,7 @@ import (
 // admitInChild has a process of its own admit the module, and waits until that process is gone.
 // Errors: *AdmissionError, with "module.costly" when the process ended at a bound; ctx's; that there is no such process.
 func (a *admissions) admitInChild(ctx context.Context, digest [32]byte, code []byte) (*artifact, error) {
-	dir, err := os.MkdirTemp(a.dir, "admit-")
+	dir, err := a.tempDir()
 	if err != nil {
 		return nil, err
 	}

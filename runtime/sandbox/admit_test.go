@@ -366,3 +366,45 @@ func BenchmarkLoadWarm(b *testing.B) {
 		}
 	}
 }
+
+// TestTemporaryFolderCleared: a system that clears old temporary things away does not keep modules from being loaded, and who makes the folder in our place is not trusted.
+func TestTemporaryFolderCleared(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	s := openKept(t, sandbox.Config{CacheDir: t.TempDir()})
+	own, err := filepath.Glob(filepath.Join(temp, "caisson-sandbox-*"))
+	if err != nil || len(own) != 1 {
+		t.Fatal(own, err)
+	}
+	try := func(start string) error { // another module each time
+		_, err := s.Load(context.Background(), module(assemble(nil, start+"\x41\x00\x0b")))
+		return err
+	}
+	remove := func() {
+		if err := os.RemoveAll(own[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove()
+	if err := try("\x01"); err != nil {
+		t.Error(err)
+	}
+	remove()
+	if err := os.Symlink(t.TempDir(), own[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := try("\x01\x01"); err == nil || !strings.Contains(err.Error(), "not a folder of this user alone") {
+		t.Error(err)
+	}
+	remove()
+	if err := os.Mkdir(own[0], 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(own[0], 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := try("\x01\x01\x01"); err == nil || !strings.Contains(err.Error(), "not a folder of this user alone") {
+		t.Error(err)
+	}
+	remove()
+}

@@ -90,10 +90,21 @@ func (c *diskCache) makeKey() error {
 		return err
 	}
 	defer os.Remove(temp)
+	if err := syncFile(temp); err != nil { // a key that a crash made empty, or all zeros, would stay
+		return err
+	}
 	if err := os.Link(temp, filepath.Join(c.dir, keyFile)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // entryName is the name for a module under an engine: neither is found under the name of another.
@@ -143,7 +154,7 @@ func (c *diskCache) put(name string, payload []byte) error {
 // remove drops an entry that is of no use.
 func (c *diskCache) remove(name string) error { return os.Remove(c.path(name)) }
 
-// write writes a file that nobody else sees yet. It is not synced: an entry that a crash cut short has no valid seal.
+// write writes a file that nobody else sees yet. It is not synced, which entries need not be: one that a crash cut short has no valid seal.
 func (c *diskCache) write(parts ...[]byte) (path string, err error) {
 	f, err := os.CreateTemp(c.dir, "*"+unfinished) // 0600
 	if err != nil {
