@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/caisson-run/caisson/host"
+	"github.com/caisson-run/caisson/runtime/wasm"
 )
 
 // probeArtifact is the probe, admitted and compiled.
@@ -130,5 +131,35 @@ func TestEngineIdentity(t *testing.T) {
 	}
 	if got[0] != got[1] {
 		t.Errorf("%x and %x", got[0], got[1])
+	}
+}
+
+// TestDecodeJudges: an artifact is of this engine and this module, with imports that are still there, or is not used.
+func TestDecodeJudges(t *testing.T) {
+	h, err := host.New(host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	good := probeArtifact(t)
+	good.engine = sha256.Sum256([]byte("this engine"))
+	a := &admissions{host: h, engine: good.engine}
+	if _, err := a.decode(good.encode(), good.digest); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		want  string
+		spoil func(*artifact)
+	}{
+		"other engine":  {"another version", func(a *artifact) { a.engine[0] ^= 1 }},
+		"other module":  {"another module", func(a *artifact) { a.digest[0] ^= 1 }},
+		"import gone":   {"does not exist", func(a *artifact) { a.facts.imports = []wasm.Import{{Module: "caisson", Name: "gone"}} }},
+		"machine's way": {"no name of machine code", func(a *artifact) { a.machineName, a.machine = "../x", []byte("x") }},
+	} {
+		bad := *good
+		tt.spoil(&bad)
+		if _, err := a.decode(bad.encode(), good.digest); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
 	}
 }
