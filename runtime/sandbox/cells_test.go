@@ -344,6 +344,23 @@ func TestIdleMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestTenantsKeepTheirShare: one tenant with a lot of programs drives out its own idle cells, and not those of another that has few and has not used them for long.
+func TestTenantsKeepTheirShare(t *testing.T) {
+	s := openConfig(t, host.Config{}, sandbox.Config{CheckRate: 1, IdleMemory: 1 << 20})
+	m := module(assembleParts(guestParts{memory: []byte{0, 4}, run: fillAll + done}))
+	small := load(t, s, m)
+	check(t, small.Run(context.Background(), sandbox.Job{Tenant: "small"}), expect{sandbox.Done, "", "", ""})
+	for i := range 20 {
+		m.Args = []string{fmt.Sprint(i)} // a pool of its own
+		check(t, load(t, s, m).Run(context.Background(), sandbox.Job{Tenant: "large"}), expect{sandbox.Done, "", "", ""})
+	}
+	built := s.Stats().Built
+	check(t, small.Run(context.Background(), sandbox.Job{Tenant: "small"}), expect{sandbox.Done, "", "", ""})
+	if s.Stats().Built != built {
+		t.Error("the small tenant's cell was driven out")
+	}
+}
+
 // TestLargerLimit: a task that may have more memory than an idle cell can grow to gets another cell.
 func TestLargerLimit(t *testing.T) {
 	s := openSandbox(t, host.Config{})

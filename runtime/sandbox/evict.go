@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 )
@@ -31,20 +32,18 @@ func (t trash) empty() {
 	}
 }
 
-// evictPools takes away what idle cells and images use above Config.IdleMemory, and pools above poolsMax: the least used pools first, their least
-// used cells first, and the template when a pool has no cell left. Pools that run something keep their template. Under Sandbox.mu.
+// evictPools takes away what idle cells and images use above Config.IdleMemory, cells above idleCellsAllMax, and pools above poolsMax. It begins with the tenant that
+// uses most, so that none can drive the others out, and of it with the least used pools: first their least used cells, and the template when a pool has no cell
+// left. Pools that run something keep their template. Under Sandbox.mu.
 func (s *Sandbox) evictPools() (t trash) {
-	for s.idleSize+s.imageSize > s.idleMemory {
+	for s.idleTooMuch() {
 		pl := s.leastUsed(func(pl *pool) bool { return len(pl.idle) > 0 || pl.uses == 0 })
 		if pl == nil {
 			break
 		}
-		over := s.idleSize + s.imageSize - s.idleMemory
-		n := 0
-		for ; n < len(pl.idle) && over > 0; n++ {
-			over -= pl.idle[n].size()
+		if len(pl.idle) > 0 {
+			t.cells = append(t.cells, pl.discard(1)...)
 		}
-		t.cells = append(t.cells, pl.discard(n)...)
 		if len(pl.idle) == 0 && pl.uses == 0 {
 			t.templates = append(t.templates, s.forget(pl)...)
 		}
@@ -60,23 +59,39 @@ func (s *Sandbox) evictPools() (t trash) {
 	return t
 }
 
-// leastUsed returns the pool that was used longest ago of those that fit.
+func (s *Sandbox) idleTooMuch() bool {
+	return s.idleSize+s.imageSize > s.idleMemory || s.idleCells > idleCellsAllMax
+}
+
+// leastUsed returns, of the pools that fit, that of the tenant with the largest share which was used longest ago.
 func (s *Sandbox) leastUsed(fits func(*pool) bool) (found *pool) {
+	var most int64
 	for _, pl := range s.pools {
-		if fits(pl) && (found == nil || pl.used < found.used) {
-			found = pl
+		if !fits(pl) {
+			continue
+		}
+		if share := s.shares[pl.key.tenant]; found == nil || share > most || share == most && pl.used < found.used {
+			found, most = pl, share
 		}
 	}
 	return found
 }
 
+// account counts bytes that become idle cells or images of a tenant, or no longer are.
+func (s *Sandbox) account(tenant string, kind *int64, bytes int64) {
+	*kind += bytes
+	if s.shares[tenant] += bytes; s.shares[tenant] == 0 {
+		delete(s.shares, tenant)
+	}
+}
+
 // discard takes the n idle cells that were used longest ago out of pl. The caller closes them.
 func (pl *pool) discard(n int) []*cell {
 	s := pl.sandbox
-	out := append([]*cell(nil), pl.idle[:n]...)
-	pl.idle = append(pl.idle[:0], pl.idle[n:]...)
+	out := slices.Clone(pl.idle[:n])
+	pl.idle = slices.Delete(pl.idle, 0, n)
 	for _, c := range out {
-		s.idleSize -= c.size()
+		s.account(pl.key.tenant, &s.idleSize, -c.size())
 		s.idleCells--
 		s.stats.dropped[dropIdle]++
 	}
@@ -88,7 +103,7 @@ func (s *Sandbox) forget(pl *pool) (t []*template) {
 	delete(s.pools, pl.key)
 	pl.gone = true
 	if pl.template != nil {
-		s.imageSize -= int64(len(pl.template.image.data))
+		s.account(pl.key.tenant, &s.imageSize, -int64(len(pl.template.image.data)))
 		t = append(t, pl.template)
 		pl.template = nil
 	}

@@ -30,6 +30,9 @@ const (
 	idleMemoryDefault = 256 << 20
 	// idleCellsMax bounds the idle cells of one pool; no more tasks of it run at once on any sensible machine.
 	idleCellsMax = 256
+	// idleCellsAllMax bounds the idle cells of all pools, whatever Config.IdleMemory says: each has two or three of the 65,530 mappings that Linux gives a
+	// process, and Go cannot go on when it gets none.
+	idleCellsAllMax = 10_000
 	// poolsMax bounds pools, for each has a descriptor and some mappings of this process.
 	poolsMax = 512
 	// wantedMax bounds the cells to be built ahead.

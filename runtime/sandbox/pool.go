@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/caisson-run/caisson/manifest/capability"
@@ -163,7 +164,7 @@ func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *t
 		}
 		if t != nil {
 			s.stats.Templates++
-			s.imageSize += int64(len(t.image.data))
+			s.account(pl.key.tenant, &s.imageSize, int64(len(t.image.data)))
 		}
 		if c != nil {
 			s.stats.Built++
@@ -186,8 +187,8 @@ func (pl *pool) pop(limit int64) *cell {
 		if !c.fits(limit) {
 			continue
 		}
-		pl.idle = append(pl.idle[:i], pl.idle[i+1:]...)
-		pl.sandbox.idleSize -= c.size()
+		pl.idle = slices.Delete(pl.idle, i, i+1)
+		pl.sandbox.account(pl.key.tenant, &pl.sandbox.idleSize, -c.size())
 		pl.sandbox.idleCells--
 		return c
 	}
@@ -247,6 +248,6 @@ func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 // push makes c idle, under Sandbox.mu.
 func (pl *pool) push(c *cell) {
 	pl.idle = append(pl.idle, c)
-	pl.sandbox.idleSize += c.size()
+	pl.sandbox.account(pl.key.tenant, &pl.sandbox.idleSize, c.size())
 	pl.sandbox.idleCells++
 }

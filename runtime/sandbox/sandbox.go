@@ -66,8 +66,9 @@ type Sandbox struct {
 	pools     map[poolKey]*pool
 	clock     uint64
 	idleCells int
-	idleSize  int64 // of idle cells, bytes
-	imageSize int64 // of templates, bytes
+	idleSize  int64            // of idle cells, bytes
+	imageSize int64            // of templates, bytes
+	shares    map[string]int64 // of each tenant in both, bytes
 	stats     Stats
 }
 
@@ -112,6 +113,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.idleMemory, s.checkRate = cmp.Or(c.IdleMemory, idleMemoryDefault), cmp.Or(c.CheckRate, checkRateDefault)
 	s.page = os.Getpagesize()
 	s.pools = make(map[poolKey]*pool)
+	s.shares = make(map[string]int64)
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.wanted = make(chan *pool, wantedMax)
 	s.builderEnded = make(chan struct{})
