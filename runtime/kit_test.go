@@ -78,7 +78,11 @@ func makeShared() error {
 	if shared.host, err = host.New(host.Config{KV: &shared.kv}); err != nil {
 		return err
 	}
-	shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1})
+	if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1}); err != nil {
+		return err
+	}
+	// Compiled now, which takes long under the race detector: the first test to run a task has no time for it.
+	_, err = shared.sandbox.Inspect(context.Background(), shared.module)
 	return err
 }
 
