@@ -38,8 +38,7 @@ const (
 // code it is reached by tick, about every tickAim, and from host functions by the context of the call, which it also is.
 //
 // CPU time is taken by segments, since a goroutine changes threads whenever it yields: from one tick to the next, less what host calls
-// waited. Until the first tick, which most tasks never see, and where the thread's clock answers nonsense since the thread did
-// change, the segment's wall time stands for it; CPU time never counts more.
+// waited. Where the thread's clock answers nonsense since the thread did change, the segment's wall time stands for it; CPU time never counts more.
 type meter struct {
 	closing context.Context // of the sandbox
 	parent  context.Context // of Run
@@ -79,6 +78,9 @@ func (m *meter) begin(parent, closing context.Context, limits capability.Limits,
 		depth: depth, stack: min(limits.Stack, stackStart),
 		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t,
 	}
+	// From the start, although most tasks end before their first tick: on a busy machine the wall time of a task of microseconds can be
+	// that of others, which is neither its usage nor a reason to end it.
+	m.thread, m.measured = threadTime()
 }
 
 // grant is the fuel that the guest gets first. What it does not use is taken off by finish.
