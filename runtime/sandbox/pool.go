@@ -23,14 +23,13 @@ const (
 	dropDirty                    // the check found that it was not restored
 	dropFresh                    // this machine has no way to restore
 	dropIdle                     // too much memory in idle cells, or too many of them, or the module was evicted
-	dropSmall                    // a task may have more memory than it can grow to
 	dropCauses
 )
 
 // dropNames are the keys of Stats.Dropped.
 var dropNames = [dropCauses]string{
 	dropNone: "", dropEnded: "ended", dropTrapped: "trapped", dropCrashed: "crashed", dropKept: "not_resettable", dropGrown: "grown",
-	dropFailed: "restore_failed", dropDirty: "dirty", dropFresh: "fresh", dropIdle: "idle", dropSmall: "small",
+	dropFailed: "restore_failed", dropDirty: "dirty", dropFresh: "fresh", dropIdle: "idle",
 }
 
 // poolKey says who shares cells: one tenant's tasks of one module under one set of constants. Entropy that was drawn while a

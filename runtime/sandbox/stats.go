@@ -15,7 +15,7 @@ type Stats struct {
 	Built     int64 // cells made
 	Restored  int64 // cells made as good as new after a task
 	// Dropped counts cells that were not, by cause: "ended" (by a limit, or cancelled), "trapped", "crashed", "not_resettable", "grown", "restore_failed",
-	// "dirty" (a defect: the check found a difference), "fresh" (this machine cannot restore), "idle" (more than Config.IdleMemory) and "small".
+	// "dirty" (a defect: the check found a difference), "fresh" (this machine cannot restore) and "idle" (more than Config.IdleMemory).
 	Dropped     map[string]int64
 	RestoreTime time.Duration // of Restored, all together
 	Pages       int64         // pages of the system that tasks had changed and that were copied back

@@ -21,8 +21,20 @@ type template struct {
 // makeTemplate runs a module up to the point that its tasks start from, under the limits of the job that needs it first and as a run that
 // holds nothing and has no input. The instance that it made goes on as the first cell.
 //
-// A resettable reactor whose manifest says start = "template" is initialised here. All others are only laid out, and initialised by every task.
+// A resettable reactor whose manifest says start = "template" is initialised here. All others are only laid out, and initialised by every task; so are those whose
+// init was refused memory, for what became of them hangs on the limits of this one job, which its sender may have chosen.
 func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Outcome) {
+	t, c, out := p.layTemplate(ctx, j, p.initialises())
+	if c != nil && c.memory.denied {
+		t.image.close()
+		c.close()
+		t, c, out = p.layTemplate(ctx, j, false)
+	}
+	return t, c, out
+}
+
+// layTemplate makes the template, initialised or not.
+func (p *pool) layTemplate(ctx context.Context, j *Job, initialised bool) (*template, *cell, *Outcome) {
 	s := p.sandbox
 	if p.program.facts.MemoryMin > j.Limits.Memory {
 		out := outOfMemory()
@@ -38,7 +50,7 @@ func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Out
 		return nil, nil, s.noInstance(j, err)
 	}
 	var out *Outcome
-	t := &template{initialised: p.initialises()}
+	t := &template{initialised: initialised}
 	if out = c.layOut(p.compiled.data, j); out == nil && t.initialised {
 		out = c.initialise(ctx, j)
 	}
@@ -58,15 +70,15 @@ func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Out
 	c.template = t
 	if err := s.restorer.fill(mem.region, t.image); err != nil {
 		c.close()
-		return t, nil, nil
+		t.image.close()
+		return nil, nil, s.noMemory(j, err)
 	}
-	mem.peak, mem.denied = mem.size, false
-	c.tableDenied.Set(0)
+	mem.peak = mem.size
 	return t, c, nil
 }
 
-// initialises says whether the template holds a reactor that is initialised already. What init may change beside memory and globals would be in the first cell only, so
-// that of such a module runs for every task.
+// initialises says whether the template is to hold a reactor that is initialised already. What init may change beside memory and globals would be in the first cell
+// only, so that of such a module runs for every task.
 func (p *pool) initialises() bool {
 	return p.program.form == reactor && p.program.module.Start != "each" && p.compiled.facts.resettable()
 }

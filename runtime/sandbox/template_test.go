@@ -22,12 +22,19 @@ func TestTablesOfInit(t *testing.T) {
 	})
 }
 
-// TestFirstCellIsLikeTheOthers: that a growth was refused while the template was made is not said of the first task.
-func TestFirstCellIsLikeTheOthers(t *testing.T) {
+// TestInitThatWasRefusedMemory: what init makes of a refusal is for the task whose limit it was. Others, with a wider one, get what it makes of the memory.
+func TestInitThatWasRefusedMemory(t *testing.T) {
 	s := openSandbox(t, host.Config{})
-	p := load(t, s, module(assembleParts(guestParts{memory: []byte{0, 1}, initialize: grow3 + "\x0b", run: "\x41\x03\x0b"})))
-	for range 2 {
-		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: 1 << 16}}), expect{sandbox.Retry, "task.error", "", "status 3"})
+	// _initialize: mem[0] = memory.grow 3. caisson_run gives mem[0]: the old size of one page, or -1.
+	p := load(t, s, module(assembleParts(guestParts{
+		memory: []byte{0, 1}, initialize: "\x41\x00\x41\x03\x40\x00\x36\x02\x00\x0b", run: "\x41\x00\x41\x04\x10\x00\x1a" + done,
+	})))
+	const refused, granted = "\xff\xff\xff\xff", "\x01\x00\x00\x00"
+	for _, tt := range []struct {
+		pages int64
+		want  string
+	}{{1, refused}, {4, granted}, {1, refused}, {4, granted}} {
+		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: tt.pages << 16}}), expect{sandbox.Done, "", tt.want, ""})
 	}
 }
 
