@@ -26,7 +26,7 @@
 // What is not bounded, or not as one might think:
 //
 //   - The stack by its true bytes: what a frame takes is estimated before it is compiled. What slips through ends at wazero's own 50 MB.
-//   - CPU time outside of Linux, and that of a run before its first tick, by a clock of the thread: it counts as wall time there, which is never less.
+//   - CPU time outside of Linux by a clock of the thread: it counts as wall time there, which is never less.
 //   - A fault of the engine. A guest that gets out of its memory is in this process.
 //
 // What holds on which system, for users: docs/reference/sandbox.md.

@@ -119,7 +119,9 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	case m.Err() != nil:
 		panic(errEnded)
 	}
-	m.adapt(used, t-m.sliceAt)
+	if fuel < 0 { // else it is about the stack, and the slice is not at its end
+		m.adapt(used, t-m.sliceAt)
+	}
 
 	goruntime.Gosched()
 	// Others may have run meanwhile, on this thread, too.
