@@ -21,8 +21,8 @@ func caissonFunctions(acts []act) []function {
 	plain := map[string]func(ctx context.Context, r *Run, p []uint64) abi.Code{
 		abi.ResultWrite: func(_ context.Context, r *Run, p []uint64) abi.Code { return r.resultWrite(uint32(p[0]), uint32(p[1])) },
 		abi.ErrorWrite:  func(_ context.Context, r *Run, p []uint64) abi.Code { return r.errorWrite(uint32(p[0]), uint32(p[1])) },
-		abi.LogWrite: func(_ context.Context, r *Run, p []uint64) abi.Code {
-			return r.logWrite(int32(uint32(p[0])), uint32(p[1]), uint32(p[2]))
+		abi.LogWrite: func(ctx context.Context, r *Run, p []uint64) abi.Code {
+			return r.logWrite(ctx, int32(uint32(p[0])), uint32(p[1]), uint32(p[2]))
 		},
 		abi.AnswerRead: func(_ context.Context, r *Run, p []uint64) abi.Code { return r.answerRead(uint32(p[0]), uint32(p[1])) },
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/caisson-run/caisson/host/abi"
 )
@@ -30,10 +31,11 @@ func (r *Run) stopLog(text string) {
 	r.stopLimit("limit.log", text)
 }
 
-// writeStream takes p, bytes of fd 1 or 2, and logs each line that is complete.
-func (r *Run) writeStream(s *lineSplitter, p []byte) {
+// writeStream takes p, bytes of fd 1 or 2, and logs each line that is complete. It ends the guest when its time is over: p may be millions of lines.
+func (r *Run) writeStream(ctx context.Context, s *lineSplitter, p []byte) {
 	r.chargeLog(len(p))
 	for {
+		r.checkContext(ctx)
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {
 			s.add(p)
@@ -92,7 +94,7 @@ func (r *Run) note(name string, err error) {
 }
 
 // logWrite implements log_write(level, ptr, len): the bytes are one or more lines of the given level.
-func (r *Run) logWrite(level int32, ptr, n uint32) abi.Code {
+func (r *Run) logWrite(ctx context.Context, level int32, ptr, n uint32) abi.Code {
 	span, ok := r.view(ptr, n)
 	if !ok || level < abi.LevelDebug || level > abi.LevelError {
 		return abi.Invalid
@@ -100,6 +102,7 @@ func (r *Run) logWrite(level int32, ptr, n uint32) abi.Code {
 	r.chargeLog(len(span))
 	span = bytes.TrimSuffix(span, []byte{'\n'})
 	for more := true; more; {
+		r.checkContext(ctx)
 		var line []byte
 		line, span, more = bytes.Cut(span, []byte{'\n'})
 		r.logLine(levelNames[level], escapeCut(line, abi.LogLineSizeMax))

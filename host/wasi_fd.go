@@ -130,7 +130,7 @@ func fdRead(_ context.Context, r *Run, p []uint64) errno {
 }
 
 // fdWrite implements fd_write(fd, iovs, iovs_len, nwritten): fd 1 to the result or the log, fd 2 to the log. All is taken, or the run ends at a limit.
-func fdWrite(_ context.Context, r *Run, p []uint64) errno {
+func fdWrite(ctx context.Context, r *Run, p []uint64) errno {
 	fd, ptr, count, total := uint32(p[0]), uint32(p[1]), uint32(p[2]), uint32(p[3])
 	if fd == fdInput || !r.open(fd) {
 		return errnoBadf
@@ -145,9 +145,9 @@ func fdWrite(_ context.Context, r *Run, p []uint64) errno {
 		n += uint64(len(span))
 		switch {
 		case fd == fdLog:
-			r.writeStream(&r.stderr, span)
+			r.writeStream(ctx, &r.stderr, span)
 		case r.config.StdoutLogs:
-			r.writeStream(&r.stdout, span)
+			r.writeStream(ctx, &r.stdout, span)
 		default:
 			r.writeResult(span)
 		}

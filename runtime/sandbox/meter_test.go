@@ -11,7 +11,7 @@ import (
 func begunMeter(t *testing.T, limits capability.Limits) *meter {
 	t.Helper()
 	m := &meter{}
-	m.begin(t.Context(), context.Background(), withDefaults(limits), sliceStart)
+	m.begin(t.Context(), context.Background(), withDefaults(limits), sliceStart, nil)
 	m.grant()
 	return m
 }
@@ -76,7 +76,7 @@ func TestMeterEnds(t *testing.T) {
 		want  ending
 	}{
 		{"nothing", func(*meter) {}, 0, endingNone},
-		{"stack", func(*meter) {}, -1, endingStack},
+		{"stack", func(m *meter) { m.stack = m.limits.Stack }, -1, endingStack},
 		{"wall", func(m *meter) { m.deadline = now() }, 0, endingWall},
 		{"CPU", func(m *meter) { m.cpu = m.limits.CPU }, 0, endingCPU},
 		{"cancelled", func(m *meter) { m.parent = over }, 0, endingCancelled},
@@ -97,7 +97,8 @@ func TestMeterEnds(t *testing.T) {
 func TestWaitingIsNotCPUTime(t *testing.T) {
 	m := begunMeter(t, capability.Limits{})
 	sliceAt := m.sliceAt
-	m.segment -= 2 * time.Hour // it computed for two hours
+	m.segment -= 2 * time.Hour // it computed for two hours,
+	m.measured = false         // by the clock on the wall
 	ctx := m.Leave()
 	m.leftAt -= time.Hour // and waited for one
 	m.Return()
@@ -121,7 +122,7 @@ func TestWaitingIsNotCPUTime(t *testing.T) {
 func TestContextOfTheGuest(t *testing.T) {
 	type key struct{}
 	m := &meter{}
-	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), sliceStart)
+	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), sliceStart, nil)
 	if m.Err() != nil || m.Value(key{}) != "value" || m.Value(meterKey{}) != m {
 		t.Errorf("%v %v", m.Err(), m.Value(key{}))
 	}

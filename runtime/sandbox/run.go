@@ -66,21 +66,24 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 
 // run runs the job in a cell of pl.
 func (pl *pool) run(ctx context.Context, j *Job) (out Outcome) {
-	if int64(pl.compiled.facts.elements) > j.Limits.Tables {
-		return outOfTables()
-	}
-	c, none := pl.take(ctx, j)
-	if c == nil {
-		return *none
-	}
+	var c *cell
 	cause := dropCrashed
 	defer func() {
 		if v := recover(); v != nil {
 			pl.sandbox.log.Error("run panicked", "task_id", j.ID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			out = Outcome{Verdict: Crash, Code: CodeCrash, Error: "internal error in the sandbox"}
 		}
-		out.Usage.Pages = int64(pl.giveBack(c, cause))
+		if c != nil {
+			out.Usage.Pages = int64(pl.giveBack(c, cause))
+		}
 	}()
+	if int64(pl.compiled.facts.elements) > j.Limits.Tables {
+		return outOfTables()
+	}
+	var none *Outcome
+	if c, none = pl.take(ctx, j); c == nil {
+		return *none
+	}
 	out, cause = c.serve(ctx, j)
 	return out
 }
