@@ -106,14 +106,14 @@ func (s *Sandbox) releaseModule(c *compiled) {
 	trash.empty()
 }
 
-// evict drops the least used modules above modulesMax. One that is in use stays, so there can be more for a while.
-// The caller frees what is returned.
+// evict drops modules above modulesMax: refused ones first, so that a flood of those costs no good one, and of each kind the least used. One that is in use stays,
+// so there can be more for a while. The caller frees what is returned.
 func (s *Sandbox) evict() (t trash) {
 	for len(s.modules) > modulesMax {
 		var oldest [32]byte
 		var found *compiled
 		for digest, c := range s.modules {
-			if c.uses == 0 && (found == nil || c.used < found.used) {
+			if c.uses == 0 && (found == nil || c.goesBefore(found)) {
 				oldest, found = digest, c
 			}
 		}
@@ -127,6 +127,13 @@ func (s *Sandbox) evict() (t trash) {
 		}
 	}
 	return t
+}
+
+func (c *compiled) goesBefore(other *compiled) bool {
+	if refused := c.err != nil; refused != (other.err != nil) {
+		return refused
+	}
+	return c.used < other.used
 }
 
 // compile fills c. It runs on a goroutine of its own, because wazero cannot be interrupted and the callers can; Close waits for it.

@@ -189,6 +189,23 @@ func TestEviction(t *testing.T) {
 var logThenLoop = assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}},
 	"\x41\x01\x41\x00\x41\x01\x10\x00\x1a\x03\x40\x0c\x00\x0b\x00\x0b")
 
+// TestRefusedModulesEvictNoGoodOnes: whoever can have bad modules looked at does not make the worker compile the good ones again.
+func TestRefusedModulesEvictNoGoodOnes(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	good := module(assemble(nil, bodyDone))
+	load(t, s, good)
+	const bad = 100
+	for i := range bad {
+		if _, err := s.Load(context.Background(), module(append([]byte("no module"), byte(i)))); err == nil {
+			t.Fatal("loaded")
+		}
+	}
+	load(t, s, good)
+	if n := s.Stats().Compiles; n != 1+bad {
+		t.Errorf("%d compiles, want %d", n, 1+bad)
+	}
+}
+
 // TestEvictionSparesWhatRuns: a module is dropped only when nobody is inside; its code would be gone under the guest.
 func TestEvictionSparesWhatRuns(t *testing.T) {
 	s := openSandbox(t, host.Config{})

@@ -57,3 +57,19 @@ func TestImageAboveTheLimit(t *testing.T) {
 		check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Memory: tt.pages << 16}}), tt.want)
 	}
 }
+
+// TestMemoryThatBeginsEmpty: a memory of no pages is one again after a task that grew and filled it, and so is one that began with all that it may have.
+func TestMemoryThatBeginsEmpty(t *testing.T) {
+	eachWay(t, func(t *testing.T, s *sandbox.Sandbox, _ string) {
+		// Fails unless memory.size is 0, then grows by 3 and sees that the last page is zeros before it fills all.
+		look := "\x3f\x00\x04\x40\x00\x0b" + grow3 + "\x41\xf8\xff\x0b\x29\x03\x00\x50\x45\x04\x40\x00\x0b" + fillAll
+		for name, memory := range map[string][]byte{"without a maximum": {0, 0}, "with one": {1, 0, 8}, "up to its maximum": {1, 0, 3}} {
+			p := load(t, s, module(assembleParts(guestParts{memory: memory, run: look + done})))
+			for range 3 {
+				if out := p.Run(context.Background(), sandbox.Job{}); out.Verdict != sandbox.Done {
+					t.Errorf("%s: %+v", name, out)
+				}
+			}
+		}
+	})
+}
