@@ -100,6 +100,7 @@ func (r *Run) perform(ctx context.Context, a *act, ptr, n uint32) abi.Code {
 	case len(span) > abi.RequestSizeMax:
 		return abi.TooLarge
 	}
+	r.charge(len(span))
 	// A copy, because what an act starts (a connection's writer, say) may read it after the call.
 	request := append([]byte(nil), span...)
 	var answer []byte

@@ -51,6 +51,7 @@ func (r *Run) resultWrite(ptr, n uint32) abi.Code {
 	if !ok {
 		return abi.Invalid
 	}
+	r.charge(len(span))
 	r.writeResult(span)
 	return 0
 }
@@ -64,6 +65,7 @@ func (r *Run) errorWrite(ptr, n uint32) abi.Code {
 	if len(span) > abi.RequestSizeMax {
 		return abi.TooLarge
 	}
+	r.charge(len(span))
 	fields, ok := readFrame(span)
 	if !ok || len(fields) != 3 {
 		return abi.Invalid
@@ -96,6 +98,7 @@ func (r *Run) answerRead(ptr, n uint32) abi.Code {
 		return abi.Invalid
 	}
 	size := copy(span, r.answer)
+	r.charge(size)
 	r.answer, r.waiting = nil, false
 	return abi.Code(size)
 }

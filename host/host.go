@@ -126,6 +126,7 @@ func (h *Host) enter(f *function) api.GoModuleFunc {
 		if !ok {
 			panic(errNoRun)
 		}
+		r.charge(callBytes)
 		r.checkContext(ctx)
 		if r.memory == nil {
 			// By name, and not guest.Memory(), which is not nil but panics when used in a module without memory.

@@ -3,6 +3,11 @@ package host
 import "time"
 
 const (
+	// bytesPerUnit is how many bytes a call moves for a unit of fuel, as bulk instructions of guests do.
+	bytesPerUnit = 8
+	// callBytes is what every call is charged as if it had moved so many bytes: leaving compiled code and coming back takes as long as some hundred
+	// instructions.
+	callBytes = 128 * bytesPerUnit
 	// randomChunkSize is how many bytes of random are drawn between two looks at the context. Every randomChunkSize bytes of a run
 	// count as one host call, so that the limit on calls bounds the entropy that a guest can make us produce.
 	randomChunkSize = 64 << 10

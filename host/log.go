@@ -99,6 +99,7 @@ func (r *Run) logWrite(ctx context.Context, level int32, ptr, n uint32) abi.Code
 	if !ok || level < abi.LevelDebug || level > abi.LevelError {
 		return abi.Invalid
 	}
+	r.charge(len(span))
 	r.chargeLog(len(span))
 	span = bytes.TrimSuffix(span, []byte{'\n'})
 	for more := true; more; {

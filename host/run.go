@@ -38,7 +38,7 @@ type RunConfig struct {
 	Input  []byte   // the payload, read from fd 0
 	Args   []string // constants of the manifest, argv; no NUL
 	Env    []string // constants of the manifest, "NAME=value"; no NUL
-	// Meter is told when the run waits; nil: nobody is.
+	// Meter is told what the calls cost and when the run waits; nil: nobody is.
 	Meter Meter
 	// StdoutLogs makes fd 1 a log: the module imports result_write.
 	StdoutLogs bool
@@ -47,8 +47,11 @@ type RunConfig struct {
 	Log func(level, line string)
 }
 
-// A Meter counts what a guest computes. A call that waits for the world is not that.
+// A Meter counts what a guest computes, its calls included. The time that a call waits for the world is not that.
 type Meter interface {
+	// Charge takes units of fuel, one of which is about one instruction of a guest. It returns: that they were too many is seen at the next look
+	// at the context of the run.
+	Charge(units int64)
 	// Leave is called before a call that may wait. The context that it returns ends with the run, and carries the values of the context that the
 	// run was started with; it may be used by any number of goroutines, also after the run.
 	Leave() context.Context
@@ -165,6 +168,13 @@ func (r *Run) stop(e Ending) {
 
 func (r *Run) stopLimit(code, text string) {
 	r.stop(Ending{Kind: EndingLimit, Code: code, Text: text, Status: 1})
+}
+
+// charge takes the fuel for n bytes that a call reads or writes.
+func (r *Run) charge(n int) {
+	if r.config.Meter != nil {
+		r.config.Meter.Charge(int64(n) / bytesPerUnit)
+	}
 }
 
 // wait calls do, which may wait for the world, with a context that ends with the run.

@@ -211,6 +211,7 @@ func randomGet(ctx context.Context, r *Run, p []uint64) errno {
 		if _, err := io.ReadFull(r.host.rand, span[:n]); err != nil {
 			return errnoIO
 		}
+		r.charge(n)
 		if r.randomSize += int64(n); r.randomSize%randomChunkSize == 0 {
 			r.countCall()
 		}

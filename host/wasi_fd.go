@@ -94,6 +94,7 @@ func (r *Run) iovecs(ptr, count, total uint32) ([]byte, errno) {
 	if _, ok := r.view(total, 4); !ok {
 		return nil, errnoFault
 	}
+	r.charge(len(array))
 	for rest := array; len(rest) > 0; rest = rest[8:] {
 		if _, ok := r.span(rest); !ok {
 			return nil, errnoFault
@@ -126,6 +127,7 @@ func fdRead(_ context.Context, r *Run, p []uint64) errno {
 		r.unread = r.unread[k:]
 		n += k
 	}
+	r.charge(n)
 	return r.writeUint32(total, uint32(n))
 }
 
@@ -143,6 +145,7 @@ func fdWrite(ctx context.Context, r *Run, p []uint64) errno {
 	for ; len(array) > 0; array = array[8:] {
 		span, _ := r.span(array)
 		n += uint64(len(span))
+		r.charge(len(span))
 		switch {
 		case fd == fdLog:
 			r.writeStream(ctx, &r.stderr, span)

@@ -35,6 +35,7 @@ func pollOneoff(ctx context.Context, r *Run, p []uint64) errno {
 		return errnoInval
 	}
 	spans, ok1 := r.view(in, count*subscriptionSize)
+	r.charge(len(spans))
 	_, ok2 := r.view(out, count*eventSize)
 	_, ok3 := r.view(total, 4)
 	if !ok1 || !ok2 || !ok3 {

@@ -124,7 +124,7 @@ func (c *cell) serve(ctx context.Context, j *Job) (Outcome, dropCause) {
 	run := c.begin(ctx, j)
 	status, err := c.task(run.Context(&c.meter), run)
 	run.Finish()
-	c.finish(err)
+	c.finish()
 	out := c.judge(run, status, err, j)
 	out.Usage = c.usage(run)
 	return out, c.cleanliness(run, err)
@@ -148,7 +148,7 @@ func (c *cell) task(ctx context.Context, run *host.Run) (status abi.Status, err 
 
 // finish ends the meter and lets the pool's next run begin with the slice that it found. A guest that trapped may have kept its fuel in a register: what
 // the global holds then is a little too much.
-func (c *cell) finish(error) {
+func (c *cell) finish() {
 	c.meter.finish(int64(c.fuel.Get()))
 	c.pool.slice.Store(c.meter.slice)
 	if c.deepest = max(c.deepest, c.meter.stack); c.deepest > stackKept {
@@ -239,20 +239,16 @@ func (c *cell) judge(run *host.Run, status abi.Status, err error, j *Job) Outcom
 }
 
 func (c *cell) verdict(run *host.Run, status abi.Status, err error) Outcome {
-	switch e := run.Ending(); e.Kind {
-	case host.EndingExit:
-		return c.judgeStatus(run, e.Status)
-	case host.EndingLimit:
+	switch e := run.Ending(); {
+	case e.Kind == host.EndingLimit:
 		return Outcome{Verdict: Limit, Code: e.Code, Error: e.Text}
-	case host.EndingCrash:
+	case e.Kind == host.EndingCrash:
 		return Outcome{Verdict: Crash, Code: e.Code, Error: e.Text}
-	case host.EndingInterrupted:
+	case c.meter.ended != endingNone: // which host.EndingInterrupted is
 		return judgeEnding(c.meter.ended)
-	}
-	if c.meter.ended != endingNone {
-		return judgeEnding(c.meter.ended)
-	}
-	if err == nil {
+	case e.Kind == host.EndingExit:
+		return c.judgeStatus(run, e.Status)
+	case err == nil:
 		return c.judgeStatus(run, status)
 	}
 	// What is left is a trap. The first line is all wazero's own; the following ones hold names of the guest's.

@@ -95,6 +95,27 @@ func TestFuelIsExact(t *testing.T) {
 	check(t, spend(s, used-1), expect{sandbox.Limit, "limit.fuel", "", ""})
 }
 
+// TestHostCallsAreFuel: a host call is charged by what it moves. A limit that it exceeds ends the guest, or takes the result of one that has
+// returned by then.
+func TestHostCallsAreFuel(t *testing.T) {
+	draw := func(n string) []byte { // random_get(0, n), n being a LEB128
+		return assemble([]asmImport{{"wasi_snapshot_preview1", "random_get", i32x2}}, "\x41\x00\x41"+n+"\x10\x00\x1a\x41\x00\x0b")
+	}
+	s := openSandbox(t, host.Config{})
+	run := func(wasm []byte, fuel int64) sandbox.Outcome {
+		return load(t, s, module(wasm)).Run(context.Background(), sandbox.Job{Limits: capability.Limits{Fuel: fuel}})
+	}
+	none, many := draw("\x00"), draw("\x80\x80\x02") // 32 KiB
+	less, more := run(none, 0).Usage.Fuel, run(many, 0).Usage.Fuel
+	if less < 128 || more-less != 32<<10/8 {
+		t.Errorf("fuel %d without a byte, %d with 32 KiB", less, more)
+	}
+	check(t, run(many, more), expect{sandbox.Done, "", "", ""})
+	check(t, run(many, more-1), expect{sandbox.Limit, "limit.fuel", "", ""})
+	again := assemble([]asmImport{{"wasi_snapshot_preview1", "random_get", i32x2}}, "\x03\x40\x41\x00\x41\x80\x80\x02\x10\x00\x1a\x0c\x00\x0b\x00\x0b")
+	check(t, run(again, 1_000_000), expect{sandbox.Limit, "limit.fuel", "", ""})
+}
+
 // zeroReader is a source of randomness that is none, so that a guest's hash seeds are the same.
 type zeroReader struct{}
 

@@ -93,6 +93,7 @@ func (m *meter) grant() int64 {
 func (m *meter) finish(left int64) {
 	m.spent += m.granted - left
 	m.granted = left
+	m.endWithoutFuel() // what was spent since the last look counts, too: the limit is exact
 	m.endSegment(now())
 	if m.stop != nil {
 		m.stop()
@@ -184,6 +185,19 @@ func (m *meter) outOfCPU(t instant) bool {
 		m.thread, m.measured = threadTime()
 	}
 	return m.cpu >= m.limits.CPU
+}
+
+// Charge implements host.Meter.
+func (m *meter) Charge(units int64) {
+	m.spent += units
+	m.endWithoutFuel()
+}
+
+// endWithoutFuel notes that more was spent than the limit; the next look at the meter ends the guest.
+func (m *meter) endWithoutFuel() {
+	if m.ended == endingNone && m.spent > m.limits.Fuel {
+		m.ended = endingFuel
+	}
 }
 
 // Leave implements host.Meter.

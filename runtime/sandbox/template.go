@@ -99,7 +99,7 @@ func (c *cell) initialise(ctx context.Context, j *Job) *Outcome {
 	run := c.begin(ctx, j)
 	err := c.callInit(run.Context(&c.meter))
 	run.Finish()
-	c.finish(err)
+	c.finish()
 	if err == nil && run.Ending().Kind == host.EndingNone {
 		return nil
 	}
