@@ -73,3 +73,13 @@ func TestMemoryThatBeginsEmpty(t *testing.T) {
 		}
 	})
 }
+
+// TestHostFunctionAsTheTask: an export can be an imported function; it is called as it would be by the guest.
+func TestHostFunctionAsTheTask(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	p := load(t, s, module(cat(header, section(1, []byte{0x60, 0, 1, 0x7f}), section(2, cat(str("wasi_snapshot_preview1"), str("sched_yield"), []byte{0, 0})),
+		section(7, cat(str("caisson_run"), []byte{0, 0})))))
+	for range 3 {
+		check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+	}
+}
