@@ -86,8 +86,10 @@ func TestMeteredBody(t *testing.T) {
 		{
 			"table.grow is charged by what it adds and what was there, or noted as denied",
 			"\xd2\x01\x20\x00\xfc\x0f\x00\x0b", // ref.func 1, local.get 0, table.grow 0
-			"\x01\x02\x7f" + asmTake(fuel, "\x07") + "\xd2\x02\x20\x00\x22\x01\xfc\x0f\x00\x22\x02" + // local.tee 1, table.grow, local.tee 2
+			"\x01\x02\x7f" + asmTake(fuel, "\x07") + "\xd2\x02\x20\x00\x22\x01" + // local.tee 1
+				"\x41\x7f\x23\x05\x20\x01\xad\x59\x1b\xfc\x0f\x00\x22\x02" + // or -1, unless global 5 >= local 1; table.grow, local.tee 2
 				"\x41\x7f\x46\x04\x40\x41\x01\x24\x04\x05" + // i32.const -1, i32.eq, if, global 4 = 1, else
+				"\x23\x05\x20\x01\xad\x7d\x24\x05" + // global 5 -= local 1
 				"\x23\x02\x20\x01\xad\x7d\x20\x02\xad\x7d\x24\x02\x0b" + asmTake(fuel, "\x80\x04") + asmCheck + "\x20\x02\x0b",
 		},
 		{
