@@ -164,7 +164,7 @@ func (c *cell) usage(run *host.Run) Usage {
 	}
 }
 
-// cleanliness says why the cell cannot be restored after the run, causeNone when it can.
+// cleanliness says why the cell cannot be restored after the run, dropNone when it can.
 //
 // A guest that returned has left nothing but memory and globals, where the module is resettable. So has one that called proc_exit: the panic that ended it unwound
 // frames of Go's and dropped the machine stack that its handle keeps; wazero marks nothing as closed, and resets the handle in callEngine.callWithStack, whose

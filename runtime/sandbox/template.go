@@ -51,7 +51,7 @@ func (p *pool) layTemplate(ctx context.Context, j *Job, initialised bool) (*temp
 	}
 	var out *Outcome
 	t := &template{initialised: initialised}
-	if out = c.layOut(p.compiled.data, j); out == nil && t.initialised {
+	if out = c.layOut(p.compiled.data); out == nil && t.initialised {
 		out = c.initialise(ctx, j)
 	}
 	if out == nil {
@@ -84,7 +84,7 @@ func (p *pool) initialises() bool {
 }
 
 // layOut writes the active data that the instrumenter took out, as instantiation would have.
-func (c *cell) layOut(data []wasm.Segment, j *Job) *Outcome {
+func (c *cell) layOut(data []wasm.Segment) *Outcome {
 	for _, d := range data {
 		if uint64(d.Offset)+uint64(len(d.Bytes)) > uint64(c.memory.size) {
 			return &Outcome{Verdict: Retry, Code: CodeTrap, Error: "trap: out of bounds memory access by a data segment"}
