@@ -94,7 +94,11 @@ func (m *meter) finish(left int64) {
 	m.spent += m.granted - left
 	m.granted = left
 	m.endWithoutFuel() // what was spent since the last look counts, too: the limit is exact
-	m.endSegment(now())
+	if t := now(); t-m.segment < tickAim {
+		m.cpu += t - m.segment // not worth a look at the thread's clock, which takes as long as a small task
+	} else {
+		m.endSegment(t)
+	}
 	if m.stop != nil {
 		m.stop()
 	}
@@ -105,6 +109,10 @@ var errEnded = sys.NewExitError(1)
 
 // tick is called by the guest when its slice is spent, or its stack. It returns the next slice, or does not return.
 func (m *meter) tick(fuel, depth int64) int64 {
+	if fuel >= 0 { // the slice goes on: it is about the stack alone, of which there is not more than a dozen times more
+		m.deepen(depth)
+		return fuel
+	}
 	m.ticks++
 	used := m.granted - fuel
 	m.spent += used
@@ -120,9 +128,7 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	case m.Err() != nil:
 		panic(errEnded)
 	}
-	if fuel < 0 { // else it is about the stack, and the slice is not at its end
-		m.adapt(used, t-m.sliceAt)
-	}
+	m.adapt(used, t-m.sliceAt)
 
 	goruntime.Gosched()
 	// Others may have run meanwhile, on this thread, too.
