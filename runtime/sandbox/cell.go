@@ -112,7 +112,7 @@ func (c *cell) callInit(ctx context.Context) error {
 // begin starts the count of a run, and puts its limits into the guest.
 func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
 	s, m := c.pool.sandbox, &c.meter
-	m.begin(ctx, s.closing, j.Limits, c.pool.slice.Load(), c.depth)
+	m.begin(ctx, s.closing, j.Limits, *c.pool.pace.Load(), c.depth)
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
@@ -150,7 +150,9 @@ func (c *cell) task(ctx context.Context, run *host.Run) (status abi.Status, err 
 // the global holds then is a little too much.
 func (c *cell) finish() {
 	c.meter.finish(int64(c.fuel.Get()))
-	c.pool.slice.Store(c.meter.slice)
+	if p := c.meter.pace(); p != *c.pool.pace.Load() {
+		c.pool.pace.Store(&p)
+	}
 	if c.deepest = max(c.deepest, c.meter.stack); c.deepest > stackKept {
 		c.findFunctions()
 	}

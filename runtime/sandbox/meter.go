@@ -60,6 +60,7 @@ type meter struct {
 	segment  instant       // begin of the one that goes on
 	thread   int64         // clock of its thread then
 	measured bool          // thread is set
+	unread   bool          // it is not, since the segment will be over before it is worth it
 	sliceAt  instant       // begin of the slice, later by what host calls waited
 	leftAt   instant       // begin of the host call that waits
 
@@ -70,17 +71,30 @@ type meter struct {
 // meterKey finds the meter in the context of a call.
 type meterKey struct{}
 
+// A pace is what the last run of a program tells of the next one.
+type pace struct {
+	slice int64 // fuel that takes about tickAim
+	brief bool  // it was over before its first tick
+}
+
 // begin starts the time of one guest.
-func (m *meter) begin(parent, closing context.Context, limits capability.Limits, slice int64, depth api.MutableGlobal) {
+func (m *meter) begin(parent, closing context.Context, limits capability.Limits, last pace, depth api.MutableGlobal) {
 	t := now()
 	*m = meter{
-		closing: closing, parent: parent, limits: limits, slice: slice,
+		closing: closing, parent: parent, limits: limits, slice: last.slice,
 		depth: depth, stack: min(limits.Stack, stackStart),
 		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t,
 	}
-	// From the start, although most tasks end before their first tick: on a busy machine the wall time of a task of microseconds can be
-	// that of others, which is neither its usage nor a reason to end it.
-	m.thread, m.measured = threadTime()
+	// The thread's clock takes as long as a small task, so it is not read where the last one was small. Where this one is not, its first segment
+	// is charged as tickAim at most: on a busy machine its wall time can be that of others, which is neither its usage nor a reason to end it.
+	if m.unread = last.brief; !m.unread {
+		m.thread, m.measured = threadTime()
+	}
+}
+
+// pace is what this run tells of the next one. It is over.
+func (m *meter) pace() pace {
+	return pace{slice: m.slice, brief: m.ticks == 0 && m.segment-m.began < tickAim}
 }
 
 // grant is the fuel that the guest gets first. What it does not use is taken off by finish.
@@ -94,11 +108,11 @@ func (m *meter) finish(left int64) {
 	m.spent += m.granted - left
 	m.granted = left
 	m.endWithoutFuel() // what was spent since the last look counts, too: the limit is exact
-	if t := now(); t-m.segment < tickAim {
-		m.cpu += t - m.segment // not worth a look at the thread's clock, which takes as long as a small task
-	} else {
-		m.endSegment(t)
+	t := now()
+	if t-m.segment < tickAim {
+		m.measured = false // not worth a look at the clock
 	}
+	m.endSegment(t)
 	if m.stop != nil {
 		m.stop()
 	}
@@ -177,8 +191,11 @@ func (m *meter) endSegment(t instant) (thread int64, ok bool) {
 			took = min(took, time.Duration(thread-m.thread))
 		}
 	}
+	if m.unread {
+		took = min(took, tickAim)
+	}
 	m.cpu += took
-	m.segment, m.thread, m.measured = t, thread, ok
+	m.segment, m.thread, m.measured, m.unread = t, thread, ok, false
 	return thread, ok
 }
 
@@ -249,7 +266,12 @@ func (m *meter) Done() <-chan struct{} { return m.wait().Done() }
 // between two ticks, since they are little fuel.
 func (m *meter) Err() error {
 	if m.ended == endingNone {
-		switch t := now(); {
+		t := now()
+		if m.unread && t-m.segment >= tickAim { // it is not brief
+			m.endSegment(t)
+			m.thread, m.measured = threadTime()
+		}
+		switch {
 		case m.closing.Err() != nil:
 			m.ended = endingClosed
 		case m.parent.Err() != nil:

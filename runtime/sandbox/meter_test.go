@@ -11,7 +11,7 @@ import (
 func begunMeter(t *testing.T, limits capability.Limits) *meter {
 	t.Helper()
 	m := &meter{}
-	m.begin(t.Context(), context.Background(), withDefaults(limits), sliceStart, nil)
+	m.begin(t.Context(), context.Background(), withDefaults(limits), pace{slice: sliceStart}, nil)
 	m.grant()
 	return m
 }
@@ -118,11 +118,42 @@ func TestWaitingIsNotCPUTime(t *testing.T) {
 	}
 }
 
+// TestBriefRuns: where the last run was brief, the thread's clock is not read; a run that turns out long is measured from then on.
+func TestBriefRuns(t *testing.T) {
+	m := &meter{}
+	begin := func(last pace) {
+		m.begin(t.Context(), context.Background(), withDefaults(capability.Limits{Wall: 24 * time.Hour}), last, nil)
+		m.grant()
+	}
+	begin(pace{slice: sliceStart})
+	if !m.measured {
+		t.Error("the first run is not measured")
+	}
+	m.began = now()
+	m.finish(0)
+	if p := m.pace(); !p.brief {
+		t.Errorf("%+v after a brief run", p)
+	}
+	begin(pace{slice: sliceStart, brief: true})
+	if m.measured {
+		t.Error("the clock was read")
+	}
+	m.segment -= time.Hour
+	m.began -= time.Hour
+	if m.Err() != nil || !m.measured || m.cpu != tickAim {
+		t.Errorf("%v, measured %t, CPU %s", m.Err(), m.measured, m.cpu)
+	}
+	m.finish(0)
+	if p := m.pace(); p.brief {
+		t.Errorf("%+v after an hour", p)
+	}
+}
+
 // TestContextOfTheGuest: it ends when the run's time is over, and says so to those that ask, without a timer.
 func TestContextOfTheGuest(t *testing.T) {
 	type key struct{}
 	m := &meter{}
-	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), sliceStart, nil)
+	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), pace{slice: sliceStart}, nil)
 	if m.Err() != nil || m.Value(key{}) != "value" || m.Value(meterKey{}) != m {
 		t.Errorf("%v %v", m.Err(), m.Value(key{}))
 	}

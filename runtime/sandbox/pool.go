@@ -46,7 +46,7 @@ type pool struct {
 	key      poolKey
 	program  *Program
 	compiled *compiled
-	slice    atomic.Int64 // fuel that takes its guests about tickAim
+	pace     atomic.Pointer[pace] // of the last run
 
 	// Under Sandbox.mu:
 	uses     int    // runs and builds going on
@@ -74,7 +74,7 @@ func (s *Sandbox) poolOf(p *Program, c *compiled, tenant string) *pool {
 	pl := s.pools[key]
 	if pl == nil {
 		pl = &pool{sandbox: s, key: key, program: p, compiled: c}
-		pl.slice.Store(sliceStart)
+		pl.pace.Store(&pace{slice: sliceStart})
 		s.pools[key] = pl
 	}
 	pl.uses++
