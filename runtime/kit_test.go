@@ -24,6 +24,7 @@ import (
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime/policy"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 	"github.com/caisson-run/caisson/sdk/client"
 	"github.com/caisson-run/caisson/sdk/gobuild"
 )
@@ -78,7 +79,11 @@ func makeShared() error {
 	if shared.host, err = host.New(host.Config{KV: &shared.kv}); err != nil {
 		return err
 	}
-	if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1}); err != nil {
+	cache, err := guesttest.Compiled()
+	if err != nil {
+		return err
+	}
+	if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1, CacheDir: cache}); err != nil {
 		return err
 	}
 	// Compiled now, which takes long under the race detector: the first test to run a task has no time for it.

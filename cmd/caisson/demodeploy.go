@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -207,7 +208,8 @@ name = "demo-worker"
 keys = ["@worker"]
 `
 
-// demoWorkerFile and demoClientFile are the settings of the two programs; @ADDRESS and @WORKER are filled in.
+// demoWorkerFile and demoClientFile are the settings of the two programs; what begins with @ is filled in. The cache is the
+// author's, so that a second demo compiles nothing.
 const (
 	demoWorkerFile = `name   = "demo-worker"
 queues = ["default"]
@@ -218,6 +220,9 @@ lease  = "5s"
 
 [store]
 redis = true
+
+[sandbox]
+cache = @CACHE
 
 [redis]
 address       = "@ADDRESS"
@@ -254,7 +259,7 @@ func (d *deployment) writeFiles() error {
 	for name, key := range d.keys {
 		rules = strings.ReplaceAll(rules, `"@`+name+`"`, `"`+key.Public().String()+`"`)
 	}
-	fill := strings.NewReplacer("@ADDRESS", d.addr, "@WORKER", d.keys["worker"].Public().String())
+	fill := strings.NewReplacer("@ADDRESS", d.addr, "@CACHE", strconv.Quote(authorCache()), "@WORKER", d.keys["worker"].Public().String())
 	return errors.Join(
 		writeNew(d.path("policy.toml"), []byte(rules), 0o644),
 		writeNew(d.path("worker.toml"), []byte(fill.Replace(demoWorkerFile)), 0o644),

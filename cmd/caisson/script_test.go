@@ -1,15 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 )
 
 // TestMain builds the command as anybody would and puts it first on the path. It is the real binary and not this test
@@ -31,10 +34,27 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 			return 1
 		}
-		os.Setenv("XDG_CACHE_HOME", filepath.Join(folder, "cache"))
+		if err := keepCaches(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		os.Setenv("PATH", folder+string(os.PathListSeparator)+os.Getenv("PATH"))
 		return m.Run()
 	}())
+}
+
+// keepCaches gives the command a cache of compiled modules that is the tests' own and outlives them, and leaves Go's build cache, whose place follows
+// from the same variable, where it is.
+func keepCaches() error {
+	builds, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return err
+	}
+	modules, err := guesttest.Cache()
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Setenv("GOCACHE", strings.TrimSpace(string(builds))), os.Setenv("XDG_CACHE_HOME", modules))
 }
 
 // TestScripts runs every testdata/script/*.txtar: stdout, stderr and exit status of each verb.

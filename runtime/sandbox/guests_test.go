@@ -14,6 +14,7 @@ import (
 	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 	"go.uber.org/goleak"
 )
 
@@ -102,7 +103,11 @@ func sharedSandbox(tb testing.TB) *sandbox.Sandbox {
 		if shared.host, err = host.New(host.Config{KV: newKV()}); err != nil {
 			tb.Fatal(err)
 		}
-		if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1}); err != nil {
+		cache, err := guesttest.Compiled()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if shared.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: shared.host, CheckRate: 1, CacheDir: cache}); err != nil {
 			tb.Fatal(err)
 		}
 	})
@@ -116,7 +121,11 @@ func newKV() *kvMap {
 // openSandbox opens a sandbox that is closed with the test, and checks every restore.
 func openSandbox(tb testing.TB, c host.Config) *sandbox.Sandbox {
 	tb.Helper()
-	return openConfig(tb, c, sandbox.Config{CheckRate: 1})
+	cache, err := guesttest.Compiled()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return openConfig(tb, c, sandbox.Config{CheckRate: 1, CacheDir: cache})
 }
 
 // openConfig is openSandbox with a configuration of the sandbox's own.

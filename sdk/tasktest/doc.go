@@ -15,8 +15,8 @@
 //		task.Refuses(t, Request{Key: "payroll/ceo"}, "task.failed")
 //	}
 //
-// Building and compiling takes a second or two; both are done once per folder and test binary, and each run starts from a clean
-// module. Tests of one folder may run in parallel when each has loaded its own [Task].
+// Building and compiling takes a second or two, and ten times that under the race detector. Both are done once per folder and test binary, and compiled modules are
+// kept in the user's cache folder until they change. Each run starts from a clean module. Tests of one folder may run in parallel when each has loaded its own [Task].
 //
 // An input of type []byte is sent as it is, all others as JSON; the result is read the same way.
 package tasktest

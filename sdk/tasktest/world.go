@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -39,9 +41,23 @@ var openWorld = sync.OnceValues(func() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: h, CheckRate: 1})
+	w.sandbox, err = sandbox.Open(context.Background(), sandbox.Config{Host: h, CheckRate: 1, CacheDir: compiled()})
 	return w, err
 })
+
+// compiled is the folder for compiled modules, so that a module that has not changed is compiled once and not at each go test; "" where a user has
+// no such place.
+func compiled() string {
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Join(caches, "caisson", "tasktest")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return ""
+	}
+	return dir
+}
 
 // theWorld returns the one world of this test binary.
 func theWorld(t testing.TB) *world {
