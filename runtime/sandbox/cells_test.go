@@ -14,6 +14,7 @@ import (
 	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 )
 
 // A guestParts is what assembleParts puts together: a reactor that imports caisson.result_write (function 0), caisson.log_write (1) and random_get (2).
@@ -85,7 +86,11 @@ func eachWay(t *testing.T, test func(t *testing.T, s *sandbox.Sandbox, way strin
 				t.Fatal(err)
 			}
 			defer h.Close()
-			s, err := sandbox.OpenBy(context.Background(), sandbox.Config{Host: h, CheckRate: 1}, way)
+			cache, err := guesttest.Compiled()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := sandbox.OpenBy(context.Background(), sandbox.Config{Host: h, CheckRate: 1, CacheDir: cache}, way)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		os.Exit(status)
 	}
 	status := m.Run()
+	_ = os.RemoveAll(unracedFolder)
 	if shared.sandbox != nil {
 		if err := shared.sandbox.Close(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -142,7 +142,7 @@ func TestNeedsAreJudgedPerManifest(t *testing.T) {
 
 // TestLoadOnceForMany: loads of one digest at once compile it once.
 func TestLoadOnceForMany(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := openConfig(t, host.Config{}, sandbox.Config{}) // compiles are counted: nothing is kept on disk
 	m := module(assemble(nil, strings.Repeat("\x41\x00\x1a", 50_000)+"\x41\x00\x0b"))
 	var wg sync.WaitGroup
 	for range 20 {
@@ -156,7 +156,7 @@ func TestLoadOnceForMany(t *testing.T) {
 
 // TestLoadReturnsWithItsContext while the compile goes on for others.
 func TestLoadReturnsWithItsContext(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := openConfig(t, host.Config{}, sandbox.Config{}) // compiles are counted: nothing is kept on disk
 	m := module(assemble(nil, strings.Repeat("\x41\x00\x1a", 50_000)+"\x41\x00\x0b"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -191,7 +191,7 @@ var logThenLoop = assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7
 
 // TestRefusedModulesEvictNoGoodOnes: whoever can have bad modules looked at does not make the worker compile the good ones again.
 func TestRefusedModulesEvictNoGoodOnes(t *testing.T) {
-	s := openSandbox(t, host.Config{})
+	s := openConfig(t, host.Config{}, sandbox.Config{}) // compiles are counted: nothing is kept on disk
 	good := module(assemble(nil, bodyDone))
 	load(t, s, good)
 	const bad = 100

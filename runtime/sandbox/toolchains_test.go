@@ -8,9 +8,7 @@ import (
 	"image/png"
 	"maps"
 	"os"
-	"os/exec"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -125,14 +123,9 @@ func TestGuestsOfToolchains(t *testing.T) {
 	}
 }
 
-// TestHeavyGuests runs the guests that are large. Under the race detector it runs itself again without: what takes the time is the compiler of wazero,
-// and what surrounds the guests is the same as for the small ones.
+// TestHeavyGuests runs the guests that are large. What surrounds them is the same as for the small ones.
 func TestHeavyGuests(t *testing.T) {
-	if underRace() {
-		cmd := exec.CommandContext(t.Context(), "go", "test", "-race=false", "-count=1", "-v", "-run", "^"+t.Name()+"$", ".")
-		if said, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(said, []byte("--- PASS: "+t.Name())) {
-			t.Errorf("%v: %v\n%s", cmd.Args, err, said)
-		}
+	if unraced(t) {
 		return
 	}
 	for _, name := range slices.DeleteFunc(guesttest.Names(), func(name string) bool { return !heavy(name) }) {
@@ -141,11 +134,6 @@ func TestHeavyGuests(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(programCases)) {
 		t.Run(name, func(t *testing.T) { testProgram(t, name) })
 	}
-}
-
-func underRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // programCases say how guesttest.Programs are run, on what, and what they must answer. cc1 is not among them: it runs well, but wazero takes a minute

@@ -28,6 +28,9 @@ func movesModule() []byte {
 
 // TestWasmMoves: memory.fill, memory.copy and memory.init over more than a chunk do what they do at once, overlaps and bounds included: what is out of bounds traps before it writes.
 func TestWasmMoves(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	const chunk, size = 256 << 10, 20 << 16
 	in, err := instrument(movesModule(), rigOptions)
 	if err != nil {

@@ -165,6 +165,9 @@ func gateSeeds(tb testing.TB) (list [][]byte) {
 
 // TestWasmGateThenWazero changes a few bytes of valid modules, and has what the gate still takes compiled in a child whose memory is limited.
 func TestWasmGateThenWazero(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	c := startCompiler(t)
 	defer func() { c.close() }()
 	r := rand.New(rand.NewPCG(3, 4))

@@ -54,6 +54,9 @@ func recursionModule(body string) []byte {
 // TestWasmDepthEstimate compares what a frame is charged with what wazero's compiled code takes, by counting how deep each recursion comes before wazero ends it. The bounds are
 // those that depth.go and docs state.
 func TestWasmDepthEstimate(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	for name, body := range recursions() {
 		t.Run(name, func(t *testing.T) {
 			in, err := instrument(recursionModule(body), rigOptions)

@@ -239,6 +239,9 @@ func difference(calls []genCall, want, got []observation) string {
 
 // TestWasmDifferential runs generated modules on both engines, with and without the instrumenter, and compares what can be seen; and it compares what was charged with what ran.
 func TestWasmDifferential(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	seeds := uint64(200)
 	if testing.Short() {
 		seeds = 60

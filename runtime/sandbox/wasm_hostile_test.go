@@ -113,6 +113,9 @@ func labelList(n int) (list []string) {
 
 // TestWasmHostile runs code that is made to outlast its limits, and measures in units, not in time, how late each tick comes: units that ran since the tick before, beyond a slice.
 func TestWasmHostile(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	for _, h := range hostiles() {
 		for engine := range rigEngines {
 			if engine == "interpreter" && h.stack > 0 {
