@@ -62,7 +62,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 // resize makes guest's memory n bytes long, from outside. Wazero knows no way to shrink a memory, but asks at each growth what the memory is, and
 // takes the answer: so a cell that grew need not be thrown away. It answers false where wazero did not ask, which is when the memory is as
 // long as the module allows; such a cell cannot be used again.
-// Source: MemoryInstance.Grow in wazero's internal/wasm/memory.go; TestMemoryShrinks holds the version in go.mod to it.
+// Source: MemoryInstance.Grow in wazero's internal/wasm/memory.go; TestNothingIsLeft holds the version in go.mod to it.
 func (m *memory) resize(guest api.Module, n int) bool {
 	m.forced = n
 	_, ok := guest.Memory().Grow(1)
