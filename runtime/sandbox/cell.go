@@ -113,7 +113,6 @@ func (c *cell) callInit(ctx context.Context) error {
 func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
 	s, m := c.pool.sandbox, &c.meter
 	m.begin(ctx, s.closing, j.Limits, *c.pool.pace.Load(), c.depth)
-	m.inside, m.processors = s.running, s.processors
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))

@@ -64,9 +64,6 @@ type meter struct {
 	sliceAt  instant       // begin of the slice, later by what host calls waited
 	leftAt   instant       // begin of the host call that waits
 
-	inside     chan struct{} // Sandbox.running, which holds one for each guest
-	processors int           // of this machine, for guests and all others
-
 	waiting context.Context // for host calls that wait; nil until the first
 	stop    func()          // frees it
 }
@@ -147,7 +144,7 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	}
 	m.adapt(used, t-m.sliceAt)
 
-	m.yield()
+	goruntime.Gosched()
 	// Others may have run meanwhile, on this thread, too.
 	if back := now(); back-t >= yieldShort || !ok {
 		t = back
@@ -157,14 +154,6 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	m.sliceAt = t
 	m.granted = min(m.slice, m.limits.Fuel-m.spent)
 	return m.granted
-}
-
-// yield lets others run when there may be some who wait for a processor: at least as many guests run as there are. Where there are fewer, yielding would only
-// send the goroutine to an idle processor, and to the caches there, at every tick; and Go's own preemption, every 10 ms, finds it in here.
-func (m *meter) yield() {
-	if len(m.inside) >= m.processors {
-		goruntime.Gosched()
-	}
 }
 
 // deepen gives the guest more of its stack, twice as much each time: so what it took is known afterwards, to within that, though its code counts nothing but what

@@ -54,7 +54,6 @@ type Sandbox struct {
 	restorer     *restorer
 	page         int           // of the system, bytes
 	running      chan struct{} // holds one for each guest that runs
-	processors   int           // GOMAXPROCS
 	wanted       chan *pool    // those that lack a cell
 	builderEnded chan struct{}
 	idleMemory   int64
@@ -115,8 +114,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.page = os.Getpagesize()
 	s.pools = make(map[poolKey]*pool)
 	s.shares = make(map[string]int64)
-	s.processors = goruntime.GOMAXPROCS(0)
-	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*s.processors))
+	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.wanted = make(chan *pool, wantedMax)
 	s.builderEnded = make(chan struct{})
 	if s.restorer, err = openRestorer(s.log, ways); err != nil {
