@@ -46,4 +46,29 @@ const (
 
 	// StateTTLMax bounds the life of a state record: DelayMax and the grace.
 	StateTTLMax = DelayMax + StateGrace
+
+	// AfterMax bounds what one message waits for; a plan has at most as many steps.
+	AfterMax = 256
+
+	// GatesMax bounds the gates before one message: queue, tenant, task and principal, each with either bound.
+	GatesMax = 8
+
+	// InFlightMax and BurstMax bound a gate's numbers: a set of that many members is still small for a broker.
+	InFlightMax = 65536
+	BurstMax    = 65536
+
+	// OrderBytesMax bounds a signed order, which is a few names and times.
+	OrderBytesMax = 4 << 10
+
+	// OrdersMax is about how many orders a queue keeps; the oldest go first.
+	OrdersMax = 1000
+
+	// OrderTTLMax bounds how long an order is kept.
+	OrderTTLMax = 30 * 24 * time.Hour
+
+	// EventsMax is about how many batches of events a queue keeps; the oldest go first.
+	EventsMax = 4096
+
+	// ProgressBytesMax bounds one report of progress.
+	ProgressBytesMax = 1 << 10
 )

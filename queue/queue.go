@@ -52,6 +52,20 @@ type Start struct {
 	ID       string    // message id, from the verified envelope
 	Digest   string    // of the whole message; equal digests are the same message
 	Expires  time.Time // when the message expires; its state is kept for StateGrace longer
+
+	// ResultKey is where the results of the message's sender are kept, see Settlement. Required with After.
+	ResultKey string
+
+	// Plan is "" or names what the message is a step of; orders to cancel are kept for the plan as for the message.
+	Plan string
+
+	// After are the ids of the messages, of the same lane's queue and tenant, whose results this one needs: at most
+	// AfterMax. While one has none, the answer is Waits.
+	After []string
+
+	// Unique, when it has a key, and Gates, at most GatesMax, are asked when the message is about to be granted.
+	Unique Unique
+	Gates  []Gate
 }
 
 // State is the answer to Start.
@@ -68,6 +82,14 @@ const (
 	Conflict
 	// Lost: the entry belongs to another worker by now. Forget it.
 	Lost
+	// Waits: a result in After is missing. The broker has parked the message; it comes again when the last of them
+	// has been settled (see Settlement.Wake), or when it expires. Forget it.
+	Waits
+	// Throttled: a gate is closed. The broker has parked the message until it may pass. Forget it.
+	Throttled
+	// Taken: the unique key is another message's, Started.First. Nothing was granted, but the lease can be settled
+	// with Dead, so that the sender is told.
+	Taken
 )
 
 // String returns the word for s.
@@ -83,6 +105,12 @@ func (s State) String() string {
 		return "conflict"
 	case Lost:
 		return "lost"
+	case Waits:
+		return "waits"
+	case Throttled:
+		return "throttled"
+	case Taken:
+		return "taken"
 	}
 	return "invalid"
 }
@@ -90,10 +118,20 @@ func (s State) String() string {
 // Started is what became of one Start, in the same place of the batch.
 type Started struct {
 	State State
-	Lease Lease // with a token when State is Granted; without one otherwise
+	Lease Lease // with a token when State is Granted or Taken; without one otherwise
 
 	Attempt int // 1 for the first; of Granted only
 	Crashes int // how often a lease ran out, or was settled with Retry's crash; of Granted only
+
+	// Cancels are the orders kept for the message or its plan (see Orders.Cancel), as the broker gives them: they mean
+	// nothing until their signatures hold. Of Granted only.
+	Cancels [][]byte
+
+	// Inputs are the results of After, in its order, as the broker gives them. Of Granted only.
+	Inputs [][]byte
+
+	// First is the id that holds the unique key. Of Taken only.
+	First string
 }
 
 // A Lease is the right to settle one entry.
@@ -103,6 +141,9 @@ type Lease struct {
 	Entry string
 	ID    string
 	Token string
+
+	// Gates are the names of those with InFlight that it passed, with spaces between: renewed and freed with the lease.
+	Gates string
 }
 
 // A Queue hands out messages and records what became of them. All methods are

@@ -97,6 +97,9 @@ type Settlement struct {
 	Result    []byte
 	ResultKey string
 	ResultTTL time.Duration
+
+	// Wake lets those go on that wait for this message's result (Start.After). Done and Dead only; for steps of plans.
+	Wake bool
 }
 
 // Check says whether s makes sense: the verdict fits the lease and is bounded.

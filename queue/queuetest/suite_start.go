@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/caisson-run/caisson/queue"
@@ -15,7 +16,7 @@ func testStartGranted(t *testing.T, b Broker) {
 		t.Errorf("started %+v", s)
 	}
 	// The reply may have been lost: asked again, the answer is the same.
-	if again := begin(t, w, d, "id-1"); again != s {
+	if again := begin(t, w, d, "id-1"); !reflect.DeepEqual(again, s) {
 		t.Errorf("again %+v, want %+v", again, s)
 	}
 	st := stateOf(t, b, acme, "id-1")
