@@ -111,12 +111,13 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	o.closers = append(o.closers, func() { client.Close() })
 
 	c := s.runtimeConfig()
-	lanes, err := redisqueue.OpenQueue(client, redisqueue.QueueConfig{Lease: c.Lease, Worker: c.Name, Logger: s.logger})
+	c.Clock = workerClock()
+	lanes, err := redisqueue.OpenQueue(client, redisqueue.QueueConfig{Lease: c.Lease, Worker: c.Name, Logger: s.logger, Now: c.Clock})
 	if err != nil {
 		return nil, misused(err)
 	}
 	o.closers = append(o.closers, func() { lanes.Close() })
-	c.Broker = lanes
+	c.Broker = brokerOf(lanes)
 	if c.Modules = s.store; s.file.Store.Redis {
 		c.Modules = modstore.Over(redisqueue.OpenBlobs(client))
 	}
