@@ -3,6 +3,7 @@ package envelope
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -18,17 +19,22 @@ type decoder struct {
 	err  error
 }
 
-// newDecoder begins to read b. close gives back what it holds.
+var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
+
+// newDecoder begins to read b. close gives back what it holds; the decoder must not be used after it.
 func newDecoder(part string, b []byte) *decoder {
-	d := &decoder{part: part, b: b, dec: msgpack.GetDecoder()}
+	d := decoders.Get().(*decoder)
+	d.part, d.b, d.err = part, b, nil
 	d.r.Reset(b)
 	d.dec.Reset(&d.r)
 	return d
 }
 
 func (d *decoder) close() {
+	d.b, d.err = nil, nil
+	d.r.Reset(nil)
 	d.dec.Reset(nil)
-	msgpack.PutDecoder(d.dec)
+	decoders.Put(d)
 }
 
 // at returns the offset of the next value. The library reads from a bytes.Reader directly, so nothing is read ahead.
@@ -169,25 +175,79 @@ func (d *decoder) fixed(what string, dst []byte, optional bool) {
 	copy(dst, b)
 }
 
-// An encoder writes values in their only form. Writing to a bytes.Buffer cannot fail.
+// An encoder gives values their only form: it writes it, or, made by newMatcher, holds it against bytes that are there
+// already. Neither can fail.
 type encoder struct {
-	buf bytes.Buffer
-	enc *msgpack.Encoder
+	enc     *msgpack.Encoder
+	out     []byte // what was written
+	rest    []byte // of a matcher: what has not been compared yet
+	matcher bool
+	differs bool
+	fixed   [64]byte // for arrays, which would have to move to the heap to be sliced for the library
 }
+
+var encoders = sync.Pool{New: func() any { return &encoder{enc: msgpack.NewEncoder(nil)} }}
 
 // newEncoder expects to write about size bytes.
 func newEncoder(size int) *encoder {
-	e := &encoder{enc: msgpack.GetEncoder()}
-	e.buf.Grow(size)
-	e.enc.Reset(&e.buf)
+	e := encoders.Get().(*encoder)
+	e.out, e.matcher = make([]byte, 0, size), false
+	e.enc.Reset(e)
 	return e
 }
 
-// close gives back what e holds and returns what was written.
+// newMatcher returns an encoder that compares with b what it is given to write.
+func newMatcher(b []byte) *encoder {
+	e := encoders.Get().(*encoder)
+	e.rest, e.matcher, e.differs = b, true, false
+	e.enc.Reset(e)
+	return e
+}
+
+// close gives back what e holds and returns what was written. e must not be used after it.
 func (e *encoder) close() []byte {
+	out := e.out
+	e.release()
+	return out
+}
+
+// matched gives back what e holds and reports whether what a matcher was given is all that there was, byte for byte.
+func (e *encoder) matched() bool {
+	same := e.matcher && !e.differs && len(e.rest) == 0
+	e.release()
+	return same
+}
+
+func (e *encoder) release() {
+	e.out, e.rest = nil, nil
 	e.enc.Reset(nil)
-	msgpack.PutEncoder(e.enc)
-	return e.buf.Bytes()
+	encoders.Put(e)
+}
+
+// Write takes what the library encoded.
+func (e *encoder) Write(p []byte) (int, error) {
+	switch {
+	case !e.matcher:
+		e.out = append(e.out, p...)
+	case bytes.HasPrefix(e.rest, p):
+		e.rest = e.rest[len(p):]
+	default:
+		e.differs, e.rest = true, nil
+	}
+	return len(p), nil
+}
+
+// WriteByte is Write of one byte; the library asks for it.
+func (e *encoder) WriteByte(c byte) error {
+	switch {
+	case !e.matcher:
+		e.out = append(e.out, c)
+	case len(e.rest) > 0 && e.rest[0] == c:
+		e.rest = e.rest[1:]
+	default:
+		e.differs, e.rest = true, nil
+	}
+	return nil
 }
 
 func (e *encoder) array(n int)              { _ = e.enc.EncodeArrayLen(n) }
@@ -213,11 +273,14 @@ func (e *encoder) bytes(b []byte) {
 	_ = e.enc.EncodeBytes(b)
 }
 
-// orNil writes b, or nil when all of it is zero.
+// id writes an array of bytes, at most 64 of them.
+func (e *encoder) id(b []byte) { e.bytes(e.fixed[:copy(e.fixed[:], b)]) }
+
+// orNil writes b as id does, or nil when all of it is zero.
 func (e *encoder) orNil(b []byte) {
 	for _, c := range b {
 		if c != 0 {
-			e.bytes(b)
+			e.id(b)
 			return
 		}
 	}

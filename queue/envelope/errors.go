@@ -47,7 +47,7 @@ func (e *FormatError) Code() string { return CodeEncoding }
 
 // A SizeError reports a message, or a part of one, that is longer than it may be.
 type SizeError struct {
-	What      string // "message", "result", "payload" or "output"
+	What      string // "message", "result", "order", "payload" or "output"
 	Size, Max int    // bytes
 }
 
@@ -138,17 +138,17 @@ func (e *UnsupportedError) Error() string {
 // Code returns CodeUnsupported.
 func (e *UnsupportedError) Code() string { return CodeUnsupported }
 
-// A LifetimeError reports a message that asks to live longer than LifetimeMax.
-type LifetimeError struct{ Lifetime time.Duration }
+// A LifetimeError reports a message or an order that asks to live longer than it may.
+type LifetimeError struct{ Lifetime, Max time.Duration }
 
 func (e *LifetimeError) Error() string {
-	return fmt.Sprintf("envelope: lifetime: %s, at most %s", e.Lifetime, LifetimeMax)
+	return fmt.Sprintf("envelope: lifetime: %s, at most %s", e.Lifetime, e.Max)
 }
 
 // Code returns CodeTTL.
 func (e *LifetimeError) Code() string { return CodeTTL }
 
-// A NotYetError reports a message issued in the reader's future.
+// A NotYetError reports a message or an order issued in the reader's future.
 type NotYetError struct{ Issued, Now time.Time }
 
 func (e *NotYetError) Error() string {
@@ -158,11 +158,11 @@ func (e *NotYetError) Error() string {
 // Code returns CodeNotYet.
 func (e *NotYetError) Code() string { return CodeNotYet }
 
-// An ExpiredError reports a message whose time is over. All else about it held, so its sender can be told: Task and
-// Digest say of which message.
+// An ExpiredError reports a message or an order whose time is over. All else about it held, so its sender can be told:
+// Task and Digest say of which message.
 type ExpiredError struct {
 	Expires, Now time.Time
-	Task         Task
+	Task         Task   // zero: it was an order
 	Digest       Digest // of the whole message
 }
 

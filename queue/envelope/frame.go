@@ -1,15 +1,17 @@
 package envelope
 
-import "bytes"
-
 const (
-	// taskType and resultType are the payload types under the signature. A change of the body is another type.
+	// The payload types under a signature. A change of a body is another type.
 	taskType   = "application/vnd.caisson.task.v1+msgpack"
+	stepType   = "application/vnd.caisson.step.v1+msgpack"
 	resultType = "application/vnd.caisson.result.v1+msgpack"
+	orderType  = "application/vnd.caisson.order.v1+msgpack"
 
 	frameArity     = 4
 	signatureArity = 3
-	frameSizeExtra = 192 // bytes of a frame without its body, at most
+	pathArity      = 3
+	frameSizeExtra = 192           // bytes of a frame without body and hashes, at most
+	hashSize       = 2 + hashBytes // bytes of a hash in a frame
 )
 
 // A frame is what is around a body. Its slices are parts of the message it was read from.
@@ -18,11 +20,12 @@ type frame struct {
 	body []byte
 	key  KeyID
 	sig  []byte
+	path path // zero: the message was signed alone
 }
 
-// openFrame reads a message without trusting it: everything in it is still a claim.
-// Errors, final: *FormatError, *VersionError, *TypeError, *UnsupportedError.
-func openFrame(msg []byte, wantType string) (frame, error) {
+// openFrame reads a message of either type without trusting it: everything in it is still a claim. "" is no type.
+// Errors, final: *FormatError, *VersionError, *TypeError.
+func openFrame(msg []byte, wantType, orType string) (frame, error) {
 	if err := walk("frame", msg); err != nil {
 		return frame{}, err
 	}
@@ -40,7 +43,13 @@ func openFrame(msg []byte, wantType string) (frame, error) {
 		d.fail("frame", "wrong number of values")
 	}
 	var f frame
-	if f.typ = d.str("type", len(msg)); d.err == nil && f.typ != wantType {
+	switch typ := d.str("type", len(msg)); {
+	case d.err != nil:
+	case typ == wantType:
+		f.typ = wantType
+	case typ == orType && orType != "":
+		f.typ = orType
+	default:
 		return frame{}, &TypeError{wantType}
 	}
 	f.body = d.view("body")
@@ -51,60 +60,99 @@ func openFrame(msg []byte, wantType string) (frame, error) {
 	if d.err == nil && len(f.sig) != 64 {
 		d.fail("signature", "not 64 bytes")
 	}
+	f.path = readPath(d)
 	if d.err != nil {
 		return frame{}, d.err
 	}
-	if msg[d.at()] != 0xc0 {
-		return frame{}, &UnsupportedError{"batch signature"}
-	}
 	// The library reads some values from more than one form (a string as bytes, nil as 0); only one is the encoding.
-	if !bytes.Equal(f.encode(), msg) {
+	e := newMatcher(msg)
+	f.write(e)
+	if !e.matched() {
 		return frame{}, &FormatError{"frame", -1, "not the encoding of what it says"}
 	}
 	return f, nil
 }
 
 // encode returns the only bytes that f has.
-func (f frame) encode() []byte {
-	e := newEncoder(len(f.body) + frameSizeExtra)
+func (f *frame) encode() []byte {
+	e := newEncoder(len(f.body) + frameSizeExtra + f.path.n*hashSize)
+	f.write(e)
+	return e.close()
+}
+
+func (f *frame) write(e *encoder) {
 	e.array(frameArity)
 	e.int(frameVersion)
 	e.str(f.typ)
 	e.bytes(f.body)
 	e.array(1)
 	e.array(signatureArity)
-	e.bytes(f.key[:])
+	e.id(f.key[:])
 	e.bytes(f.sig)
-	e.nil()
-	return e.close()
+	f.path.write(e)
 }
 
-// seal signs body and returns the message around it.
+// seal signs body alone and returns the message around it.
 // Errors, final: *PurposeError, *SizeError.
 func seal(what, typ string, body []byte, key PrivateKey, want Purpose, sizeMax int) ([]byte, error) {
-	if key.IsZero() || key.Purpose() != want {
-		return nil, &PurposeError{key.Public().ID(), key.Purpose(), want}
+	if err := checkPurpose(key, want); err != nil {
+		return nil, err
 	}
-	msg := frame{typ, body, key.Public().ID(), key.Sign(typ, body)}.encode()
+	f := frame{typ: typ, body: body, key: key.Public().ID(), sig: key.Sign(typ, body)}
+	return f.bounded(what, sizeMax)
+}
+
+func checkPurpose(key PrivateKey, want Purpose) error {
+	if key.IsZero() || key.Purpose() != want {
+		return &PurposeError{key.Public().ID(), key.Purpose(), want}
+	}
+	return nil
+}
+
+// bounded returns the message unless it is too long.
+func (f *frame) bounded(what string, sizeMax int) ([]byte, error) {
+	msg := f.encode()
 	if len(msg) > sizeMax {
 		return nil, &SizeError{what, len(msg), sizeMax}
 	}
 	return msg, nil
 }
 
-// verify finds the key that f names and holds the signature against it. Only after this may the body be parsed.
+// verify finds the key that f names, which must be for either purpose ("" is none), and holds the signature against it.
+// Only after this may the body be parsed. The key is looked up and judged each time; roots, which may be nil, spare no
+// more than the signature of a root that held before.
 // Errors, final: *UnknownKeyError, *PurposeError, *SignatureError.
-func (f frame) verify(find func(KeyID) (PublicKey, bool), want Purpose) (PublicKey, error) {
+func (f *frame) verify(find func(KeyID) (PublicKey, bool), roots *Roots, want, or Purpose) (PublicKey, error) {
 	key, ok := find(f.key)
 	// A keyring that answers with another key than was asked for is treated as one that does not know.
 	if !ok || key.IsZero() || key.ID() != f.key {
 		return PublicKey{}, &UnknownKeyError{f.key}
 	}
-	if key.Purpose() != want {
-		return PublicKey{}, &PurposeError{f.key, key.Purpose(), want}
+	if p := key.Purpose(); p != want && (or == "" || p != or) {
+		return PublicKey{}, &PurposeError{f.key, p, want}
 	}
-	if !key.Verify(f.typ, f.body, f.sig) {
+	if !f.holds(key, roots) {
 		return PublicKey{}, &SignatureError{f.key}
 	}
 	return key, nil
+}
+
+// holds reports whether the signature is key's: over the body, or over the root of a tree that the body is in.
+func (f *frame) holds(key PublicKey, roots *Roots) bool {
+	if f.path.isZero() {
+		return key.Verify(f.typ, f.body, f.sig)
+	}
+	root, ok := f.path.root(leafHash(f.typ, f.body))
+	if !ok {
+		return false
+	}
+	seen := signedRoot{key: key, size: f.path.size, root: root, sig: [64]byte(f.sig)}
+	if roots.has(seen) {
+		return true
+	}
+	if !key.Verify(batchType, rootBody(f.path.size, root), f.sig) {
+		return false
+	}
+	roots.add(seen)
+	return true
 }

@@ -44,6 +44,16 @@ const (
 type PublicKey struct {
 	purpose Purpose
 	key     [ed25519.PublicKeySize]byte
+	id      KeyID // made of the two above; kept because every message asks for it
+}
+
+func newPublicKey(p Purpose, key [ed25519.PublicKeySize]byte) PublicKey {
+	b := make([]byte, 0, 96)
+	b = append(b, keyIDTag...)
+	b = append(b, p...)
+	b = append(b, ':')
+	sum := sha256.Sum256(append(b, key[:]...))
+	return PublicKey{purpose: p, key: key, id: KeyID(sum[:len(KeyID{})])}
 }
 
 // ParsePublicKey reads what PublicKey.String prints, and nothing else: no space, no newline.
@@ -59,14 +69,14 @@ func ParsePublicKey(text string) (PublicKey, error) {
 			}
 			continue
 		}
-		k := PublicKey{purpose: p}
-		if err := parseKeyDigits(k.key[:], p.publicPrefix(), digits); err != nil {
+		var key [ed25519.PublicKeySize]byte
+		if err := parseKeyDigits(key[:], p.publicPrefix(), digits); err != nil {
 			return PublicKey{}, err
 		}
-		if reason := weakPoint(k.key); reason != "" {
+		if reason := weakPoint(key); reason != "" {
 			return PublicKey{}, &KeyError{CodeKeyWeak, "the public key is refused: " + reason}
 		}
-		return k, nil
+		return newPublicKey(p, key), nil
 	}
 	return PublicKey{}, &KeyError{CodeKeyFormat, `not a public key: want "caisson-PURPOSE-public-…"`}
 }
@@ -79,17 +89,7 @@ func (k PublicKey) IsZero() bool { return k == PublicKey{} }
 
 // ID returns the name of k: SHA-256("caisson-key-id-v1:" PURPOSE ":" KEY), cut to 16 bytes. It is zero for the zero
 // PublicKey.
-func (k PublicKey) ID() KeyID {
-	if k.IsZero() {
-		return KeyID{}
-	}
-	b := make([]byte, 0, 96)
-	b = append(b, keyIDTag...)
-	b = append(b, k.purpose...)
-	b = append(b, ':')
-	sum := sha256.Sum256(append(b, k.key[:]...))
-	return KeyID(sum[:len(KeyID{})])
-}
+func (k PublicKey) ID() KeyID { return k.id }
 
 // String returns k as one line of text, "" for the zero PublicKey.
 func (k PublicKey) String() string {
@@ -166,7 +166,7 @@ func ParsePrivateKey(text string) (PrivateKey, error) {
 func newPrivateKey(p Purpose, seed [ed25519.SeedSize]byte) PrivateKey {
 	secret := ed25519.NewKeyFromSeed(seed[:])
 	return PrivateKey{
-		public: PublicKey{purpose: p, key: [ed25519.PublicKeySize]byte(secret[ed25519.SeedSize:])},
+		public: newPublicKey(p, [ed25519.PublicKeySize]byte(secret[ed25519.SeedSize:])),
 		secret: func() ed25519.PrivateKey { return secret },
 	}
 }
@@ -235,14 +235,18 @@ func CheckPrivateFile(mode fs.FileMode) error {
 // Source: DSSE v1, protocol.md, "Signature Definition".
 func pae(payloadType string, body []byte) []byte {
 	b := make([]byte, 0, len("DSSEv1")+2*(2+20)+len(payloadType)+len(body))
+	return append(appendPAEHead(b, payloadType, len(body)), body...)
+}
+
+// appendPAEHead appends what stands before the body.
+func appendPAEHead(b []byte, payloadType string, bodySize int) []byte {
 	b = append(b, "DSSEv1 "...)
 	b = strconv.AppendInt(b, int64(len(payloadType)), 10)
 	b = append(b, ' ')
 	b = append(b, payloadType...)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(b, ' ')
-	return append(b, body...)
+	b = strconv.AppendInt(b, int64(bodySize), 10)
+	return append(b, ' ')
 }
 
 func keyText(prefix string, key []byte) string {

@@ -78,11 +78,29 @@ func fullTask() envelope.Task {
 	}
 	t.Narrowed = true
 	t.Caps = []string{"http GET https://img.example.com/*", "kv rw thumbs/*"}
+	t.UniqueKey, t.UniqueWindow = "thumb:1.png", 90*time.Second
 	t.Priority = 2
 	t.ContentType = "application/json"
 	t.Payload = []byte(`{"url":"https://img.example.com/1.png"}`)
 	t.Trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	t.Parent = envelope.MessageID(seq(0x80, 16))
+	return t
+}
+
+// fullStep is the last step of a plan.
+func fullStep() envelope.Task {
+	t := fullTask()
+	t.Payload, t.ContentType = nil, ""
+	t.Plan = envelope.MessageID(seq(0xa0, 16))
+	t.After = []envelope.MessageID{envelope.MessageID(seq(0x01, 16)), envelope.MessageID(seq(0x02, 16))}
+	return t
+}
+
+// firstStep is the first step of a plan.
+func firstStep() envelope.Task {
+	t := leastTask()
+	t.Plan = envelope.MessageID(seq(0xa0, 16))
+	t.Payload = []byte("{}")
 	return t
 }
 

@@ -23,6 +23,17 @@ const (
 	// so this bounds that memory, and the time for which a stolen message is of use.
 	LifetimeMax = 24 * time.Hour
 
+	// ActLifetimeMax is the longest life of an order to requeue or purge: it is for now, and a stolen one must not be for
+	// next month.
+	ActLifetimeMax = time.Hour
+
+	// ModeLifetimeMax is the longest life of an order to pause or resume, which holds until it expires. As
+	// queue.OrderTTLMax.
+	ModeLifetimeMax = 30 * 24 * time.Hour
+
+	// CancelLifetimeMax is the longest life of an order to cancel: it must outlive the message, by any clock within an hour.
+	CancelLifetimeMax = LifetimeMax + time.Hour
+
 	// SkewMax is how far ahead of the reader's clock Issued may be.
 	SkewMax = 60 * time.Second
 
@@ -41,8 +52,32 @@ const (
 	// UniqueKeySizeMax bounds a unique key, in bytes.
 	UniqueKeySizeMax = 256
 
+	// UniqueWindowMin is the shortest window of a unique key. Less is within what clocks and claims differ by, so it
+	// would mean nothing.
+	UniqueWindowMin = time.Second
+
+	// AfterMax bounds the messages that a step waits for; a plan has at most as many steps. As queue.AfterMax.
+	AfterMax = 256
+
+	// BatchMax bounds the messages under one signature, so that a path has at most 14 hashes. A sender writes no more
+	// at once than fits in memory and in one pipelined write.
+	BatchMax = 1 << pathMax
+
+	// RootsMax bounds the roots that a Roots remembers. One entry is about 250 bytes, so 2 MiB; at 128 messages a
+	// batch they stand for a million messages. Forgetting one costs a verification.
+	RootsMax = 1 << 13
+
 	// ContentTypeSizeMax bounds a content type, in bytes.
 	ContentTypeSizeMax = 128
+
+	// OrderSizeMax bounds a whole order, in bytes. As queue.OrderBytesMax.
+	OrderSizeMax = 4 << 10
+
+	// NoteSizeMax bounds Order.Note, in bytes: a reason for the log.
+	NoteSizeMax = 512
+
+	// TargetSizeMax bounds Order.Target, in bytes. As queue.IDBytesMax.
+	TargetSizeMax = 64
 
 	// ErrorSizeMax bounds Result.Error, in bytes: enough for a message, too little for a dump.
 	ErrorSizeMax = 4 << 10
@@ -61,9 +96,11 @@ const (
 	// frameVersion is the only version of the frame that is read or written.
 	frameVersion = 1
 
-	// depthMax bounds nesting, the outermost array counted. Frame and body nest three deep at most (frame,
-	// signatures, signature); the fourth is for the batch path, which must be recognised to be refused by name.
-	depthMax = 4
+	// depthMax bounds nesting, the outermost array counted: frame, signatures, signature, batch path, hashes.
+	depthMax = 5
+
+	// pathMax bounds the hashes of a batch path: the height of a tree of BatchMax leaves.
+	pathMax = 14
 
 	// timeMax is the last millisecond of the year 9999, the last that RFC 3339, and so JSON, can write.
 	timeMax = 253402300799999

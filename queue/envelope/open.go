@@ -12,9 +12,11 @@ type Keyring interface {
 }
 
 // A Reader opens messages that are meant for one deployment.
+// It may be used by any number of goroutines.
 type Reader struct {
 	Keys     Keyring // nil knows no key
 	Audience string  // "" is nobody: every message is refused
+	Roots    *Roots  // of batches that were signed before; nil: each is verified anew
 }
 
 // A Verified is a task whose signature holds, that is meant for this deployment and in time. Only Open makes one;
@@ -36,26 +38,26 @@ func (v Verified) Digest() Digest { return v.digest }
 
 // Open verifies msg and returns the task inside. msg is not kept. now is the instant by which Issued and Expires are
 // judged; call Open again, or compare Expires, before a later attempt.
-// Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnsupportedError, *UnknownKeyError,
-// *PurposeError, *SignatureError, *FieldError, *AudienceError, *LifetimeError, *NotYetError, *ExpiredError.
+// Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnknownKeyError, *PurposeError,
+// *SignatureError, *FieldError, *UnsupportedError, *AudienceError, *LifetimeError, *NotYetError, *ExpiredError.
 // Source: docs/reference/envelope.md, "Reading a message".
 func (r Reader) Open(msg []byte, now time.Time) (Verified, error) {
 	if len(msg) > MessageSizeMax {
 		return Verified{}, &SizeError{"message", len(msg), MessageSizeMax}
 	}
-	f, err := openFrame(msg, taskType)
+	f, err := openFrame(msg, taskType, stepType)
 	if err != nil {
 		return Verified{}, err
 	}
-	key, err := f.verify(r.find, Submit)
+	key, err := f.verify(r.find, r.Roots, Submit, "")
 	if err != nil {
 		return Verified{}, err
 	}
-	t, err := decodeTask(f.body)
+	t, err := decodeTask(f.typ, f.body)
 	if err != nil {
 		return Verified{}, err
 	}
-	if err := r.judge(t, f.key, now); err != nil {
+	if err := r.judge(&t, f.key, now); err != nil {
 		return Verified{}, err
 	}
 	digest := DigestOf(msg)
@@ -73,7 +75,7 @@ func (r Reader) find(id KeyID) (PublicKey, bool) {
 }
 
 // judge refuses a task that is well formed but not for this reader, or not yet.
-func (r Reader) judge(t Task, signer KeyID, now time.Time) error {
+func (r Reader) judge(t *Task, signer KeyID, now time.Time) error {
 	if err := t.check(); err != nil {
 		return err
 	}
@@ -114,15 +116,15 @@ func (r Reader) Inspect(msg []byte, now time.Time) Unverified {
 	if len(msg) > MessageSizeMax {
 		return u
 	}
-	f, err := openFrame(msg, taskType)
+	f, err := openFrame(msg, taskType, stepType)
 	if err != nil {
 		return u
 	}
 	u.FrameRead, u.Key = true, f.key
-	_, err = f.verify(r.find, Submit)
+	_, err = f.verify(r.find, nil, Submit, "")
 	var forged *SignatureError
 	u.KeyKnown, u.Signed = err == nil || errors.As(err, &forged), err == nil
-	if t, err := decodeTask(f.body); err == nil {
+	if t, err := decodeTask(f.typ, f.body); err == nil {
 		u.BodyRead, u.Task = true, t
 	}
 	return u

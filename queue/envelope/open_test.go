@@ -58,6 +58,7 @@ func largestTask() envelope.Task {
 	for range envelope.CapsMax {
 		t.Caps = append(t.Caps, strings.Repeat("c", envelope.CapsSizeMax/envelope.CapsMax))
 	}
+	t.UniqueKey, t.UniqueWindow = strings.Repeat("u", envelope.UniqueKeySizeMax), envelope.LifetimeMax
 	t.ContentType = strings.Repeat("t", envelope.ContentTypeSizeMax)
 	t.Payload = bytes.Repeat([]byte{0xff}, envelope.PayloadSizeMax)
 	return t
@@ -223,9 +224,12 @@ func bodyEdits() []bodyEdit {
 		{"caps too many", put(arr(lines(envelope.CapsMax+1, "log")...), atCaps), field},
 		{"caps too long a line", put(arr(str(strings.Repeat("c", envelope.CapSizeMax+1))), atCaps), field},
 		{"caps too long together", put(arr(lines(17, strings.Repeat("c", envelope.CapSizeMax))...), atCaps), field},
-		{"unique key", put(str("once"), atUniqueKey), envelope.CodeUnsupported},
+		{"unique key without window", put(num(0), atUniqueWindow), field},
+		{"unique key with newline", put(str("on\nce"), atUniqueKey), field},
 		{"unique key too long", put(str(strings.Repeat("u", 257)), atUniqueKey), field},
-		{"unique window", put(num(1), atUniqueWindow), envelope.CodeUnsupported},
+		{"unique window without key", put(str(""), atUniqueKey), field},
+		{"unique window 999 ms", put(num(999), atUniqueWindow), field},
+		{"unique window 24 h and 1 ms", put(num(86_400_001), atUniqueWindow), field},
 		{"unique window overflows", put(num(math.MaxInt64), atUniqueWindow), field},
 		{"priority 3", put(num(3), atPriority), field},
 		{"content type newline", put(str("text/plain\n"), atContentType), field},
@@ -324,8 +328,8 @@ func TestOpenRefusesFrames(t *testing.T) {
 		{"signature 63 bytes", good.with(bin(sig.at(1).data[:63]), 3, 0, 1), enc},
 		{"signature 65 bytes", good.with(bin(append(bytes.Clone(sig.at(1).data), 0)), 3, 0, 1), enc},
 		{"signature empty", good.with(bin(nil), 3, 0, 1), enc},
-		{"batch path", good.with(arr(bin(seq(1, 32))), 3, 0, 2), envelope.CodeUnsupported},
-		{"batch path too deep", good.with(arr(arr()), 3, 0, 2), enc},
+		{"batch path of a hash alone", good.with(arr(bin(seq(1, 32))), 3, 0, 2), enc},
+		{"batch path too deep", good.with(arr(arr(arr())), 3, 0, 2), enc},
 		{"signature zero", good.with(bin(make([]byte, 64)), 3, 0, 1), envelope.CodeSignature},
 		{"signature of other body", good.with(rawFrame(envelope.TaskType, []byte("x"), submitKey).at(3), 3), envelope.CodeSignature},
 		{"signature of other type", good.with(resign(envelope.ResultType, submitKey).at(3), 3), envelope.CodeSignature},
@@ -427,7 +431,10 @@ func TestSignRefuses(t *testing.T) {
 		"negative priority":      {func(t *envelope.Task) { t.Priority = -1 }, envelope.CodeField},
 		"caps without narrowing": {func(t *envelope.Task) { t.Narrowed = false }, envelope.CodeField},
 		"space after a cap":      {func(t *envelope.Task) { t.Caps = []string{"log "} }, envelope.CodeField},
-		"unique key":             {func(t *envelope.Task) { t.UniqueKey = "once" }, envelope.CodeUnsupported},
+		"unique key alone":       {func(t *envelope.Task) { t.UniqueWindow = 0 }, envelope.CodeField},
+		"unique window alone":    {func(t *envelope.Task) { t.UniqueKey = "" }, envelope.CodeField},
+		"unique window 999 ms":   {func(t *envelope.Task) { t.UniqueWindow = 999 * time.Millisecond }, envelope.CodeField},
+		"after without plan":     {func(t *envelope.Task) { t.After = []envelope.MessageID{{1}} }, envelope.CodeField},
 		"encryption":             {func(t *envelope.Task) { t.Encryption = "hpke" }, envelope.CodeUnsupported},
 		"reply key":              {func(t *envelope.Task) { t.ReplyKey = []byte{} }, envelope.CodeUnsupported},
 		"payload":                {func(t *envelope.Task) { t.Payload = make([]byte, envelope.PayloadSizeMax+1) }, envelope.CodeSize},

@@ -1,7 +1,6 @@
 package envelope
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 )
@@ -53,51 +52,73 @@ type WorkerKeyring interface {
 // Errors, final: *FieldError, *SizeError, *UnsupportedError for r; *PurposeError for key.
 // Source: docs/reference/envelope.md, "Body of a result".
 func SignResult(r Result, key PrivateKey) ([]byte, error) {
+	body, err := r.prepare(key)
+	if err != nil {
+		return nil, err
+	}
+	return seal("result", resultType, body, key, Worker, ResultSizeMax)
+}
+
+// prepare sets what signing sets and returns the body that is to be signed.
+func (r *Result) prepare(key PrivateKey) ([]byte, error) {
 	r.Worker = key.Public().ID()
 	r.Started, r.Finished = wireTime(r.Started), wireTime(r.Finished)
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	return seal("result", resultType, r.encode(), key, Worker, ResultSizeMax)
+	return r.encode(), nil
 }
 
-// OpenResult verifies b and returns the result inside; nothing of it is part of b. It says that a known worker gave
+// A ResultReader opens results. It may be used by any number of goroutines.
+type ResultReader struct {
+	Keys  WorkerKeyring // nil knows no key
+	Roots *Roots        // of batches that were signed before; nil: each is verified anew
+}
+
+// Open verifies b and returns the result inside; nothing of it is part of b. It says that a known worker gave
 // this result, not what for: compare ID and Message with what was sent.
-// Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnsupportedError, *UnknownKeyError,
-// *PurposeError, *SignatureError, *FieldError.
+// Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnknownKeyError, *PurposeError,
+// *SignatureError, *FieldError, *UnsupportedError.
 // Source: docs/reference/envelope.md, "Reading a result".
-func OpenResult(b []byte, keys WorkerKeyring) (Result, error) {
+func (r ResultReader) Open(b []byte) (Result, error) {
 	if len(b) > ResultSizeMax {
 		return Result{}, &SizeError{"result", len(b), ResultSizeMax}
 	}
-	f, err := openFrame(b, resultType)
+	f, err := openFrame(b, resultType, "")
 	if err != nil {
 		return Result{}, err
 	}
-	find := func(id KeyID) (PublicKey, bool) {
-		if keys == nil {
-			return PublicKey{}, false
-		}
-		return keys.WorkerKey(id)
-	}
-	if _, err := f.verify(find, Worker); err != nil {
+	if _, err := f.verify(r.find, r.Roots, Worker, ""); err != nil {
 		return Result{}, err
 	}
-	r, err := decodeResult(f.body)
+	result, err := decodeResult(f.body)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := r.check(); err != nil {
+	if err := result.check(); err != nil {
 		return Result{}, err
 	}
-	if r.Worker != f.key {
+	if result.Worker != f.key {
 		return Result{}, &FieldError{"worker", "is not the key that signed"}
 	}
-	return r, nil
+	return result, nil
+}
+
+func (r ResultReader) find(id KeyID) (PublicKey, bool) {
+	if r.Keys == nil {
+		return PublicKey{}, false
+	}
+	return r.Keys.WorkerKey(id)
+}
+
+// OpenResult opens b as a ResultReader does that remembers nothing.
+// Errors: as ResultReader.Open's.
+func OpenResult(b []byte, keys WorkerKeyring) (Result, error) {
+	return ResultReader{Keys: keys}.Open(b)
 }
 
 // check refuses what neither SignResult may write nor OpenResult accept.
-func (r Result) check() error {
+func (r *Result) check() error {
 	for _, part := range []func() error{r.checkNames, r.checkOutcome, r.checkTexts} {
 		if err := part(); err != nil {
 			return err
@@ -106,7 +127,7 @@ func (r Result) check() error {
 	return nil
 }
 
-func (r Result) checkNames() error {
+func (r *Result) checkNames() error {
 	if r.ID.IsZero() {
 		return &FieldError{"id", "is missing"}
 	}
@@ -123,7 +144,7 @@ func (r Result) checkNames() error {
 	return nil
 }
 
-func (r Result) checkOutcome() error {
+func (r *Result) checkOutcome() error {
 	switch r.Status {
 	case StatusDone:
 		if r.Code != "" {
@@ -151,7 +172,7 @@ func (r Result) checkOutcome() error {
 	return checkTime("finished", r.Finished)
 }
 
-func (r Result) checkTexts() error {
+func (r *Result) checkTexts() error {
 	if err := checkLine("content_type", r.ContentType, ContentTypeSizeMax); err != nil {
 		return err
 	}
@@ -165,12 +186,17 @@ func (r Result) checkTexts() error {
 }
 
 // encode returns the only bytes that r has as a body.
-func (r Result) encode() []byte {
+func (r *Result) encode() []byte {
 	e := newEncoder(len(r.Output) + len(r.Error) + 512)
+	r.write(e)
+	return e.close()
+}
+
+func (r *Result) write(e *encoder) {
 	e.array(resultArity)
-	e.bytes(r.ID[:])
-	e.bytes(r.Message[:])
-	e.bytes(r.Worker[:])
+	e.id(r.ID[:])
+	e.id(r.Message[:])
+	e.id(r.Worker[:])
 	e.str(r.Audience)
 	e.str(r.Tenant)
 	e.str(r.Queue)
@@ -185,7 +211,6 @@ func (r Result) encode() []byte {
 	e.str(r.Encryption)
 	e.bytes(r.Output)
 	e.str(r.Error)
-	return e.close()
 }
 
 // decodeResult reads a body. Nothing of the result is part of body.
@@ -218,7 +243,9 @@ func decodeResult(body []byte) (Result, error) {
 	if d.err != nil {
 		return Result{}, d.err
 	}
-	if !bytes.Equal(r.encode(), body) {
+	e := newMatcher(body)
+	r.write(e)
+	if !e.matched() {
 		return Result{}, &FormatError{"body", -1, "not the encoding of what it says"}
 	}
 	return r, nil

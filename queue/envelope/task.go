@@ -37,8 +37,10 @@ type Task struct {
 	Narrowed bool
 	Caps     []string // capability lines; their grammar is judged where policy is, not here
 
-	UniqueKey    string        // this version refuses any but ""
-	UniqueWindow time.Duration // this version refuses any but 0
+	// Of all messages of one tenant and task with the same UniqueKey only the first runs within UniqueWindow of its
+	// start; the others are refused with its id. Both or neither; the window is UniqueWindowMin to LifetimeMax.
+	UniqueKey    string
+	UniqueWindow time.Duration
 
 	Priority    int       // 0 high, 1 normal, 2 low, as queue.Priority
 	ContentType string    // of Payload; "" is not stated
@@ -47,6 +49,14 @@ type Task struct {
 	ReplyKey    []byte    // this version refuses any but nil
 	Trace       string    // W3C traceparent; "" is none
 	Parent      MessageID // the message whose task sent this one; zero is none
+
+	// Plan names the plan that this is a step of; zero: of none, and After must be empty. Steps of one plan have one
+	// Plan and are sent together, see SignBatch.
+	Plan MessageID
+
+	// After are the messages, of the same audience, tenant and queue, whose results are this step's payload: AfterMax at
+	// most, none twice. With any, Payload and ContentType must be empty.
+	After []MessageID
 }
 
 // taskArity is the number of values in a task's body.
@@ -63,12 +73,29 @@ const replyKeySizeMax = 2 << 10
 // Errors, final: *FieldError, *SizeError, *LifetimeError, *UnsupportedError for t; *PurposeError for key.
 // Source: docs/reference/envelope.md, "Frame" and "Body of a task".
 func Sign(t Task, key PrivateKey) ([]byte, error) {
+	body, err := t.prepare(key)
+	if err != nil {
+		return nil, err
+	}
+	return seal("message", t.wireType(), body, key, Submit, MessageSizeMax)
+}
+
+// prepare sets what signing sets and returns the body that is to be signed.
+func (t *Task) prepare(key PrivateKey) ([]byte, error) {
 	t.Issuer = key.Public().ID()
 	t.Issued, t.NotBefore, t.Expires = wireTime(t.Issued), wireTime(t.NotBefore), wireTime(t.Expires)
 	if err := t.check(); err != nil {
 		return nil, err
 	}
-	return seal("message", taskType, t.encode(), key, Submit, MessageSizeMax)
+	return t.encode(), nil
+}
+
+// wireType returns the type of t's frame.
+func (t *Task) wireType() string {
+	if t.Plan.IsZero() {
+		return taskType
+	}
+	return stepType
 }
 
 // wireTime returns t as the wire can say it.
@@ -80,9 +107,9 @@ func wireTime(t time.Time) time.Time {
 }
 
 // check refuses what neither Sign may write nor Open accept, whoever asks and at whatever time.
-func (t Task) check() error {
+func (t *Task) check() error {
 	for _, part := range []func() error{t.checkNames, t.checkTimes, t.checkNumbers, t.checkTexts, t.checkCaps,
-		t.checkFeatures} {
+		t.checkUnique, t.checkStep, t.checkFeatures} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -90,7 +117,7 @@ func (t Task) check() error {
 	return nil
 }
 
-func (t Task) checkNames() error {
+func (t *Task) checkNames() error {
 	if t.ID.IsZero() {
 		return &FieldError{"id", "is missing"}
 	}
@@ -104,7 +131,7 @@ func (t Task) checkNames() error {
 	return nil
 }
 
-func (t Task) checkTimes() error {
+func (t *Task) checkTimes() error {
 	if t.Issued.IsZero() {
 		return &FieldError{"issued", "is missing"}
 	}
@@ -124,7 +151,7 @@ func (t Task) checkTimes() error {
 		return &FieldError{"expires", "is not after issued"}
 	}
 	if life := t.Expires.Sub(t.Issued); life > LifetimeMax {
-		return &LifetimeError{life}
+		return &LifetimeError{life, LifetimeMax}
 	}
 	if !t.NotBefore.IsZero() && !t.NotBefore.Before(t.Expires) {
 		return &FieldError{"not_before", "is not before expires"}
@@ -140,7 +167,7 @@ func checkTime(what string, t time.Time) error {
 	return nil
 }
 
-func (t Task) checkNumbers() error {
+func (t *Task) checkNumbers() error {
 	if t.Attempts < 0 || t.Attempts > AttemptsMax {
 		return &FieldError{"attempts", fmt.Sprintf("is not from 0 to %d", AttemptsMax)}
 	}
@@ -157,10 +184,26 @@ func (t Task) checkNumbers() error {
 	if err := checkDuration("limits.wall", l.Wall, limitDurationMax); err != nil {
 		return err
 	}
-	if err := checkDuration("limits.cpu", l.CPU, limitDurationMax); err != nil {
+	return checkDuration("limits.cpu", l.CPU, limitDurationMax)
+}
+
+// checkUnique holds key and window together: one alone would promise what nobody could keep.
+func (t *Task) checkUnique() error {
+	if err := checkLine("unique_key", t.UniqueKey, UniqueKeySizeMax); err != nil {
 		return err
 	}
-	return checkDuration("unique_window", t.UniqueWindow, LifetimeMax)
+	if err := checkDuration("unique_window", t.UniqueWindow, LifetimeMax); err != nil {
+		return err
+	}
+	switch {
+	case t.UniqueKey == "" && t.UniqueWindow != 0:
+		return &FieldError{"unique_window", "is given, but unique_key is not"}
+	case t.UniqueKey != "" && t.UniqueWindow == 0:
+		return &FieldError{"unique_window", "is missing beside unique_key"}
+	case t.UniqueKey != "" && t.UniqueWindow < UniqueWindowMin:
+		return &FieldError{"unique_window", "is below " + UniqueWindowMin.String()}
+	}
+	return nil
 }
 
 func checkDuration(what string, d, most time.Duration) error {
@@ -173,10 +216,7 @@ func checkDuration(what string, d, most time.Duration) error {
 	return nil
 }
 
-func (t Task) checkTexts() error {
-	if err := checkLine("unique_key", t.UniqueKey, UniqueKeySizeMax); err != nil {
-		return err
-	}
+func (t *Task) checkTexts() error {
 	if err := checkLine("content_type", t.ContentType, ContentTypeSizeMax); err != nil {
 		return err
 	}
@@ -189,7 +229,7 @@ func (t Task) checkTexts() error {
 	return nil
 }
 
-func (t Task) checkCaps() error {
+func (t *Task) checkCaps() error {
 	if !t.Narrowed && len(t.Caps) > 0 {
 		return &FieldError{"caps", "are given, but the task is not narrowed to them"}
 	}
@@ -212,12 +252,10 @@ func (t Task) checkCaps() error {
 	return nil
 }
 
-// checkFeatures refuses what the format has a place for and this version would have to ignore: a task that counts on
-// being unique, or on an answer that others cannot read, must not run without.
-func (t Task) checkFeatures() error {
+// checkFeatures refuses what the format has a place for and this version would have to ignore: a task that counts on an
+// answer that others cannot read must not run without.
+func (t *Task) checkFeatures() error {
 	switch {
-	case t.UniqueKey != "" || t.UniqueWindow != 0:
-		return &UnsupportedError{"unique key"}
 	case t.Encryption != "":
 		return &UnsupportedError{"encryption"}
 	case t.ReplyKey != nil:
@@ -227,11 +265,27 @@ func (t Task) checkFeatures() error {
 }
 
 // encode returns the only bytes that t has as a body.
-func (t Task) encode() []byte {
+func (t *Task) encode() []byte {
 	e := newEncoder(len(t.Payload) + 512)
-	e.array(taskArity)
-	e.bytes(t.ID[:])
-	e.bytes(t.Issuer[:])
+	t.write(e)
+	return e.close()
+}
+
+func (t *Task) write(e *encoder) {
+	if t.Plan.IsZero() {
+		e.array(taskArity)
+		t.writeTask(e)
+		return
+	}
+	e.array(stepArity)
+	t.writeTask(e)
+	t.writeStep(e)
+}
+
+// writeTask writes the fields that a task and a step have in common.
+func (t *Task) writeTask(e *encoder) {
+	e.id(t.ID[:])
+	e.id(t.Issuer[:])
 	e.str(t.Audience)
 	e.str(t.Tenant)
 	e.str(t.Queue)
@@ -269,19 +323,38 @@ func (t Task) encode() []byte {
 	}
 	e.str(t.Trace)
 	e.orNil(t.Parent[:])
-	return e.close()
 }
 
-// decodeTask reads a body. Nothing of the result is part of body.
+// decodeTask reads a body of type typ. Nothing of the result is part of body.
 // Errors, final: *FormatError, *FieldError, *SizeError.
-func decodeTask(body []byte) (Task, error) {
+func decodeTask(typ string, body []byte) (Task, error) {
 	if err := walk("body", body); err != nil {
 		return Task{}, err
 	}
 	d := newDecoder("body", body)
 	defer d.close()
 	var t Task
-	d.arrayOf("body", taskArity)
+	if typ == stepType {
+		d.arrayOf("body", stepArity)
+		t.readTask(d)
+		t.readStep(d)
+	} else {
+		d.arrayOf("body", taskArity)
+		t.readTask(d)
+	}
+	if d.err != nil {
+		return Task{}, d.err
+	}
+	e := newMatcher(body)
+	t.write(e)
+	if !e.matched() {
+		return Task{}, &FormatError{"body", -1, "not the encoding of what it says"}
+	}
+	return t, nil
+}
+
+// readTask reads the fields that a task and a step have in common.
+func (t *Task) readTask(d *decoder) {
 	d.fixed("id", t.ID[:], false)
 	d.fixed("issuer", t.Issuer[:], false)
 	t.Audience = d.str("audience", NameSizeMax)
@@ -308,13 +381,6 @@ func decodeTask(body []byte) (Task, error) {
 	}
 	t.Trace = d.str("trace", fieldSizeMax)
 	d.fixed("parent", t.Parent[:], true)
-	if d.err != nil {
-		return Task{}, d.err
-	}
-	if !bytes.Equal(t.encode(), body) {
-		return Task{}, &FormatError{"body", -1, "not the encoding of what it says"}
-	}
-	return t, nil
 }
 
 func decodeLimits(d *decoder) Limits {

@@ -202,6 +202,8 @@ func plainLines(b *bytes.Buffer, indent string, data []byte, comment string) {
 
 // validVectors are the vectors that -update writes.
 func validVectors(t *testing.T) map[string]vector {
+	full := fullTask()
+	full.UniqueKey, full.UniqueWindow = "", 0
 	nothing := leastTask()
 	nothing.Narrowed = true
 	parked := leastTask()
@@ -228,7 +230,7 @@ func validVectors(t *testing.T) map[string]vector {
 	}
 	return map[string]vector{
 		"task-least":               task("A task with only what it must have.", leastTask()),
-		"task-full":                task("A task with every field that this version allows.", fullTask()),
+		"task-full":                task("A task with every field that this version allows, but for a unique key.", full),
 		"task-narrowed-to-nothing": task("A sender who gives up every capability: an empty array, which is not nil.", nothing),
 		"task-parked":              task("Not before the last millisecond of its life.", parked),
 		"task-24-hours":            task("The longest life.", day),
