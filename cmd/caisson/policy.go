@@ -118,6 +118,16 @@ func explain(c *cobra.Command, rules *policy.Policy, message []byte, needs *capa
 
 func explainMessage(rules *policy.Policy, message []byte, needs *capability.Set, now time.Time) policy.Explanation {
 	verified, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(message, now)
+	var other *envelope.TypeError
+	if errors.As(err, &other) { // an order, perhaps
+		order, wrong := envelope.OrderReader{Keys: rules, Audience: rules.Audience()}.Open(message, now)
+		if wrong == nil {
+			return rules.ExplainOrder(order, now)
+		}
+		if !errors.As(wrong, &other) {
+			err = wrong
+		}
+	}
 	if err != nil {
 		x := policy.Explanation{Steps: []policy.Step{}, Verdict: "refused", Code: envelope.CodeEncoding, Text: err.Error()}
 		var coded interface{ Code() string }

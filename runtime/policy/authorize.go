@@ -13,7 +13,7 @@ import (
 // Source: docs/reference/refusals.md.
 const (
 	CodeKeyUnknown = "policy.key_unknown" // the key is not, or no longer, in the policy
-	CodeKeyPurpose = "policy.key_purpose" // the key is not for submitting
+	CodeKeyPurpose = "policy.key_purpose" // the key is not for submitting, or not for this order
 	CodeKeyRevoked = "policy.key_revoked" // the key is revoked, whatever the message says of when it was signed
 	CodeKeyNotYet  = "policy.key_not_yet" // before the principal's not_before
 	CodeKeyExpired = "policy.key_expired" // at or after the principal's not_after
@@ -24,7 +24,7 @@ const (
 	CodeNarrowing  = "policy.narrowing"   // what the sender narrows the task to cannot be read
 )
 
-// A RefusalError reports why a verified message may not run. It is final.
+// A RefusalError reports why a verified message may not run, or an order is not obeyed. It is final.
 type RefusalError struct {
 	Layer capability.Layer // who said no: capability.Policy, or capability.Sender for CodeNarrowing
 	Text  string           // says what and which, in names and ids only
@@ -55,6 +55,7 @@ type Authorised struct {
 	grant     capability.Set
 	limits    capability.Limits
 	narrowed  *capability.Set // nil: the sender gave nothing up
+	gates     []Gate
 }
 
 // Task gives the task as it was signed. Its payload is shared with the message and must not be changed.
@@ -96,11 +97,11 @@ func (p *Policy) Authorize(v envelope.Verified, now time.Time) (Authorised, erro
 // decide is the one evaluator. x is nil, or takes a note of each step.
 func (p *Policy) decide(v envelope.Verified, now time.Time, x *Explanation) (Authorised, *RefusalError) {
 	task := v.Task()
-	who, refusal := p.identify(v.Key(), now, x)
+	who, refusal := p.identify(v.Key(), now, use{submit: true, what: "only submit keys send tasks"}, x)
 	if refusal != nil {
 		return Authorised{}, refusal
 	}
-	if refusal = p.place(who, &task, x); refusal != nil {
+	if refusal = p.place(who, "message", task.Audience, task.Tenant, x); refusal != nil {
 		return Authorised{}, refusal
 	}
 	granted := who.rules.lookup(task.Queue, task.Task)
@@ -120,7 +121,7 @@ func (p *Policy) decide(v envelope.Verified, now time.Time, x *Explanation) (Aut
 	}
 	return Authorised{
 		task: task, principal: who.name, digest: v.Digest(),
-		grant: granted.caps, limits: limits, narrowed: narrowed,
+		grant: granted.caps, limits: limits, narrowed: narrowed, gates: p.gates(who, granted, task.Task),
 	}, nil
 }
 
@@ -128,9 +129,15 @@ func (p *Policy) refuse(code string, line int, format string, args ...any) *Refu
 	return &RefusalError{Layer: capability.Policy, Text: fmt.Sprintf(format, args...), File: p.file, Line: line, code: code}
 }
 
+// use is what a key is about to be used for.
+type use struct {
+	submit, operate bool   // which purposes may
+	what            string // says it when they may not
+}
+
 // identify finds who holds the key and whether the key counts at this instant.
 // Revocation comes before validity, and neither asks when the message says it was issued: a thief writes that.
-func (p *Policy) identify(signer envelope.PublicKey, now time.Time, x *Explanation) (*principal, *RefusalError) {
+func (p *Policy) identify(signer envelope.PublicKey, now time.Time, want use, x *Explanation) (*principal, *RefusalError) {
 	id := signer.ID()
 	k := p.keys[id]
 	if k == nil || k.public != signer {
@@ -139,8 +146,8 @@ func (p *Policy) identify(signer envelope.PublicKey, now time.Time, x *Explanati
 	}
 	x.noteKey("key", id, "known", k.holder, k.line)
 	who := k.principal
-	if who == nil || who.purpose != envelope.Submit {
-		x.note("purpose", string(k.public.Purpose()), "wrong", "only submit keys send tasks", k.line)
+	if who == nil || !(want.submit && who.purpose == envelope.Submit || want.operate && who.purpose == envelope.Operate) {
+		x.note("purpose", string(k.public.Purpose()), "wrong", want.what, k.line)
 		return nil, p.refuse(CodeKeyPurpose, k.line, "key %s of %s is for %s", id, k.holder, k.public.Purpose())
 	}
 	x.note("purpose", string(who.purpose), "right", "", who.purposeLine)
@@ -162,18 +169,22 @@ func (p *Policy) identify(signer envelope.PublicKey, now time.Time, x *Explanati
 	return who, nil
 }
 
-// place checks that the message is for this deployment, which its reader has asked too, and for the sender's tenant.
-func (p *Policy) place(who *principal, task *envelope.Task, x *Explanation) *RefusalError {
-	if task.Audience != p.audience {
-		x.note("audience", task.Audience, "not ours", "", p.audienceLine)
-		return p.refuse(CodeAudience, p.audienceLine, "the message is for %s, this is the policy of %s", task.Audience, p.audience)
+// place checks that a message or an order is for this deployment, which its reader has asked too, and for the signer's
+// tenant. An operator has none and acts for all.
+func (p *Policy) place(who *principal, what, audience, tenant string, x *Explanation) *RefusalError {
+	if audience != p.audience {
+		x.note("audience", audience, "not ours", "", p.audienceLine)
+		return p.refuse(CodeAudience, p.audienceLine, "the %s is for %s, this is the policy of %s", what, audience, p.audience)
 	}
-	x.note("audience", task.Audience, "ours", "", p.audienceLine)
-	if task.Tenant != who.tenant {
-		x.note("tenant", task.Tenant, "not the sender's", "", who.tenantLine)
-		return p.refuse(CodeTenant, who.tenantLine, "%s sends for tenant %s, not for %s", who.name, who.tenant, task.Tenant)
+	x.note("audience", audience, "ours", "", p.audienceLine)
+	if who.purpose == envelope.Operate {
+		return nil
 	}
-	x.note("tenant", task.Tenant, "the sender's", "", who.tenantLine)
+	if tenant != who.tenant {
+		x.note("tenant", tenant, "not the sender's", "", who.tenantLine)
+		return p.refuse(CodeTenant, who.tenantLine, "%s sends for tenant %s, not for %s", who.name, who.tenant, tenant)
+	}
+	x.note("tenant", tenant, "the sender's", "", who.tenantLine)
 	return nil
 }
 
@@ -187,6 +198,7 @@ func (p *Policy) limit(who *principal, granted *decision, task *envelope.Task, x
 	limits := granted.limits.Tightest(asked)
 	if x != nil {
 		x.noteLimits(who, granted, asked, limits)
+		x.noteGates(p, who, granted)
 	}
 	if most := granted.limits.Payload; most > 0 && int64(len(task.Payload)) > most {
 		line := ceilingLine(who, granted, "payload", most)

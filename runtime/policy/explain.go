@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -186,6 +187,19 @@ func (x *Explanation) noteLimits(who *principal, d *decision, asked, limits capa
 		if over := f.get(asked); over > n {
 			x.note("limit", f.name+" "+f.text(over), "above the grant", "the sender gets "+f.text(n), 0)
 		}
+	}
+}
+
+// noteGates notes what the task has to pass before it begins, and whose it is.
+func (x *Explanation) noteGates(p *Policy, who *principal, d *decision) {
+	if t := p.tenant(who.tenant); t != nil && t.inFlight > 0 {
+		x.note("gate", "in_flight "+strconv.Itoa(t.inFlight), "shared", "by all of tenant "+t.name+" in this queue", t.inFlightLine)
+	}
+	if g := d.inFlight; g != nil {
+		x.note("gate", "in_flight "+strconv.Itoa(g.inFlight), "shared", fmt.Sprintf("by all under grant %s %d in this queue", g.role, g.number), g.inFlightLine)
+	}
+	if d.every > 0 {
+		x.note("gate", "rate "+rateText(d.every, d.burst), "own", "of this task of "+who.name+" in this queue", d.rateLine)
 	}
 }
 

@@ -20,8 +20,9 @@ type (
 	}
 
 	tenantSrc struct {
-		Name string       `toml:"name"`
-		KV   *strict.Size `toml:"kv"`
+		Name     string       `toml:"name"`
+		KV       *strict.Size `toml:"kv"`
+		InFlight *int64       `toml:"in_flight"`
 	}
 
 	roleSrc struct {
@@ -30,10 +31,13 @@ type (
 	}
 
 	grantSrc struct {
-		Queues []string  `toml:"queues"`
-		Tasks  []string  `toml:"tasks"`
-		Caps   []string  `toml:"caps"`
-		Limits limitsSrc `toml:"limits"`
+		Queues   []string  `toml:"queues"`
+		Tasks    []string  `toml:"tasks"`
+		Caps     []string  `toml:"caps"`
+		Limits   limitsSrc `toml:"limits"`
+		InFlight *int64    `toml:"in_flight"`
+		Rate     *rate     `toml:"rate"`
+		Burst    *int64    `toml:"burst"`
 	}
 
 	// Pointers, because a limit that is not stated and a limit of nothing are different things.

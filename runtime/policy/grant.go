@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caisson-run/caisson/manifest/capability"
 )
@@ -48,6 +49,13 @@ type grant struct {
 	caps       []capLine
 	limits     capability.Limits
 	limitLines map[string]int // by the name of the limit
+
+	inFlight     int    // 0: not stated
+	gate         string // with inFlight
+	inFlightLine int
+	every        time.Duration // 0: no rate is stated
+	burst        int           // with every
+	rateLine     int
 }
 
 // capLine is a capability and the line that grants it.
@@ -61,6 +69,11 @@ type decision struct {
 	grants []int // indexes into rules.grants, ascending
 	caps   capability.Set
 	limits capability.Limits
+
+	inFlight *grant        // the one whose in_flight counts; nil: none states it
+	every    time.Duration // 0: none states a rate
+	burst    int           // with every
+	rateLine int
 }
 
 // cell is what decisions are looked up by: a queue, and a task or all tasks below a name.
@@ -174,6 +187,7 @@ func (c *compiler) decide(all []*grant, named map[cell][]int, at cell, known map
 	d := &decision{grants: match}
 	var lines []string
 	for _, i := range match {
+		d.loosen(all[i])
 		if c.cost += len(all[i].caps); c.cost > costMax {
 			return nil, errTooLarge
 		}

@@ -32,7 +32,7 @@ func TestIdentifyRefusesOtherPurposes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range keys {
-		who, refusal := p.identify(k, time.Now(), nil)
+		who, refusal := p.identify(k, time.Now(), use{submit: true}, nil)
 		if who != nil || refusal == nil || refusal.Code() != "policy.key_purpose" || refusal.Line == 0 {
 			t.Errorf("%s key: %v, %v", k.Purpose(), who, refusal)
 		}
@@ -40,7 +40,7 @@ func TestIdentifyRefusesOtherPurposes(t *testing.T) {
 	// An id is 16 bytes of a hash. Should two keys ever share one, the one that is not in the file is unknown.
 	id := keys[0].ID()
 	p.keys[id] = &key{public: keys[1], principal: &principal{purpose: envelope.Submit}}
-	if _, refusal := p.identify(keys[0], time.Now(), nil); refusal == nil || refusal.Code() != CodeKeyUnknown {
+	if _, refusal := p.identify(keys[0], time.Now(), use{submit: true}, nil); refusal == nil || refusal.Code() != CodeKeyUnknown {
 		t.Errorf("another key of the same id: %v", refusal)
 	}
 }

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/caisson-run/caisson/manifest/capability"
+import (
+	"time"
+
+	"github.com/caisson-run/caisson/manifest/capability"
+)
 
 // Bounds on a policy file, beyond those of manifest/strict (1 MiB, 50,000 keys and elements). They keep the index that
 // is made of it small however the file is written; an operator who meets one has a mistake in a generator.
@@ -23,6 +27,15 @@ const (
 	// costMax bounds the index of grants, over all combinations of roles that principals have: a point for each pair of
 	// queue and task pattern, and one for each capability in a decision. A point is about 150 bytes, so 40 MiB.
 	costMax = 1 << 18
+
+	// inFlightMax and burstMax bound what may run, or begin, at a time. As queue.InFlightMax and queue.BurstMax; a test
+	// compares.
+	inFlightMax = 65536
+	burstMax    = 65536
+
+	// rateEveryMin is the time between two at the fastest rate, 100,000/s: no worker keeps up with more, and brokers
+	// count in microseconds.
+	rateEveryMin = 10 * time.Microsecond
 
 	// tenantKVDefault is a tenant's kv quota when its row states none, in bytes.
 	tenantKVDefault = 64 << 20

@@ -24,7 +24,7 @@ func Parse(name string, data []byte) (*Policy, error) {
 		file: file,
 		policy: &Policy{
 			file: filepath.Base(name), version: src.Version, audience: src.Audience,
-			keys: map[envelope.KeyID]*key{}, publishers: map[string]*publisher{},
+			keys: map[envelope.KeyID]*key{}, publishers: map[string]*publisher{}, tenantAt: map[string]int{},
 		},
 		roles:      map[string]*role{},
 		names:      map[string]int{},
@@ -123,7 +123,13 @@ func (r *reader) tenants(src []tenantSrc) {
 			quota = int64(*t.KV)
 			r.between(at+".kv", quota, bounds{1, tenantKVMax}, bytesText)
 		}
-		r.policy.tenants = append(r.policy.tenants, tenant{name: t.Name, kv: quota, line: r.line(at + ".name")})
+		made := tenant{name: t.Name, kv: quota, line: r.line(at + ".name")}
+		if t.InFlight != nil {
+			r.between(at+".in_flight", *t.InFlight, bounds{1, inFlightMax}, countText)
+			made.inFlight, made.gate, made.inFlightLine = int(*t.InFlight), gateName("tenant", t.Name), r.line(at+".in_flight")
+		}
+		r.policy.tenantAt[t.Name] = len(r.policy.tenants)
+		r.policy.tenants = append(r.policy.tenants, made)
 	}
 }
 

@@ -34,6 +34,18 @@ func TestFaults(t *testing.T) {
 		{"absurd quota", `kv   = "64MiB"`, `kv = "4096GiB"`, `@:1: tenant[0].kv: 4096GiB is above the maximum 4GiB`, 0},
 		{"decimal unit", `kv   = "64MiB"`, `kv = "64MB"`, `@:1: tenant[0].kv: "64MB" is not a size`, 0},
 
+		{"nothing may run", `kv   = "64MiB"`, `in_flight = 0`, `@:1: tenant[0].in_flight: must be more than 0`, 0},
+		{"too much may run", `kv   = "64MiB"`, `in_flight = 65537`, `@:1: tenant[0].in_flight: 65537 is above the maximum 65536`, 0},
+		{"grant of nothing running", `queues = ["slow"]`, "in_flight = -1\nqueues = [\"slow\"]", `@:1: role[1].grant[0].in_flight: must be more than 0`, 0},
+		{"rate of nothing", `queues = ["slow"]`, "rate = \"0/s\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: not a rate, such as "100/s"`, 0},
+		{"rate without a time", `queues = ["slow"]`, "rate = \"100\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: not a rate`, 0},
+		{"rate of days", `queues = ["slow"]`, "rate = \"1/d\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: not a rate`, 0},
+		{"rate in another form", `queues = ["slow"]`, "rate = \"+1/s\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: not a rate`, 0},
+		{"rate as a number", `queues = ["slow"]`, "rate = 100\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: `, 0},
+		{"absurd rate", `queues = ["slow"]`, "rate = \"100001/s\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].rate: 100001/s is faster than the maximum 100000/s`, 0},
+		{"burst without a rate", `queues = ["slow"]`, "burst = 5\nqueues = [\"slow\"]", `@:1: role[1].grant[0].burst: is for a rate, and there is none`, 0},
+		{"burst of nothing", `queues = ["slow"]`, "burst = 0\nrate = \"1/s\"\nqueues = [\"slow\"]", `@:1: role[1].grant[0].burst: must be more than 0`, 0},
+
 		{"role twice", `name = "audits"`, `name = "images"`, `role[1].name: images is already the name of the role in line 11`, 1},
 		{"role without a grant", "\n[[principal]]\nname       =", "[[role]]\nname = \"idle\"\n[[principal]]\nname       =", `role[2]: has no [[role.grant]]`, 0},
 		{"grant without queues", `queues = ["slow"]`, ``, `role[1].grant[0].queues: is missing: a grant for no queue grants nothing`, 0},

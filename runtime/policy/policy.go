@@ -12,7 +12,8 @@ type Policy struct {
 	version      int64
 	audience     string
 	audienceLine int
-	tenants      []tenant // as in the file
+	tenants      []tenant       // as in the file
+	tenantAt     map[string]int // by name
 	keys         map[envelope.KeyID]*key
 	publishers   map[string]*publisher
 }
@@ -21,6 +22,10 @@ type tenant struct {
 	name string
 	kv   int64 // bytes
 	line int
+
+	inFlight     int    // 0: not stated
+	gate         string // with inFlight
+	inFlightLine int
 }
 
 // key is one public key of the file and who holds it; exactly one of principal, publisher and worker is set.
@@ -76,12 +81,18 @@ func (p *Policy) Tenants() []string {
 
 // KVQuota is the most that a tenant's keys and values may take together, in bytes; 0 for a name that is no tenant.
 func (p *Policy) KVQuota(name string) int64 {
-	for _, t := range p.tenants {
-		if t.name == name {
-			return t.kv
-		}
+	if t := p.tenant(name); t != nil {
+		return t.kv
 	}
 	return 0
+}
+
+// tenant gives the row of that name; nil when there is none.
+func (p *Policy) tenant(name string) *tenant {
+	if i, ok := p.tenantAt[name]; ok {
+		return &p.tenants[i]
+	}
+	return nil
 }
 
 // SubmitKey gives the key with that ID, for an envelope.Reader, which asks for its purpose itself: a key for

@@ -46,6 +46,7 @@ func (r *reader) grant(at, roleName string, number int, src grantSrc) *grant {
 	g.tasks = r.patterns(at+".tasks", src.Tasks, "a grant for no task grants nothing")
 	r.caps(at+".caps", src.Caps, g)
 	r.limits(at+".limits", src.Limits, g)
+	r.throttle(at, src, g)
 	return g
 }
 
