@@ -27,7 +27,7 @@ func (e *AdmissionError) Error() string { return "sandbox: " + e.Text }
 //   - "module.import": it imports a function that does not exist, or with another signature
 //   - "module.capability": it imports a function whose kind of capability the manifest does not need, or that this worker does not offer
 //   - "module.shape": it is not built as a task: imports other than functions, exports missing or of another signature, or too much memory from the start
-//   - "module.costly": compiling it takes more time or memory than a worker gives
+//   - "module.costly": compiling it takes more time or memory than a worker gives, or would: the gate has a bound, too
 func (e *AdmissionError) Code() string { return e.code }
 
 func admission(code, format string, args ...any) error {

@@ -270,7 +270,7 @@ func TestCloseEndsAdmission(t *testing.T) {
 	s.AdmissionStarts(func() { close(started) })
 	loaded := make(chan error)
 	go func() {
-		_, err := s.Load(context.Background(), module(bombLoops(3000, 1000)))
+		_, err := s.Load(context.Background(), module(bombLoops(50, 1000)))
 		loaded <- err
 	}()
 	<-started
@@ -296,7 +296,7 @@ func TestOrphan(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Write(sandbox.AdmitRequest(1<<30, time.Minute, t.TempDir(), bombLoops(3000, 1000))); err != nil {
+	if _, err := in.Write(sandbox.AdmitRequest(1<<30, time.Minute, t.TempDir(), bombLoops(50, 1000))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(out, make([]byte, 16)); err != nil { // its hello: it has begun
@@ -317,10 +317,10 @@ func TestBombs(t *testing.T) {
 		memory     uint64
 		cpu, wall  time.Duration
 	}{
-		{"time in loops", "more than 1s of CPU time", bombLoops(3000, 1000), 1 << 30, time.Second, time.Minute},
-		{"time in parameters", "more than 1s of CPU time", bombParams(2000, 1000), 1 << 30, time.Second, time.Minute},
-		{"memory in branches", "more than 96 MiB of memory", bombIfs(7000, 7000), 96 << 20, 10 * time.Minute, 20 * time.Minute},
-		{"deadline", "more than 300ms on this machine", bombLoops(3000, 1000), 1 << 30, time.Minute, 300 * time.Millisecond},
+		{"time in loops", "more than 1s of CPU time", bombLoops(50, 1000), 1 << 30, time.Second, time.Minute},
+		{"time in parameters", "more than 1s of CPU time", bombParams(35, 1000), 1 << 30, time.Second, time.Minute},
+		{"memory in branches", "more than 96 MiB of memory", bombIfs(1200, 1200), 96 << 20, 10 * time.Minute, 20 * time.Minute},
+		{"deadline", "more than 300ms on this machine", bombLoops(50, 1000), 1 << 30, time.Minute, 300 * time.Millisecond},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

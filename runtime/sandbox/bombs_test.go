@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Modules of some 20 to 100 KB that take wazero v1.12.0 minutes or gigabytes to compile.
+// Modules that take wazero v1.12.0 minutes or gigabytes to compile. The gate takes a function as long as its blocks and locals multiply to no more than it says;
+// so those that pass it have several.
 
 // bombLoops nests n loops around reads and writes of many locals: each loop has a value for each local.
 func bombLoops(n, locals int) []byte {
@@ -38,13 +39,16 @@ func bombIfs(n, locals int) []byte {
 	return bombModule(nil, locals, code)
 }
 
-// bombModule is a reactor of one function with locals; typ is type 1.
+// bombCopies is how many functions a bomb has: within the gate, each of them takes some part of a second.
+const bombCopies = 20
+
+// bombModule is a reactor of equal functions with locals; typ is type 1.
 func bombModule(typ []byte, locals int, code []byte) []byte {
 	types := [][]byte{{0x60, 0, 1, 0x7f}}
 	if typ != nil {
 		types = append(types, typ)
 	}
 	body := slices.Concat([]byte{1}, uleb(locals), []byte{0x7f}, code, []byte{0x41, 0, 0x0b})
-	return cat(header, section(1, types...), section(3, []byte{0}), section(5, []byte{0, 1}),
-		section(7, cat(str("caisson_run"), []byte{0, 0})), section(10, cat(uleb(len(body)), body)))
+	return cat(header, section(1, types...), section(3, slices.Repeat([][]byte{{0}}, bombCopies)...), section(5, []byte{0, 1}),
+		section(7, cat(str("caisson_run"), []byte{0, 0})), section(10, slices.Repeat([][]byte{cat(uleb(len(body)), body)}, bombCopies)...))
 }

@@ -28,6 +28,8 @@ type checker struct {
 	index  uint32   // of the function, imported ones counted
 	locals uint32   // parameters among them
 	all    int      // locals of all functions so far
+	loops  int      // how many of these are loops
+	values uint64   // what the blocks of this function can merge so far: see mergesMax
 	blocks []opcode // what is open: block, loop, if, else; the function itself first, as a block
 }
 
@@ -57,7 +59,7 @@ func (m *Module) readCode(r *reader) {
 // body checks the body that d stands before.
 func (c *checker) body(t FuncType) *Error {
 	c.readLocals(t)
-	c.blocks = append(c.blocks[:0], opBlock)
+	c.blocks, c.loops, c.values = append(c.blocks[:0], opBlock), 0, 0
 	for len(c.blocks) > 0 {
 		if c.d.next(&c.in) != nil {
 			return c.d.err
@@ -104,6 +106,9 @@ func (c *checker) readLocals(t FuncType) {
 func (c *checker) close(op opcode) {
 	top := len(c.blocks) - 1
 	if op == opEnd {
+		if c.blocks[top] == opLoop {
+			c.loops--
+		}
 		c.blocks = c.blocks[:top]
 	} else if c.blocks[top] == opIf {
 		c.blocks[top] = opElse
@@ -144,8 +149,24 @@ func (c *checker) operand(s shape) {
 }
 
 func (c *checker) open() {
-	if c.in.typ == typeIndexed {
-		c.below("type", c.in.a, uint32(c.m.Types))
+	values := uint64(c.locals)
+	switch c.in.typ {
+	case typeIndexed:
+		if c.below("type", c.in.a, uint32(c.m.Types)); c.d.err == nil {
+			t := c.m.funcType(c.in.a)
+			values += uint64(len(t.Params) + len(t.Results))
+		}
+	case typeEmpty:
+	default:
+		values++
+	}
+	if c.in.op == opLoop {
+		c.loops++
+		values *= uint64(c.loops)
+	}
+	c.values += values
+	if c.values > mergesMax {
+		c.d.fail(c.in.at, codeCostly, "its blocks can merge more than %d values: each merges all locals, its parameters and its results", mergesMax)
 	}
 	if len(c.blocks) > blocksMax {
 		c.d.invalid(c.in.at, "more than %d blocks inside each other", blocksMax)

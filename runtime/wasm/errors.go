@@ -10,6 +10,7 @@ const (
 	codeInvalid     = "module.invalid"     // not valid WebAssembly, or beyond a bound of limits.go
 	codeUnsupported = "module.unsupported" // of a feature that is off here, or a component
 	codeImport      = "module.import"      // imports a function that the rules refuse
+	codeCostly      = "module.costly"      // valid, but made so that a compiler takes minutes or gigabytes
 	codeShape       = "module.shape"       // valid, but not built as a task: imports of memories and the like, reserved names
 )
 
@@ -17,7 +18,7 @@ const (
 type Error struct {
 	Section string // "type", "import", ..., "data"; "" before and between sections
 	Offset  int    // in the module, of the first byte of what is wrong
-	Code    string // "module.invalid", "module.unsupported", "module.import" or "module.shape"
+	Code    string // "module.invalid", "module.unsupported", "module.import", "module.costly" or "module.shape"
 	Reason  string // lower case; names of the module are escaped and cut
 	cause   error  // what Rules.Import said
 }

@@ -156,6 +156,14 @@ func hostileSegments(add addFunc, one oneFunc) {
 }
 
 func hostileBodies(add addFunc) {
+	const merges = "its blocks can merge more than 1500000 values: each merges all locals, its parameters and its results"
+	nested := func(n int, locals int, open string) []byte {
+		return withBody("\x01"+number(locals)+"\x7f", strings.Repeat(open, n)+strings.Repeat("\x0b", n)+"\x0b")
+	}
+	add("loops around locals", nested(55, 1000, "\x03\x40"), "module.costly wasm: code section at 0xcc: function 1: "+merges)
+	add("loops with parameters", assemble(section(1, "\x02"+"\x60\x00\x00"+"\x60"+number(900)+strings.Repeat("\x7f", 900)+"\x00"), section(3, "\x01\x00"),
+		section(10, vector(sized(noLocals+strings.Repeat("\x41\x00", 900)+strings.Repeat("\x03\x01", 60)+strings.Repeat("\x0b", 61))))), "module.costly wasm: code section at 0xb1c: function 0: "+merges)
+	add("blocks among locals", nested(40_000, 50, "\x02\x40"), "module.costly wasm: code section at 0xe627: function 1: "+merges)
 	add("no body", withCode("\x00"), "module.invalid wasm: code section at 0x59: 0 bodies for 1 functions")
 	add("bodies beyond the functions", withCode("\x02\x02\x00\x0b\x02\x00\x0b"), "module.invalid wasm: code section at 0x59: 2 bodies for 1 functions")
 	add("body beyond the section", withCode("\x01\x05\x00\x0b"), "module.invalid wasm: code section at 0x59: function 1: 5 bytes of a body, but 2 bytes are left")
