@@ -1,7 +1,7 @@
 # Targets for people. CI calls `make test` and nothing else.
 GO ?= go
 
-.PHONY: demo test check install-tools fuzz
+.PHONY: demo test check install-tools fuzz chaos soak
 
 demo: ## run the whole way on this machine
 	$(GO) run ./cmd/caisson demo
@@ -46,3 +46,17 @@ fuzz: ## every fuzz target, one after the other, for FUZZTIME each
 			fi; \
 		done; \
 	done
+
+SEED ?= 1000
+SEEDS ?= 100
+HISTORIES ?=
+
+# Each seed takes about ten seconds, most of it waiting. What failed says how to run it again and where its history is.
+chaos: install-tools ## break a deployment in SEEDS ways, from SEED on, and check that every promise held
+	$(GO) test -count 1 -timeout 0 -v -run '^TestSeeds$$' ./runtime/chaos -seed $(SEED) -seeds $(SEEDS) $(if $(HISTORIES),-keep $(abspath $(HISTORIES)))
+
+MINUTES ?= 20
+SOAK ?= bench/results/soak.md
+
+soak: install-tools ## mixed load for MINUTES, with memory, goroutines, files and keys measured
+	$(GO) test -count 1 -timeout 0 -v -run '^TestSoak$$' ./runtime/chaos -minutes $(MINUTES) -table $(abspath $(SOAK))

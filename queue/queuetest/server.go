@@ -92,6 +92,9 @@ func (s *Server) Login(user string) Login {
 // Addr returns host:port.
 func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
+// Dir returns the folder that the server keeps its data in.
+func (s *Server) Dir() string { return s.dir }
+
 // Stop ends the server in good order, as an operator would.
 func (s *Server) Stop() { s.tb.Helper(); s.end(syscall.SIGTERM) }
 

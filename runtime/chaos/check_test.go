@@ -1,0 +1,394 @@
+package chaos_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A finding is a broken promise.
+type finding struct {
+	what string // one of the words below
+	id   string
+	text string
+}
+
+func (f finding) String() string { return strings.TrimSpace(f.what + ": " + f.id + " " + f.text) }
+
+// What a history can show.
+const (
+	lost     = "lost"            // accepted, and never ended
+	twice    = "settled twice"   // two outcomes were told
+	changed  = "result changed"  // after somebody had seen it
+	wrong    = "wrong end"       // not one that this kind of task can have
+	again    = "ran again"       // without a failure, a crash or a lost lease before it
+	after    = "ran after"       // its outcome had been told
+	early    = "ran early"       // before its not-before
+	unsigned = "ran unsigned"    // nobody sent it
+	disagree = "disagreement"    // between result, log, state and dead letters
+	stuck    = "stuck"           // not all ended in time once the faults were over
+	leak     = "leak"            // Redis keeps what should have gone
+	died     = "died by itself"  // a worker ended, and nobody had killed it
+	unkept   = "garbage unkept"  // what cannot run is not among the dead letters
+	innocent = "innocent poison" // put aside as poison, without so many faults to blame it for
+)
+
+// Bounds of the promise. Redis fsyncs each second, and lets one more pass when the disk is slow.
+// Source: redis.conf, appendfsync everysec.
+const (
+	lossMax     = 2 * time.Second
+	settleBound = 30 * time.Second // on two busy cores; what it took is logged
+	poisonAfter = 3                // crashes after which a message is poison
+)
+
+// ends are the statuses and codes that a task of a kind may end with, besides poison after enough crashes.
+var ends = map[string][]string{
+	"done":   {"done"},
+	"until":  {"done"},
+	"after":  {"done"},
+	"sleep":  {"done"},
+	"later":  {"done"},
+	"final":  {"failed task.failed"},
+	"always": {"dead task.error"},
+	"panic":  {"dead task.error"},
+	"brief":  {"done", "refused envelope.expired"},
+	"denied": {"refused policy.denied"},
+	"poison": {"refused worker.poison"},
+}
+
+// judge returns every finding in h, which must be sorted.
+func judge(h history) []finding {
+	j := judgement{history: h, byID: map[string][]event{}, poison: map[string]bool{}}
+	for _, e := range h.events {
+		switch {
+		case e.Kind == fault:
+			j.faults = append(j.faults, e)
+		case e.Kind == left:
+			j.find(leak, e.ID, "%s", e.Text)
+		case e.Kind == ended && e.Text != "0":
+			j.find(died, e.Who, "exit status %s", e.Text)
+		case e.ID != "":
+			j.poison[e.ID] = j.poison[e.ID] || e.Kind == sent && e.Text == "poison"
+			j.byID[e.ID] = append(j.byID[e.ID], e)
+		}
+	}
+	for _, id := range sortedKeys(j.byID) {
+		j.one(id, j.byID[id])
+	}
+	j.pace()
+	j.garbage()
+	return j.findings
+}
+
+// judgement is one judge at work.
+type judgement struct {
+	history
+	byID     map[string][]event
+	faults   []event
+	poison   map[string]bool
+	findings []finding
+}
+
+func (j *judgement) find(what, id, format string, args ...any) {
+	j.findings = append(j.findings, finding{what, id, fmt.Sprintf(format, args...)})
+}
+
+// lossy says whether Redis may have forgotten what it was told in the time around t.
+func (j *judgement) lossy(t time.Time) bool {
+	return slices.ContainsFunc(j.faults, func(f event) bool {
+		if f.Who != "redis" || j.Sync == "always" {
+			return false
+		}
+		from := f.At
+		switch f.Text {
+		case "lose": // At is where the file was cut
+			from = from.Add(-50 * time.Millisecond)
+		case "kill":
+			from = from.Add(-lossMax)
+		default:
+			return false
+		}
+		return t.After(from) && t.Before(f.Until.Add(time.Second))
+	})
+}
+
+// one judges one message.
+func (j *judgement) one(id string, events []event) {
+	of := func(kind eventKind) []event {
+		return slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.Kind != kind })
+	}
+	sends, accepts, results := of(sent), of(accepted), of(seen)
+	if len(sends) == 0 {
+		if len(of(ran)) > 0 {
+			j.find(unsigned, id, "by %s", of(ran)[0].Who)
+		}
+		return
+	}
+	kind := sends[0].Text
+	told := slices.DeleteFunc(of(said), func(e event) bool { return e.Text == "retried" || e.Text == "lost" })
+	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) {
+		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
+	}
+	if len(told) > 1 && !j.lossy(told[0].At) {
+		j.find(twice, id, "%s by %s at %s, %s by %s at %s", told[0].Text, told[0].Who, clock(told[0].At), told[1].Text, told[1].Who, clock(told[1].At))
+	}
+	j.results(id, results, of(gone))
+	j.runs(id, kind, of(ran), of(said), told, sends[0])
+	if len(results) == 0 {
+		return
+	}
+	last := results[len(results)-1]
+	end := strings.TrimSpace(last.Text + " " + last.Code)
+	poisoned := end == "refused worker.poison" && kind != "poison"
+	if n := j.blows(sends[0].At, last.At); poisoned && n < poisonAfter {
+		j.find(innocent, id, "a task of kind %s was put aside, and only %d faults could have ended its lease", kind, n)
+	}
+	if !poisoned && !slices.Contains(ends[kind], end) {
+		j.find(wrong, id, "a task of kind %s ended as %q", kind, end)
+	}
+	if !j.lossy(sends[0].At) && !j.lossy(last.At) {
+		j.agreement(id, last, told, of(state), of(letter))
+	}
+}
+
+// results holds that a result stays as it is.
+func (j *judgement) results(id string, results, gones []event) {
+	for i := 1; i < len(results); i++ {
+		if results[i].Sum != results[0].Sum && !j.lossy(results[0].At) {
+			j.find(changed, id, "%s %s at %s, %s %s at %s", results[0].Text, results[0].Code, clock(results[0].At),
+				results[i].Text, results[i].Code, clock(results[i].At))
+			return
+		}
+	}
+	if len(gones) > 0 && !j.lossy(results[0].At) {
+		j.find(changed, id, "seen at %s, gone at %s", clock(results[0].At), clock(gones[0].At))
+	}
+}
+
+// runs holds that a task runs again only for a reason, never once it has ended, and not before its time.
+func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
+	for i, r := range runs {
+		if len(told) > 0 && r.At.After(told[0].At) && !j.lossy(told[0].At) {
+			j.find(after, id, "%s by %s at %s, run by %s at %s", told[0].Text, told[0].Who, clock(told[0].At), r.Who, clock(r.At))
+		}
+		if !send.Until.IsZero() && r.At.Before(send.Until.Add(-j.Step)) {
+			j.find(early, id, "at %s, not before %s", clock(r.At), clock(send.Until))
+		}
+		if i > 0 && !j.explained(runs[i-1], r, saids) {
+			j.find(again, id, "a task of kind %s, by %s at %s and by %s at %s", kind, runs[i-1].Who, clock(runs[i-1].At), r.Who, clock(r.At))
+		}
+	}
+}
+
+// explained says whether the run b may follow the run a: the first failed, or lost its lease, or a fault met its worker or Redis.
+func (j *judgement) explained(a, b event, saids []event) bool {
+	for _, s := range saids {
+		if s.Who == a.Who && (s.Text == "lost" || s.Text == "retried" && !s.At.Before(a.At) && !s.At.After(b.At)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(j.faults, func(f event) bool {
+		met := f.Who == a.Who || f.Who == "redis"
+		return met && f.At.Before(b.At) && f.Until.After(a.At.Add(-j.Lease-time.Second))
+	})
+}
+
+// blows counts the faults between two times that may have ended a lease, and were no poison's doing.
+func (j *judgement) blows(from, to time.Time) int {
+	n := 0
+	for _, f := range j.faults {
+		if f.Who != "clients" && f.At.Before(to) && f.Until.After(from.Add(-j.Lease)) && !j.byPoison(f) {
+			n++
+		}
+	}
+	return n
+}
+
+// byPoison says whether a task of poison ran on the worker when it was killed.
+func (j *judgement) byPoison(f event) bool {
+	return f.Text == "kill" && slices.ContainsFunc(j.events, func(e event) bool {
+		return e.Kind == ran && e.Who == f.Who && j.poison[e.ID] && e.At.Before(f.At) && e.At.After(f.At.Add(-j.Lease))
+	})
+}
+
+// agreement holds that result, log, state and dead letters say the same.
+func (j *judgement) agreement(id string, last event, told, states, letters []event) {
+	if len(told) > 0 && !j.lossy(told[0].At) {
+		word := last.Text
+		if word == "dead" {
+			word = "failed" // the log's word for both
+		}
+		if told[0].Text != word {
+			j.find(disagree, id, "the result is %s, the worker told %s", last.Text, told[0].Text)
+		}
+	}
+	want := "dead"
+	if last.Text == "done" {
+		want = "done"
+	}
+	if len(states) > 0 && states[0].Text != want {
+		j.find(disagree, id, "the result is %s, the state %q", last.Text, states[0].Text)
+	}
+	if n := len(letters); (last.Text == "done") != (n == 0) || n > 1 && !j.lossy(letters[0].At) {
+		j.find(disagree, id, "the result is %s, with %d dead letters", last.Text, n)
+	}
+}
+
+// pace holds that all ends in time once the faults are over.
+func (j *judgement) pace() {
+	var over, all time.Time
+	for _, e := range j.events {
+		switch e.Kind {
+		case quiet:
+			over = e.At
+		case settled:
+			all = e.At
+		}
+	}
+	switch {
+	case over.IsZero():
+		j.find(stuck, "", "the faults never ended")
+	case all.IsZero():
+		j.find(stuck, "", "not all had ended after %v", settleBound)
+	case all.Sub(over) > settleBound:
+		j.find(stuck, "", "it took %v, more than %v", all.Sub(over), settleBound)
+	}
+}
+
+// garbage holds that each entry that is no message is kept with its reason.
+func (j *judgement) garbage() {
+	wrote, kept := 0, 0
+	for _, e := range j.events {
+		if e.Kind == forged && e.Text == "garbage" && !j.lossy(e.At) {
+			wrote++
+		}
+		if e.Kind == letter && e.ID == "" && e.Code != "queue.replayed" && e.Code != "queue.lane" {
+			kept++
+		}
+	}
+	if kept < wrote {
+		j.find(unkept, "", "%d entries, %d dead letters", wrote, kept)
+	}
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// TestJudge gives the checker histories in which each promise is broken once.
+func TestJudge(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
+	// One task that failed once and was done, one that was denied, an attacker's garbage, and a worker that was killed.
+	good := func() []event {
+		return []event{
+			{At: at(0), Kind: sent, ID: "a", Text: "until"}, {At: at(1), Kind: accepted, ID: "a"},
+			{At: at(2), Kind: sent, ID: "b", Text: "denied"}, {At: at(3), Kind: accepted, ID: "b"},
+			{At: at(4), Kind: sent, ID: "c", Text: "done"}, {At: at(5), Kind: accepted, ID: "c"},
+			{At: at(6), Kind: forged, Text: "garbage"},
+			{At: at(10), Kind: ran, ID: "a", Who: "worker-0"}, {At: at(11), Kind: said, ID: "a", Who: "worker-0", Text: "retried", Code: "task.error"},
+			{At: at(12), Kind: said, ID: "b", Who: "worker-0", Text: "refused", Code: "policy.denied"},
+			{At: at(13), Kind: ran, ID: "c", Who: "worker-0"},
+			{At: at(14), Kind: fault, Who: "worker-0", Text: "kill", Until: at(15)},
+			{At: at(20), Kind: seen, ID: "b", Text: "refused", Code: "policy.denied", Sum: "B"},
+			{At: at(200), Kind: ran, ID: "a", Who: "worker-1"}, {At: at(201), Kind: said, ID: "a", Who: "worker-1", Text: "done", Code: "done"},
+			{At: at(210), Kind: seen, ID: "a", Text: "done", Sum: "A"},
+			{At: at(1500), Kind: ran, ID: "c", Who: "worker-1"}, {At: at(1501), Kind: said, ID: "c", Who: "worker-1", Text: "done", Code: "done"},
+			{At: at(1502), Kind: seen, ID: "c", Text: "done", Sum: "C"},
+			{At: at(2000), Kind: quiet}, {At: at(2100), Kind: settled},
+			{At: at(2200), Kind: ended, Who: "worker-1", Text: "0"},
+			{At: at(2300), Kind: state, ID: "a", Text: "done"}, {At: at(2300), Kind: state, ID: "b", Text: "dead"}, {At: at(2300), Kind: state, ID: "c", Text: "done"},
+			{At: at(2300), Kind: letter, ID: "b", Code: "policy.denied"}, {At: at(2300), Kind: letter, Code: "envelope.encoding"},
+		}
+	}
+	without := func(kind eventKind, id string) func([]event) []event {
+		return func(es []event) []event {
+			return slices.DeleteFunc(es, func(e event) bool { return e.Kind == kind && e.ID == id })
+		}
+	}
+	with := func(more ...event) func([]event) []event {
+		return func(es []event) []event { return append(es, more...) }
+	}
+	redisKilled := event{At: at(1000), Kind: fault, Who: "redis", Text: "kill", Until: at(1100)}
+	for _, row := range []struct {
+		name, sync string
+		change     func([]event) []event
+		want       []string
+	}{
+		{"nothing", "always", with(), nil},
+		{"a result is missing", "always", without(seen, "c"), []string{lost}},
+		{"lost with Redis, which had written it", "always", func(es []event) []event {
+			return with(redisKilled)(without(seen, "c")(es))
+		}, []string{lost}},
+		{"lost with Redis within two seconds", "everysec", func(es []event) []event {
+			return with(redisKilled)(without(seen, "c")(es))
+		}, nil},
+		{"lost long before Redis", "everysec", func(es []event) []event {
+			late := redisKilled
+			late.At, late.Until = at(2600), at(2700)
+			return with(late)(without(seen, "c")(es))
+		}, []string{lost}},
+		{"two outcomes", "always", with(event{At: at(1501), Kind: said, ID: "a", Who: "worker-2", Text: "failed"}), []string{twice}},
+		{"another result", "always", with(event{At: at(1600), Kind: seen, ID: "a", Text: "done", Sum: "A2"}), []string{changed}},
+		{"a result that went", "always", with(event{At: at(1600), Kind: gone, ID: "a"}), []string{changed}},
+		{"done that was denied", "always", func(es []event) []event {
+			for i := range es {
+				if es[i].Kind == sent && es[i].ID == "a" {
+					es[i].Text = "denied"
+				}
+			}
+			return es
+		}, []string{wrong}},
+		{"a run without a reason", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"}), []string{again}},
+		{"a run after a lost lease", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"},
+			event{At: at(1700), Kind: said, ID: "c", Who: "worker-1", Text: "lost"}), nil},
+		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, again}},
+		{"a run before its time", "always", func(es []event) []event {
+			es[0].Until = at(11)
+			return es
+		}, []string{early}},
+		{"nobody sent it", "always", with(event{At: at(1700), Kind: ran, ID: "x", Who: "worker-1"}), []string{unsigned}},
+		{"state and result differ", "always", func(es []event) []event {
+			return with(event{At: at(2300), Kind: state, ID: "a", Text: "running"})(without(state, "a")(es))
+		}, []string{disagree}},
+		{"log and result differ", "always", func(es []event) []event {
+			return with(event{At: at(1501), Kind: said, ID: "c", Who: "worker-1", Text: "failed"})(without(said, "c")(es))
+		}, []string{disagree}},
+		{"a dead letter of what is done", "always", with(event{At: at(2300), Kind: letter, ID: "a", Code: "task.failed"}), []string{disagree}},
+		{"no dead letter of what was refused", "always", without(letter, "b"), []string{disagree}},
+		{"the faults never ended", "always", without(quiet, ""), []string{stuck}},
+		{"it never ended", "always", without(settled, ""), []string{stuck}},
+		{"it ended late", "always", func(es []event) []event {
+			return with(event{At: at(2100).Add(settleBound), Kind: settled})(without(settled, "")(es))
+		}, []string{stuck}},
+		{"something left", "always", with(event{At: at(2300), Kind: left, Text: "cs:{q}:parked has 1"}), []string{leak}},
+		{"a worker that died", "always", with(event{At: at(1700), Kind: ended, Who: "worker-1", Text: "2"}), []string{died}},
+		{"garbage that went", "always", without(letter, ""), []string{unkept}},
+		{"poison that never ran", "always", func(es []event) []event {
+			es = without(said, "c")(without(seen, "c")(without(state, "c")(es)))
+			return with(event{At: at(1502), Kind: seen, ID: "c", Text: "refused", Code: "worker.poison", Sum: "C"},
+				event{At: at(2300), Kind: letter, ID: "c", Code: "worker.poison"})(es)
+		}, []string{innocent}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := history{Sync: row.sync, Lease: time.Second, events: row.change(good())}
+			h.sort()
+			var got []string
+			for _, f := range judge(h) {
+				got = append(got, f.what)
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("got %v, want %q", judge(h), row.want)
+			}
+		})
+	}
+}

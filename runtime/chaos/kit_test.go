@@ -1,0 +1,242 @@
+// Package chaos_test breaks a whole deployment on purpose, by seed, and holds what was seen against the promises of
+// docs/promises.md.
+//
+// One run is real workers in processes of their own (`caisson worker`, built with the tag chaos), a real redis-server over
+// TLS with ACL users, producers, an attacker with every right over Redis, and somebody who reads results all the time. A seed
+// is a plan: who works, what is sent, and what breaks when (plan_test.go). All that is seen becomes a history
+// (history_test.go), which a judge reads (check_test.go); the judge itself is tried on histories with one fault each.
+//
+//	make chaos SEEDS=100        a hundred plans
+//	make soak MINUTES=20        mixed load, with memory, goroutines, files and keys measured
+package chaos_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
+	"github.com/caisson-run/caisson/sdk/gobuild"
+)
+
+var (
+	seedsFlag   = flag.Int("seeds", 0, "how many seeds TestSeeds runs, from -seed on; 0: only those that it always runs")
+	seedFlag    = flag.Uint64("seed", 1000, "the first of them")
+	keepFlag    = flag.String("keep", "", "folder for the histories of all seeds; empty: those of failures, in the folder for temporary files")
+	minutesFlag = flag.Float64("minutes", 0, "how long TestSoak soaks; 0: a few seconds, to try the measuring")
+	soakFlag    = flag.String("table", "", "file for TestSoak's table")
+)
+
+// The deployment's names.
+const (
+	audience  = "chaos"
+	tenant    = "acme"
+	queueName = "work"
+	taskName  = "chaos.work"
+)
+
+// kit is what all runs share, since it takes long to make.
+type kit struct {
+	dir       string
+	caisson   string // the command, built with the tag chaos
+	store     string // folder with the release
+	cache     string // folder for compiled modules
+	shop      envelope.PrivateKey
+	worker    envelope.PrivateKey
+	publisher envelope.PrivateKey
+}
+
+var shared struct {
+	once sync.Once
+	kit  *kit
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	status := m.Run()
+	if shared.kit != nil {
+		os.RemoveAll(shared.kit.dir)
+	}
+	os.Exit(status)
+}
+
+func openKit(tb testing.TB) *kit {
+	tb.Helper()
+	shared.once.Do(func() { shared.kit, shared.err = makeKit() })
+	if shared.err != nil {
+		tb.Fatal(shared.err)
+	}
+	return shared.kit
+}
+
+func makeKit() (*kit, error) {
+	dir, err := os.MkdirTemp("", "caisson-chaos-kit-")
+	if err != nil {
+		return nil, err
+	}
+	k := &kit{
+		dir: dir, caisson: filepath.Join(dir, "caisson"), store: filepath.Join(dir, "store"),
+		shop: makeKey(envelope.Submit), worker: makeKey(envelope.Worker), publisher: makeKey(envelope.Publish),
+	}
+	// Without the race detector: this is the command that people run, and compiling a guest under it takes ten times as long.
+	build := exec.Command("go", "build", "-tags", "chaos", "-o", k.caisson, "../../cmd/caisson")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s%w", out, err)
+	}
+	if k.cache, err = guesttest.Compiled(); err != nil {
+		return nil, err
+	}
+	return k, k.publish()
+}
+
+// makeKey makes the same key for a purpose, always.
+func makeKey(purpose envelope.Purpose) envelope.PrivateKey {
+	seed := sha256.Sum256([]byte("caisson chaos " + string(purpose)))
+	key, err := envelope.GenerateKey(purpose, bytes.NewReader(seed[:]))
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// publish builds the guest and stores its release.
+func (k *kit) publish() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	out := filepath.Join(k.dir, "guest.wasm")
+	if err := gobuild.Build(ctx, filepath.Join("testdata", "guest"), out); err != nil {
+		return err
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		return err
+	}
+	page := filepath.Join("testdata", "guest", "task.toml")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	m, err := manifest.Parse(page, text)
+	if err != nil {
+		return err
+	}
+	release, err := manifest.SignRelease(m, module, 1, publisherKey{k.publisher})
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(k.store, 0o700); err != nil {
+		return err
+	}
+	store, err := modstore.Dir(k.store)
+	if err != nil {
+		return err
+	}
+	if err := store.PutModule(ctx, sha256.Sum256(module), module); err != nil {
+		return err
+	}
+	return store.PutRelease(ctx, m.Task, 1, release)
+}
+
+// publisherKey fits a private key to manifest.Signer.
+type publisherKey struct{ envelope.PrivateKey }
+
+func (k publisherKey) KeyID() string { return k.Public().ID().String() }
+
+const policyText = `version  = 1
+audience = "chaos"
+
+[[tenant]]
+name = "acme"
+
+[[role]]
+name = "shop"
+
+[[role.grant]]
+queues = ["work"]
+tasks  = ["chaos.*"]
+caps   = ["log"]
+
+[[principal]]
+name    = "shop"
+purpose = "submit"
+tenant  = "acme"
+keys    = ["@shop"]
+roles   = ["shop"]
+
+[[publisher]]
+name  = "build"
+keys  = ["@publisher"]
+tasks = ["chaos.*"]
+
+[[worker]]
+name = "worker"
+keys = ["@worker"]
+`
+
+const workerText = `name        = "@NAME"
+queues      = ["work"]
+policy      = "policy.toml"
+key         = "worker.key"
+state       = "state"
+concurrency = 4
+lease       = "@LEASE"
+drain       = "3s"
+
+[store]
+dir = "@STORE"
+
+[sandbox]
+cache = "@CACHE"
+
+[redis]
+address       = "@ADDRESS"
+user          = "worker"
+password_file = "worker.pass"
+ca            = "ca.pem"
+cert          = "worker.crt"
+key           = "worker.pem"
+
+[log]
+level  = "info"
+format = "json"
+
+[http]
+address = "@HTTP"
+`
+
+// deploy writes what one worker needs into dir.
+func (k *kit) deploy(dir, name, address, http string, lease time.Duration, login queuetest.Login) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@publisher", k.publisher.Public().String(), "@worker", k.worker.Public().String())
+	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
+	for file, text := range map[string]string{
+		"policy.toml": policy.Replace(policyText), "worker.toml": worker.Replace(workerText), "worker.key": k.worker.Text() + "\n",
+		"worker.pass": login.Password + "\n", "ca.pem": string(login.CA), "worker.crt": string(login.Cert), "worker.pem": string(login.Key),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WorkerKey makes the kit a keyring of the one key that its workers have.
+func (k *kit) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) {
+	return k.worker.Public(), id == k.worker.Public().ID()
+}

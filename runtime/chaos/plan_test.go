@@ -1,0 +1,194 @@
+package chaos_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A plan is what a seed stands for: who works, what is sent, and what breaks when.
+type plan struct {
+	seed    uint64
+	sync    string        // Redis's appendfsync
+	lasts   time.Duration // until the last fault begins
+	workers []workerPlan
+	batches []batchPlan // in the order of time
+	redis   []breakage  // one at a time, in the order of time
+	wires   []breakage
+	forge   []time.Duration // when the attacker writes an entry
+}
+
+// workerPlan is one place for a worker. Whenever its process has been killed, the next one starts there.
+type workerPlan struct {
+	lives   []string      // CAISSON_CHAOS of each process, see cmd/caisson/faults_chaos.go; after the last: none
+	stopFor time.Duration // after it stopped itself
+}
+
+// batchPlan is one SendMany.
+type batchPlan struct {
+	at    time.Duration
+	tasks []taskPlan
+}
+
+// taskPlan is one task: what it does, and how urgent it is.
+type taskPlan struct {
+	kind     string
+	priority int
+}
+
+// breakage is one fault.
+type breakage struct {
+	at, lasts time.Duration
+	target    int    // a worker's place; clients for the producers' wire
+	act       string // of Redis: kill, lose, freeze; of a wire: partition, silence, slow, cut; of a worker: term, kill, stop
+	n         int    // bytes of cut, milliseconds of slow and lose
+}
+
+// clients as a target is the wire of producers and of those who wait.
+const clients = -1
+
+// poisonMark is in the payload of a task that takes its worker with it.
+const poisonMark = "hemlock"
+
+// kinds are how often each kind of task is drawn.
+var kinds = map[string]int{
+	"done": 40, "until": 8, "after": 5, "sleep": 4, "later": 6, "final": 8, "always": 6, "panic": 3, "brief": 4, "denied": 4,
+}
+
+// planOf draws the plan of a seed. What it draws must not depend on anything else.
+func planOf(seed uint64) plan {
+	r := rand.New(rand.NewPCG(seed, 0xca155011))
+	p := plan{seed: seed, sync: "always", lasts: between(r, 2*time.Second, 4*time.Second)}
+	if r.IntN(2) == 0 {
+		p.sync = "everysec"
+	}
+	for range 2 + r.IntN(2) {
+		p.workers = append(p.workers, drawWorker(r))
+	}
+	for range 12 + r.IntN(20) {
+		p.batches = append(p.batches, drawBatch(r, p.lasts))
+	}
+	slices.SortFunc(p.batches, func(a, b batchPlan) int { return int(a.at - b.at) })
+	p.drawRedis(r)
+	for range r.IntN(6) {
+		p.wires = append(p.wires, p.drawWire(r))
+	}
+	slices.SortFunc(p.wires, func(a, b breakage) int { return int(a.at - b.at) })
+	for range r.IntN(8) {
+		p.forge = append(p.forge, between(r, 0, p.lasts))
+	}
+	slices.Sort(p.forge)
+	if r.IntN(6) == 0 {
+		p.batches = append(p.batches, batchPlan{p.lasts / 2, []taskPlan{{"poison", 1}, {"done", 1}, {"done", 1}}})
+		slices.SortFunc(p.batches, func(a, b batchPlan) int { return int(a.at - b.at) })
+	}
+	return p
+}
+
+func between(r *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(r.Int64N(int64(high-low)))
+}
+
+// points are where a worker may be met, and up to which time that it gets there.
+var points = []struct {
+	name string
+	most int
+}{{"claim", 12}, {"start", 12}, {"settle", 15}, {"settled", 15}, {"renew", 4}}
+
+func drawWorker(r *rand.Rand) workerPlan {
+	w := workerPlan{stopFor: between(r, 100*time.Millisecond, 2500*time.Millisecond)}
+	for range r.IntN(4) {
+		var words []string
+		for range 1 + r.IntN(2) {
+			point := points[r.IntN(len(points))]
+			act := "kill"
+			switch r.IntN(5) {
+			case 0, 1:
+				act = "stop"
+			case 2:
+				act = (time.Duration(r.IntN(6000)-3000) * time.Millisecond).String()
+			}
+			words = append(words, fmt.Sprintf("%s:%d:%s", point.name, 1+r.IntN(point.most), act))
+		}
+		w.lives = append(w.lives, strings.Join(words, " "))
+	}
+	return w
+}
+
+func drawBatch(r *rand.Rand, lasts time.Duration) batchPlan {
+	b := batchPlan{at: between(r, 0, lasts)}
+	sum := 0
+	names := sortedKeys(kinds)
+	for _, name := range names {
+		sum += kinds[name]
+	}
+	for range 1 + r.IntN(8) {
+		at := r.IntN(sum)
+		for _, name := range names {
+			if at -= kinds[name]; at < 0 {
+				b.tasks = append(b.tasks, taskPlan{name, r.IntN(3)})
+				break
+			}
+		}
+	}
+	return b
+}
+
+// drawRedis draws at most two faults of the server, the second after the first.
+func (p *plan) drawRedis(r *rand.Rand) {
+	acts := []string{"kill", "kill", "freeze"}
+	if p.sync == "everysec" {
+		acts = append(acts, "lose", "lose")
+	}
+	at := between(r, 300*time.Millisecond, p.lasts)
+	for range r.IntN(3) {
+		b := breakage{at: at, lasts: between(r, 50*time.Millisecond, 1500*time.Millisecond), act: acts[r.IntN(len(acts))], n: 50 + r.IntN(950)}
+		p.redis = append(p.redis, b)
+		if at = b.at + b.lasts + between(r, 200*time.Millisecond, time.Second); at > p.lasts {
+			return
+		}
+	}
+}
+
+func (p *plan) drawWire(r *rand.Rand) breakage {
+	acts := []string{"partition", "silence", "slow", "cut", "cut", "kill", "stop", "term"}
+	b := breakage{
+		at: between(r, 100*time.Millisecond, p.lasts), lasts: between(r, 100*time.Millisecond, 2500*time.Millisecond),
+		target: r.IntN(len(p.workers)+1) - 1, act: acts[r.IntN(len(acts))],
+	}
+	switch b.act {
+	case "slow":
+		b.n = 1 + r.IntN(80)
+	case "cut":
+		b.n = r.IntN(3000)
+	case "kill", "stop", "term":
+		b.target = r.IntN(len(p.workers))
+	}
+	return b
+}
+
+// step is how far the plan puts a worker's clock forward, at most: the sum, for several may meet one process.
+func (p plan) step() time.Duration {
+	most := time.Duration(0)
+	for _, w := range p.workers {
+		for _, life := range w.lives {
+			sum := time.Duration(0)
+			for word := range strings.FieldsSeq(life) {
+				if d, err := time.ParseDuration(word[strings.LastIndexByte(word, ':')+1:]); err == nil {
+					sum += max(d, 0)
+				}
+			}
+			most = max(most, sum)
+		}
+	}
+	return most
+}
+
+// hasPoison says whether a task of the plan takes workers with it.
+func (p plan) hasPoison() bool {
+	return slices.ContainsFunc(p.batches, func(b batchPlan) bool {
+		return slices.ContainsFunc(b.tasks, func(t taskPlan) bool { return t.kind == "poison" })
+	})
+}

@@ -1,0 +1,68 @@
+package chaos_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// found are the seeds that once showed something, and those that every run of the tests plays.
+var found = []struct {
+	name string
+	seed uint64
+}{
+	{"first", 1},
+}
+
+// TestSeeds plays plans and lets the judge read what was seen.
+func TestSeeds(t *testing.T) {
+	for _, row := range found {
+		t.Run(row.name, func(t *testing.T) { playSeed(t, row.seed) })
+	}
+	for i := range *seedsFlag {
+		seed := *seedFlag + uint64(i)
+		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) { playSeed(t, seed) })
+	}
+}
+
+func playSeed(t *testing.T, seed uint64) {
+	dir, err := folderFor(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	h := play(t, planOf(seed), dir)
+	counts := map[eventKind]int{}
+	var over, all time.Time
+	for _, e := range h.events {
+		counts[e.Kind]++
+		if e.Kind == quiet {
+			over = e.At
+		} else if e.Kind == settled {
+			all = e.At
+		}
+	}
+	t.Logf("seed %d, appendfsync %s: %d accepted, %d runs, %d faults, %d forged; settled %.1f s after the last fault; %.1f s in all",
+		seed, h.Sync, counts[accepted], counts[ran], counts[fault], counts[forged], all.Sub(over).Seconds(), time.Since(began).Seconds())
+	for _, f := range judge(h) {
+		t.Errorf("seed %d: %s", seed, f)
+	}
+	if t.Failed() {
+		t.Logf("seed %d failed. Its history and logs: %s\nOnce more: make chaos SEED=%d SEEDS=1", seed, dir, seed)
+	} else if *keepFlag == "" {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// folderFor makes the folder of one seed.
+func folderFor(seed uint64) (string, error) {
+	if *keepFlag == "" {
+		return os.MkdirTemp("", fmt.Sprintf("caisson-chaos-seed-%d-", seed))
+	}
+	dir := filepath.Join(*keepFlag, fmt.Sprint("seed-", seed))
+	return dir, os.MkdirAll(dir, 0o755)
+}

@@ -1,0 +1,337 @@
+package chaos_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+const (
+	soakRate   = 100             // tasks per second
+	soakBatch  = 10              // tasks per SendMany
+	soakShort  = 8 * time.Second // when no minutes are given
+	soakCut    = 10 * time.Second
+	soakWarm   = 4  // the first quarter is for warming up
+	soakMost   = 60 // samples
+	soakWithin = time.Minute
+	soakRows   = 12 // samples in the table
+)
+
+// sample is what was measured at one time.
+type sample struct {
+	at     time.Duration
+	values map[string]float64 // by the name of a measure
+}
+
+// measure is what must stay flat: the straight line through its samples after the warm-up rises by no more than share of their
+// mean, or least if that is more, over all that time.
+type measure struct {
+	name, unit string
+	share      float64
+	least      float64
+}
+
+// measures are in the order of the table. Redis keeps a state for each message until an hour after it expires, by design: so
+// states are counted and weighed for themselves, and everything else must be flat.
+var measures = []measure{
+	{"worker rss", "MiB", 0.10, 12},
+	{"worker goroutines", "", 0.05, 4},
+	{"worker files", "", 0.05, 4},
+	{"keys beside states", "", 0.10, 80},
+	{"bytes per state", "", 0.10, 40},
+}
+
+// rise fits a line through the samples after the warm-up and returns how much it rises over them, and their mean.
+func rise(samples []sample, name string) (by, mean float64) {
+	samples = samples[len(samples)/soakWarm:]
+	n, sx, sy, sxx, sxy := 0.0, 0.0, 0.0, 0.0, 0.0
+	for _, s := range samples {
+		v, measured := s.values[name]
+		if !measured {
+			continue
+		}
+		x := s.at.Seconds()
+		n, sx, sy, sxx, sxy = n+1, sx+x, sy+v, sxx+x*x, sxy+x*v
+	}
+	if n < 2 {
+		return math.NaN(), math.NaN()
+	}
+	slope := (n*sxy - sx*sy) / (n*sxx - sx*sx)
+	return slope * (samples[len(samples)-1].at - samples[0].at).Seconds(), sy / n
+}
+
+func (m measure) flat(by, mean float64) bool { return by <= max(m.share*mean, m.least) }
+
+// TestRise tells a line that rises from one that only trembles, and finds that nothing was measured.
+func TestRise(t *testing.T) {
+	series := func(f func(i int) float64) []sample {
+		var all []sample
+		for i := range 60 {
+			all = append(all, sample{time.Duration(i) * time.Second, map[string]float64{"x": f(i)}})
+		}
+		return all
+	}
+	m := measure{name: "x", share: 0.1, least: 4}
+	for _, row := range []struct {
+		name string
+		f    func(i int) float64
+		flat bool
+	}{
+		{"level", func(int) float64 { return 100 }, true},
+		{"trembling", func(i int) float64 { return 100 + float64(i%2)*20 }, true},
+		{"rises in the warm-up only", func(i int) float64 { return float64(min(i, 15) * 10) }, true},
+		{"falls", func(i int) float64 { return float64(1000 - i) }, true},
+		{"leaks", func(i int) float64 { return 100 + float64(i) }, false},
+		{"leaks and trembles", func(i int) float64 { return 100 + float64(i) + float64(i%3)*10 }, false},
+		{"small and leaks", func(i int) float64 { return float64(i) / 4 }, false},
+	} {
+		if by, mean := rise(series(row.f), "x"); m.flat(by, mean) != row.flat {
+			t.Errorf("%s: rises by %.1f at a mean of %.1f, flat: %t", row.name, by, mean, !row.flat)
+		}
+	}
+	if by, mean := rise(series(func(int) float64 { return 1 }), "y"); m.flat(by, mean) {
+		t.Error("what was not measured counts as flat")
+	}
+}
+
+// TestSoak sends mixed load to two workers for a while, cuts their connections now and then, and measures what must stay flat.
+func TestSoak(t *testing.T) {
+	lasts := time.Duration(*minutesFlag * float64(time.Minute))
+	short := lasts == 0
+	if short {
+		lasts = soakShort
+	}
+	r := &run{tb: t, kit: openKit(t), dir: t.TempDir(), accepted: map[string]bool{}, told: map[string]time.Time{}, pages: true, quiet: true}
+	r.plan = plan{seed: 1, sync: "everysec", workers: make([]workerPlan, 2)}
+	r.open()
+	r.begun = time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	done := make(chan int)
+	go func() { done <- r.load(ctx) }() // ends with ctx, and is waited for below
+	go r.cuts(ctx)                      // likewise; nothing waits for it
+
+	var samples []sample
+	every := max(lasts/soakMost, 500*time.Millisecond)
+	for sleep(ctx, every) {
+		samples = append(samples, r.sample())
+	}
+	sent := <-done
+	table := tableOf(samples, sent, lasts)
+	t.Logf("\n%s", table)
+	for _, err := range r.faults {
+		t.Error(err)
+	}
+	if len(samples) < 4 || sent == 0 {
+		t.Fatalf("%d samples, %d tasks", len(samples), sent)
+	}
+	last := samples[len(samples)-1].values
+	for _, m := range measures {
+		if last[m.name] <= 0 {
+			t.Errorf("%s was not measured", m.name)
+		}
+		by, mean := rise(samples, m.name)
+		if !short && !m.flat(by, mean) { // a few seconds are all warm-up
+			t.Errorf("%s is not flat: it rose by %.1f %s at a mean of %.1f", m.name, by, m.unit, mean)
+		}
+	}
+	if *soakFlag != "" {
+		if err := os.WriteFile(*soakFlag, []byte(table), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// load sends soakRate tasks per second of all kinds until ctx ends, waits for every one, and returns how many there were.
+func (r *run) load(ctx context.Context) int {
+	random := rand.New(rand.NewPCG(1, 1))
+	tick := time.NewTicker(time.Second * soakBatch / soakRate)
+	defer tick.Stop()
+	sent, waits := 0, make(chan error, 1024)
+	for open := 0; ; {
+		select {
+		case <-ctx.Done():
+			for range open {
+				if err := <-waits; err != nil {
+					r.fail(err)
+				}
+			}
+			return sent
+		case err := <-waits:
+			open--
+			if err != nil {
+				r.fail(err)
+			}
+			continue
+		case <-tick.C:
+		}
+		b := drawBatch(random, time.Second)
+		for len(b.tasks) < soakBatch {
+			b.tasks = append(b.tasks, drawBatch(random, time.Second).tasks...)
+		}
+		var tasks []client.Task
+		for _, p := range b.tasks[:soakBatch] {
+			task, _ := taskOf(p, time.Now())
+			tasks = append(tasks, task)
+		}
+		receipts, err := r.client.SendMany(ctx, tasks)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.fail(err)
+			}
+			continue
+		}
+		sent += len(receipts)
+		open++
+		go func() { // ends within soakWithin, and is waited for above
+			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), soakWithin)
+			defer cancel()
+			waits <- r.client.WaitAll(within, receipts, func(client.Receipt, envelope.Result, error) {})
+		}()
+	}
+}
+
+// cuts resets connections of the workers, by turns, so that what is made anew with each is measured, too.
+func (r *run) cuts(ctx context.Context) {
+	for i := 0; sleep(ctx, soakCut); i++ {
+		r.wires[i%2].cutAfter(100)
+	}
+}
+
+// sample measures once.
+func (r *run) sample() sample {
+	s := sample{time.Since(r.begun), map[string]float64{}}
+	for _, p := range r.places {
+		page, err := metricsOf(p.page)
+		if err != nil {
+			r.fail(err)
+			continue
+		}
+		// The worst of the workers counts.
+		for name, of := range map[string]string{
+			"worker rss": "process_resident_memory_bytes", "worker goroutines": "go_goroutines", "worker files": "process_open_fds",
+		} {
+			v := page[of]
+			if name == "worker rss" {
+				v /= 1 << 20
+			}
+			s.values[name] = max(s.values[name], v)
+		}
+	}
+	keys := float64(r.number(r.server.Do("DBSIZE")))
+	states, results, bytes := r.weighStates()
+	s.values["states"], s.values["results"] = states, results
+	s.values["keys beside states"] = keys - states
+	s.values["bytes per state"] = bytes
+	s.values["redis memory"] = r.info("used_memory") / (1 << 20)
+	return s
+}
+
+func (r *run) number(reply any) int64 {
+	n, _ := reply.(int64)
+	return n
+}
+
+// weighStates counts states and results, and weighs a few of the states.
+func (r *run) weighStates() (states, results, bytes float64) {
+	const weighed = 50
+	sum, n := 0.0, 0
+	for at := "0"; ; {
+		page, ok := r.server.Do("SCAN", at, "COUNT", "5000").([]any)
+		if !ok {
+			return 0, 0, 0
+		}
+		for _, key := range page[1].([]any) {
+			name := key.(string)
+			switch {
+			case strings.Contains(name, "}:res:"):
+				results++
+			case strings.Contains(name, "}:st:"):
+				states++
+				if n < weighed {
+					sum, n = sum+float64(r.number(r.server.Do("MEMORY", "USAGE", name))), n+1
+				}
+			}
+		}
+		if at = page[0].(string); at == "0" {
+			break
+		}
+	}
+	return states, results, sum / float64(max(n, 1))
+}
+
+// info returns a number of Redis's INFO.
+func (r *run) info(field string) float64 {
+	text, _ := r.server.Do("INFO", "memory").(string)
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), field+":"); ok {
+			v, _ := strconv.ParseFloat(rest, 64)
+			return v
+		}
+	}
+	return 0
+}
+
+// metricsOf reads the numbers without labels of a worker's page.
+func metricsOf(address string) (map[string]float64, error) {
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	reply, err := c.Get("http://" + address + "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Body.Close()
+	out := map[string]float64{}
+	scan := bufio.NewScanner(io.LimitReader(reply.Body, 1<<20))
+	for scan.Scan() {
+		name, text, found := strings.Cut(scan.Text(), " ")
+		if v, err := strconv.ParseFloat(text, 64); found && err == nil {
+			out[name] = v
+		}
+	}
+	return out, scan.Err()
+}
+
+// tableOf is what was measured, as a page.
+func tableOf(samples []sample, sent int, lasts time.Duration) string {
+	var b strings.Builder
+	version, _ := exec.Command("redis-server", "--version").Output()
+	redis := "redis-server"
+	if f := strings.Fields(string(version)); len(f) > 2 {
+		redis = "Redis " + strings.TrimPrefix(f[2], "v=")
+	}
+	fmt.Fprintf(&b, "# Soak: %v of mixed load\n\n", lasts.Round(time.Second))
+	fmt.Fprintf(&b, "`make soak MINUTES=%.0f`: two workers, %d tasks of all kinds of runtime/chaos (%d a second), connections cut every %v, %s over TLS with AOF everysec;\n%s/%s, %d processors, %s.\n\n",
+		lasts.Minutes(), sent, soakRate, soakCut, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), goruntime.Version())
+	names := []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory"}
+	fmt.Fprintf(&b, "| time | %s |\n|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)+1))
+	for i, s := range samples {
+		if i%max(len(samples)/soakRows, 1) != 0 && i != len(samples)-1 {
+			continue
+		}
+		fmt.Fprintf(&b, "| %v ", s.at.Round(time.Second))
+		for _, name := range names {
+			fmt.Fprintf(&b, "| %.1f ", s.values[name])
+		}
+		b.WriteString("|\n")
+	}
+	b.WriteString("\nMemory in MiB, the larger of the two workers. Rise of the straight line after the first quarter:\n\n| measure | mean | rise | allowed | flat |\n|---|---|---|---|---|\n")
+	for _, m := range measures {
+		by, mean := rise(samples, m.name)
+		fmt.Fprintf(&b, "| %s | %.1f | %+.1f | %.1f | %t |\n", m.name, mean, by, max(m.share*mean, m.least), m.flat(by, mean))
+	}
+	return b.String()
+}

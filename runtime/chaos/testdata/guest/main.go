@@ -1,0 +1,52 @@
+// Command guest is the task of the chaos tests: it says that it runs, then does what its input says.
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caisson-run/caisson/sdk/guest"
+)
+
+func init() { guest.Handle(work) }
+
+func main() { guest.Main() }
+
+// input says what to do.
+type input struct {
+	Kind  string `json:"kind"`
+	Until int64  `json:"until"` // of until and after: when it first succeeds, in ms since 1970
+	For   int    `json:"for"`   // of sleep: ms
+	Text  string `json:"text"`
+}
+
+type output struct {
+	Text string `json:"text"`
+}
+
+func work(_ context.Context, in input) (output, error) {
+	guest.Log.Info("run")
+	switch in.Kind {
+	case "done":
+		return output{in.Text}, nil
+	case "until", "after":
+		if time.Now().UnixMilli() >= in.Until {
+			return output{in.Text}, nil
+		}
+		if in.Kind == "after" {
+			return output{}, guest.Retry(errors.New("not yet"), 400*time.Millisecond)
+		}
+		return output{}, errors.New("not yet")
+	case "final":
+		return output{}, guest.Fail(errors.New("never"))
+	case "always":
+		return output{}, errors.New("again")
+	case "panic":
+		panic("as asked")
+	case "sleep":
+		time.Sleep(time.Duration(in.For) * time.Millisecond)
+		return output{in.Text}, nil
+	}
+	return output{}, guest.Fail(errors.New("no such kind"))
+}

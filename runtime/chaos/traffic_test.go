@@ -1,0 +1,195 @@
+package chaos_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// payload is the guest's input.
+type payload struct {
+	Kind  string `json:"kind"`
+	Until int64  `json:"until,omitempty"`
+	For   int    `json:"for,omitempty"`
+	Text  string `json:"text,omitempty"`
+}
+
+// taskOf makes the task that a plan asks for, and the time before which it must not run.
+func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
+	in := payload{Kind: t.kind, Text: "x"}
+	task := client.Task{Name: taskName, Within: time.Hour, Priority: []client.Priority{client.High, client.Normal, client.Low}[t.priority]}
+	switch t.kind {
+	case "until":
+		in.Until = now.Add(500 * time.Millisecond).UnixMilli()
+	case "after":
+		in.Until = now.Add(600 * time.Millisecond).UnixMilli()
+	case "sleep":
+		in.For = 1500 // longer than the lease
+	case "later":
+		in.Kind, task.NotBefore = "done", now.Add(700*time.Millisecond)
+	case "always", "panic":
+		task.Attempts = 2
+	case "brief":
+		in.Kind, task.Within = "done", 400*time.Millisecond
+	case "denied":
+		in.Kind, task.Name = "done", "other.work"
+	case "poison":
+		in.Kind, in.For, in.Text = "sleep", 400, poisonMark
+	}
+	task.Input = in
+	return task, task.NotBefore
+}
+
+// produce sends every second batch of the plan, those with the parity, each until it is taken.
+func (r *run) produce(ctx context.Context, batches []batchPlan, parity int) {
+	for i, b := range batches {
+		if i%2 != parity {
+			continue
+		}
+		r.until(b.at)
+		now := time.Now()
+		var tasks []client.Task
+		var notBefore []time.Time
+		for _, t := range b.tasks {
+			task, when := taskOf(t, now)
+			tasks, notBefore = append(tasks, task), append(notBefore, when)
+		}
+		receipts, err := r.client.SendMany(ctx, tasks)
+		if len(receipts) != len(tasks) {
+			r.fail(fmt.Errorf("send: %w", err))
+			return
+		}
+		for i, c := range receipts {
+			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Text: b.tasks[i].kind, Until: notBefore[i]})
+		}
+		r.mu.Lock()
+		r.receipts = append(r.receipts, receipts...)
+		r.mu.Unlock()
+		for err != nil {
+			var away *queue.UnavailableError
+			if !errors.As(err, &away) {
+				r.fail(fmt.Errorf("send: %w", err))
+				return
+			}
+			if !sleep(ctx, 30*time.Millisecond) {
+				return
+			}
+			err = r.client.Resend(ctx, receipts)
+		}
+		at := time.Now()
+		r.mu.Lock()
+		for _, c := range receipts {
+			r.accepted[c.ID.String()] = true
+		}
+		r.mu.Unlock()
+		for _, c := range receipts {
+			r.add(event{At: at, Kind: accepted, ID: c.ID.String()})
+		}
+	}
+}
+
+// attack writes what somebody writes who has every right over Redis and no key: copies of what was sent, the same in another
+// lane, and garbage.
+func (r *run) attack(ctx context.Context) {
+	random := rand.New(rand.NewPCG(r.plan.seed, 2))
+	for _, at := range r.plan.forge {
+		r.until(at)
+		r.mu.Lock()
+		sent := slices.Clone(r.receipts)
+		r.mu.Unlock()
+		act := []string{"copy", "copy", "moved", "garbage"}[random.IntN(4)]
+		pick := random.Uint64()
+		if len(sent) == 0 {
+			act = "garbage"
+		}
+		lane := queue.Lane{Queue: queueName, Tenant: tenant, Priority: queue.PriorityHigh}
+		id, message := "", []byte(fmt.Sprintf("garbage %d", pick))
+		if act != "garbage" {
+			c := sent[pick%uint64(len(sent))]
+			id, message, lane.Priority = c.ID.String(), c.Message, c.Priority
+		}
+		if act == "moved" {
+			lane.Priority = (lane.Priority + 1) % queue.Priority(len(queue.Priorities()))
+		}
+		if r.admin.Send(ctx, []queue.Outgoing{{Lane: lane, Message: message}}) == nil {
+			r.add(event{At: time.Now(), Kind: forged, ID: id, Text: act})
+		}
+	}
+}
+
+// observe reads the results of all that was sent, over and over, as somebody does who never looks away.
+func (r *run) observe(ctx context.Context) {
+	results := redisqueue.OpenResults(r.admin)
+	defer results.Close()
+	last := map[string]string{} // sums by id
+	for sleep(ctx, 50*time.Millisecond) {
+		r.mu.Lock()
+		sent := slices.Clone(r.receipts)
+		r.mu.Unlock()
+		for _, c := range sent {
+			b, err := results.Result(ctx, queueName, r.kit.shop.Public().ID().String(), c.ID.String())
+			switch id := c.ID.String(); {
+			case err == nil:
+				hash := sha256.Sum256(b)
+				sum := hex.EncodeToString(hash[:])
+				if last[id] != sum {
+					last[id] = sum
+					r.see(ctx, c, b, sum)
+				}
+			case errors.Is(err, queue.ErrNoResult) && last[id] != "":
+				delete(last, id)
+				r.add(event{At: time.Now(), Kind: gone, ID: id})
+			}
+			if err != nil && !errors.Is(err, queue.ErrNoResult) {
+				break // Redis is away
+			}
+		}
+	}
+}
+
+// see verifies a result as its sender would, and notes it.
+func (r *run) see(ctx context.Context, c client.Receipt, b []byte, sum string) {
+	reader, err := client.Open(client.Config{
+		Sender: r.admin, Results: oneResult(b), Key: r.kit.shop, Workers: r.kit, Audience: audience, Tenant: tenant, Queue: queueName,
+	})
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	once, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	result, err := reader.Wait(once, c)
+	var refused *client.RefusedError
+	var failed *client.FailedError
+	if err != nil && !errors.As(err, &refused) && !errors.As(err, &failed) {
+		r.fail(fmt.Errorf("a result that no sender would take: %w", err))
+		return
+	}
+	code := result.Code
+	if result.Status == envelope.StatusDone {
+		code = ""
+	}
+	r.add(event{At: time.Now(), Kind: seen, ID: c.ID.String(), Text: string(result.Status), Code: code, Sum: sum, Attempt: result.Attempt})
+}
+
+// oneResult is a broker that has one result.
+type oneResult []byte
+
+func (b oneResult) Result(context.Context, string, string, string) ([]byte, error) { return b, nil }
+
+func (b oneResult) Wait(_ context.Context, _, _ string, ids []string, got func(string, []byte)) error {
+	for _, id := range ids {
+		got(id, b)
+	}
+	return nil
+}
