@@ -10,8 +10,8 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// engineArgs is how many arguments follow the name of an engine. The first is the folder of its compile cache.
-var engineArgs = map[string]int{"wazero": 1, "bare": 1, "cell": 1, "start": 2}
+// engineArgs is how many arguments follow the name of an engine. The first is the folder of its compile cache, or, of the queue's engines, the file that says where Redis is.
+var engineArgs = map[string]int{"wazero": 1, "bare": 1, "cell": 1, "start": 2, "floor": 1, "sender": 1}
 
 // serveEngine makes this process the engine of that name. It returns when standard input ends.
 func serveEngine(ctx context.Context, name string, args []string) error {
@@ -38,6 +38,10 @@ func serveEngine(ctx context.Context, name string, args []string) error {
 		}
 		defer e.close()
 		return line.Serve(os.Stdin, os.Stdout, e.ways(), e.acts())
+	case "floor":
+		return serveFloor(ctx, args[0])
+	case "sender":
+		return serveSender(ctx, args[0])
 	case "start":
 		return firstTask(ctx, args[0], args[1])
 	case "admit":

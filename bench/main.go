@@ -28,6 +28,7 @@ type suite func(ctx context.Context, o options, r *report) error
 
 var suites = map[string]suite{
 	"sandbox": measureSandbox,
+	"queue":   measureQueue,
 }
 
 // engineVerb makes this program one of the engines that it measures, in a process of its own.
@@ -39,6 +40,8 @@ type options struct {
 	json     bool
 	rounds   int            // 0: as many as the mode has
 	only     *regexp.Regexp // nil: all
+	out      string         // folder in which the results are kept, "" for none
+	profile  string         // folder for processor profiles of Caisson's workers, "" for none
 	progress io.Writer      // standard error
 	begun    time.Time
 }
@@ -98,12 +101,14 @@ func parse(args []string, stderr io.Writer) (name string, o options, err error) 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "usage: go run ./bench NAME [--quick] [--json] [--rounds N] [--only REGEXP]\nNAME is one of: %s\n", names)
+		fmt.Fprintf(stderr, "usage: go run ./bench NAME [--quick] [--json] [--rounds N] [--only REGEXP] [--out DIR] [--profile DIR]\nNAME is one of: %s\n", names)
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "few and short rounds: under 50 s once everything is built")
 	flags.BoolVar(&o.json, "json", false, "one JSON object a line")
 	only := flags.String("only", "", "measure only what has a title that this regular expression matches")
+	flags.StringVar(&o.out, "out", "", "keep the results in a new `folder` DATE-NAME in this one")
+	flags.StringVar(&o.profile, "profile", "", "queue: write a processor profile of each of Caisson's workers into this `folder`")
 	flags.IntVar(&o.rounds, "rounds", 0, "how often everything is measured; 0 for what the mode has")
 	if err := flags.Parse(args); err != nil {
 		return "", o, err

@@ -31,8 +31,8 @@ func TestParse(t *testing.T) {
 		{"sandbox", options{}, ""},
 		{"sandbox --quick --json", options{quick: true, json: true}, ""},
 		{"--quick sandbox --rounds 2", options{quick: true, rounds: 2}, ""},
-		{"", options{}, `NAME: "" is not one of: sandbox`},
-		{"nothing", options{}, `NAME: "nothing" is not one of: sandbox`},
+		{"", options{}, `NAME: "" is not one of: queue, sandbox`},
+		{"nothing", options{}, `NAME: "nothing" is not one of: queue, sandbox`},
 		{"sandbox more", options{}, `"more" is one argument too many`},
 		{"sandbox --rounds -1", options{}, "--rounds: -1 is not between 0 and 1000"},
 		{"sandbox --only (", options{}, "--only: error parsing regexp"},
@@ -60,7 +60,7 @@ func TestMisuse(t *testing.T) {
 	if status := run(t.Context(), []string{"nothing"}, &stdout, &stderr); status != exitMisused || stdout.Len() > 0 {
 		t.Errorf("status %d, stdout %q", status, &stdout)
 	}
-	if want := "bench: NAME: \"nothing\" is not one of: sandbox\n"; stderr.String() != want {
+	if want := "bench: NAME: \"nothing\" is not one of: queue, sandbox\n"; stderr.String() != want {
 		t.Errorf("stderr %q, want %q", &stderr, want)
 	}
 }

@@ -23,8 +23,13 @@ type process struct {
 
 // startProcess starts path. The child is ended with ctx, or by stop.
 func startProcess(ctx context.Context, name, path string, args ...string) (*process, error) {
-	cmd := exec.CommandContext(ctx, path, args...)
+	return startCommand(name, exec.CommandContext(ctx, path, args...))
+}
+
+// startCommand is startProcess for a command that needs more said.
+func startCommand(name string, cmd *exec.Cmd) (*process, error) {
 	cmd.Stderr = os.Stderr
+	dieWithUs(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 // A row is one measured quantity.
 type row struct {
 	Row    string  `json:"row"`
-	Unit   string  `json:"unit"` // us, ms, KiB, x
+	Unit   string  `json:"unit"` // us, ms, 1/s, KiB, n, x
 	Median float64 `json:"median"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
@@ -30,6 +30,7 @@ type goal struct {
 type report struct {
 	rows  []row
 	goals []goal
+	redis string // version of the server, where one was measured
 }
 
 // add takes a row; an empty sample was not measured and leaves none.

@@ -26,6 +26,9 @@ type Request struct {
 	Count   int           `json:"count,omitempty"`   // run: how many runs in all
 	Workers int           `json:"workers,omitempty"` // run: goroutines that share them
 	Limit   time.Duration `json:"limit,omitempty"`   // for acts
+	Batch   int           `json:"batch,omitempty"`   // for acts: pieces of work taken or sent together
+	Size    int           `json:"size,omitempty"`    // for acts: bytes of a payload
+	Addr    string        `json:"addr,omitempty"`    // for acts: another way to the same server
 }
 
 // An Answer is one line back.
