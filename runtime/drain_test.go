@@ -11,8 +11,8 @@ import (
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
-// patient is a worker with one runner and a lease that nothing in these tests outlasts: what another worker gets was
-// given back, and not recovered.
+// patient is a worker with one runner, which takes one delivery more at first, and a lease that nothing in these tests
+// outlasts: what another worker gets was given back, and not recovered.
 func patient(c *runtime.Config) { c.Concurrency, c.Lease = 1, 5*time.Minute }
 
 // TestDrain ends the context of a worker of which one task runs, one has started and waits, and one is still in its
@@ -20,10 +20,10 @@ func patient(c *runtime.Config) { c.Concurrency, c.Lease = 1, 5*time.Minute }
 func TestDrain(t *testing.T) {
 	w := newWorld(t)
 	gate := newGate("drain")
-	first := w.work(patient)
 	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-	gate.await(t, 1)
 	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
+	first := w.work(patient)
+	gate.await(t, 1)
 	w.await("the second message has started", func() bool { return w.state(waiting.ID).Phase == queue.PhaseRunning })
 	first.stop()
 	first.await("worker draining")
@@ -72,10 +72,10 @@ func TestCut(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
 			gate := newGate("cut-" + strings.ReplaceAll(row.name, " ", "-"))
-			first := w.work(patient, row.edit)
 			receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-			gate.await(t, 1)
 			waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
+			first := w.work(patient, row.edit)
+			gate.await(t, 1)
 			w.await("the second message has started", func() bool { return w.state(waiting.ID).Phase == queue.PhaseRunning })
 			first.stop()
 			row.cut(first)

@@ -1,9 +1,7 @@
 package runtime
 
 import (
-	"context"
 	"sync"
-	"sync/atomic"
 
 	"github.com/caisson-run/caisson/queue"
 )
@@ -14,15 +12,21 @@ type flight struct {
 	held map[string]*begun
 }
 
-func (f *flight) add(b *begun) {
+func (f *flight) add(batch []*begun) {
 	f.mu.Lock()
-	f.held[b.lease.Token] = b
+	for _, b := range batch {
+		f.held[b.lease.Token] = b
+	}
 	f.mu.Unlock()
 }
 
-func (f *flight) remove(lease queue.Lease) {
+func (f *flight) remove(batch []*ending) {
 	f.mu.Lock()
-	delete(f.held, lease.Token)
+	for _, e := range batch {
+		if e.begun != nil {
+			delete(f.held, e.begun.lease.Token)
+		}
+	}
 	f.mu.Unlock()
 }
 
@@ -32,13 +36,15 @@ func (f *flight) len() int {
 	return len(f.held)
 }
 
-// leases returns a copy of what is to be renewed.
-func (f *flight) leases() []queue.Lease {
+// leases returns a copy of what is to be renewed in one queue.
+func (f *flight) leases(name string) []queue.Lease {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	leases := make([]queue.Lease, 0, len(f.held))
+	var leases []queue.Lease
 	for _, b := range f.held {
-		leases = append(leases, b.lease)
+		if b.lease.Lane.Queue == name {
+			leases = append(leases, b.lease)
+		}
 	}
 	return leases
 }
@@ -50,40 +56,5 @@ func (f *flight) lose(lease queue.Lease) {
 	f.mu.Unlock()
 	if b != nil {
 		b.end(errLeaseLost)
-	}
-}
-
-// room counts the deliveries held, so that a worker takes no more than it can run soon.
-type room struct {
-	most  int
-	held  atomic.Int64
-	freed chan struct{} // holds one wake-up for the claimer, the only one that waits
-}
-
-func (r *room) free() int { return max(r.most-int(r.held.Load()), 0) }
-
-// wait blocks until there is room and returns how much; 0 when ctx ended first.
-func (r *room) wait(ctx context.Context) int {
-	for {
-		if ctx.Err() != nil {
-			return 0
-		}
-		if n := r.free(); n > 0 {
-			return n
-		}
-		select {
-		case <-r.freed:
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (r *room) take(n int) { r.held.Add(int64(n)) }
-
-func (r *room) give(n int) {
-	r.held.Add(-int64(n))
-	select {
-	case r.freed <- struct{}{}:
-	default:
 	}
 }

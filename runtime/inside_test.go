@@ -197,6 +197,19 @@ func openInside(t *testing.T, f *fake) (*Worker, *bytes.Buffer) {
 	return w, &log
 }
 
+// take takes deliveries in, as if the one post of w had claimed them.
+func (w *Worker) take(t *testing.T, batch ...queue.Delivery) {
+	t.Helper()
+	w.room.take(len(batch))
+	w.intake(t.Context(), w.posts[0], batch, nil)
+}
+
+// waiting counts the outcomes that wait for the settler.
+func (w *Worker) waiting() int {
+	n, _ := w.posts[0].ended.waiting()
+	return n
+}
+
 // delivery is of a message that the shop signed.
 func delivery(t *testing.T, n int) queue.Delivery {
 	t.Helper()

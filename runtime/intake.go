@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	goruntime "runtime"
+	"sync"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
@@ -50,16 +52,20 @@ type opened struct {
 	delivery queue.Delivery
 	message  envelope.Verified
 	task     envelope.Task
+	id       string          // of the message, as text
 	digest   envelope.Digest // of the message
 	expired  error
+	refused  error // why it is none of these
 }
 
 // begun is a delivery that this worker holds a lease for. Its run, if it gets one, ends with ctx.
 type begun struct {
 	opened
+	post    *post
 	lease   queue.Lease
-	attempt int // 1 for the first run
-	crashes int // runs that ended with their runner
+	since   time.Time // when it began to wait for a runner
+	attempt int       // 1 for the first run
+	crashes int       // runs that ended with their runner
 
 	principal string // "" until policy has said who sent it
 
@@ -73,32 +79,59 @@ type job struct {
 	allowed policy.Authorised
 }
 
-// intake takes a batch of deliveries to the runners; what must not run is on its way to the dead letters
-// when it returns. It makes one round trip.
-func (w *Worker) intake(ctx context.Context, batch []queue.Delivery) {
-	if len(batch) == 0 {
-		return
-	}
-	w.room.take(len(batch))
+// intake takes a batch of deliveries of one queue, which room has counted, to the runners; what must not run is on its
+// way to the dead letters when it returns. It makes one round trip. Unless before is nil, runners get the batch after it
+// is closed, so that batches keep their order though they are started side by side.
+func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, before <-chan struct{}) {
 	w.metrics.claimed.Observe(float64(len(batch)))
-	rules, now := w.rules.Load(), w.cfg.Clock()
-	passed := make([]opened, 0, len(batch))
-	for _, d := range batch {
-		o, err := w.open(rules, d, now)
-		if err != nil {
-			w.refuseUnread(d, err)
+	opened := w.openAll(batch, w.cfg.Clock())
+	passed := opened[:0]
+	for i, o := range opened {
+		if o.refused != nil {
+			w.refuseUnread(p, batch[i], o.refused)
 			continue
 		}
 		passed = append(passed, o)
 	}
 	started, err := w.start(ctx, passed)
 	if err != nil {
-		w.leaveUnstarted(ctx, passed, err)
+		w.leaveUnstarted(ctx, p, passed, err)
 		return
 	}
+	granted := make([]*begun, 0, len(started))
 	for i, s := range started {
-		w.enter(passed[i], s)
+		if s.State == queue.Granted {
+			granted = append(granted, w.begin(p, passed[i], s))
+			continue
+		}
+		w.turnAway(p, passed[i], s)
 	}
+	w.flight.add(granted)
+	if before != nil {
+		<-before
+	}
+	w.ready.add(granted)
+}
+
+// openAll verifies batch, on as many goroutines as are worth it, and returns when all is done.
+func (w *Worker) openAll(batch []queue.Delivery, now time.Time) []opened {
+	rules, out := w.rules.Load(), make([]opened, len(batch))
+	part := func(from, to int) {
+		for i := from; i < to; i++ {
+			out[i], out[i].refused = w.open(rules, batch[i], now)
+		}
+	}
+	each := max(openEach, (len(batch)+goruntime.GOMAXPROCS(0)-1)/goruntime.GOMAXPROCS(0))
+	var others sync.WaitGroup
+	from := 0
+	for len(batch)-from > each {
+		begin, end := from, from+each
+		others.Go(func() { part(begin, end) })
+		from = end
+	}
+	part(from, len(batch))
+	others.Wait()
+	return out
 }
 
 // open verifies one delivery, and that it stands in the lane that its sender signed for.
@@ -113,6 +146,7 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, er
 	} else if err != nil {
 		return opened{}, err
 	}
+	o.id = o.task.ID.String()
 	if o.task.Queue != d.Lane.Queue || o.task.Tenant != d.Lane.Tenant || queue.Priority(o.task.Priority) != d.Lane.Priority {
 		return opened{}, &refusal{CodeLane, fmt.Sprintf("signed for another lane than %s", d.Lane)}
 	}
@@ -121,10 +155,10 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, er
 
 // leaveUnstarted lets go of deliveries that could not be started: without a record that they began they must not run.
 // While draining they go back at once; else the broker is in trouble, and their leases end by themselves.
-func (w *Worker) leaveUnstarted(ctx context.Context, batch []opened, err error) {
+func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []opened, err error) {
 	if ctx.Err() != nil {
 		for _, o := range batch {
-			w.endUnread(o.delivery, queue.Release(), report{code: "released", id: o.task.ID.String(), task: o.task.Task})
+			w.endUnread(p, o.delivery, queue.Release(), report{code: "released", id: o.id, task: o.task.Task})
 		}
 		return
 	}
@@ -141,7 +175,7 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	}
 	starts := make([]queue.Start, len(batch))
 	for i, o := range batch {
-		starts[i] = queue.Start{Delivery: o.delivery, ID: o.task.ID.String(), Digest: o.digest.String(), Expires: o.task.Expires}
+		starts[i] = queue.Start{Delivery: o.delivery, ID: o.id, Digest: o.digest.String(), Expires: o.task.Expires}
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
 	for attempt := 1; ; attempt++ {
@@ -159,31 +193,28 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	}
 }
 
-// enter decides what a started delivery is: work, or something to be put aside.
-func (w *Worker) enter(o opened, s queue.Started) {
+// turnAway puts aside a delivery that was not granted.
+func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
 	switch s.State {
-	case queue.Granted:
-		w.ready <- w.begin(o, s) // has room for all that room lets in
 	case queue.Duplicate:
-		w.endUnread(o.delivery, queue.Drop(), report{code: "duplicate", id: o.task.ID.String(), task: o.task.Task})
+		w.endUnread(p, o.delivery, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
 	case queue.Lost:
-		w.log.Debug("delivery is another worker's by now", "task_id", o.task.ID.String())
+		w.log.Debug("delivery is another worker's by now", "task_id", o.id)
 		w.room.give(1)
 	case queue.Replayed:
-		w.refuseUnread(o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.task.ID.String()})
+		w.refuseUnread(p, o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.id})
 	case queue.Conflict:
-		w.refuseUnread(o.delivery, &refusal{CodeIDReused, "another message used the id " + o.task.ID.String()})
+		w.refuseUnread(p, o.delivery, &refusal{CodeIDReused, "another message used the id " + o.id})
 	default:
-		w.refuseUnread(o.delivery, &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", o.task.ID)})
+		w.refuseUnread(p, o.delivery, &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", o.id)})
 	}
 }
 
-// begin takes a granted delivery into the flight, from where its lease is renewed until it is settled.
-func (w *Worker) begin(o opened, s queue.Started) *begun {
-	b := &begun{opened: o, lease: s.Lease, attempt: s.Attempt, crashes: s.Crashes}
+// begin makes a granted delivery one that can run, or be ended before it does.
+func (w *Worker) begin(p *post, o opened, s queue.Started) *begun {
+	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
-	b.ctx, b.end = context.WithCancelCause(context.Background())
-	w.flight.add(b)
+	b.ctx, b.end = context.WithCancelCause(w.work)
 	return b
 }
 

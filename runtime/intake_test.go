@@ -21,13 +21,13 @@ func TestStartFails(t *testing.T) {
 		f := &fake{onStart: func(context.Context, int) error { return nowhere }}
 		w, log := openInside(t, f)
 		began := time.Now()
-		w.intake(t.Context(), []queue.Delivery{delivery(t, 1), delivery(t, 2)})
+		w.take(t, delivery(t, 1), delivery(t, 2))
 		took := time.Since(began)
 		if took < w.cfg.Lease/2 || took > w.cfg.Lease || f.starts < 3 {
 			t.Errorf("gave up after %v and %d attempts", took, f.starts)
 		}
-		if len(w.ready) != 0 || len(w.ended) != 0 || w.room.held.Load() != 0 || w.flight.len() != 0 {
-			t.Errorf("%d run, %d end, %d places are taken", len(w.ready), len(w.ended), w.room.held.Load())
+		if w.ready.len() != 0 || w.waiting() != 0 || w.room.held.Load() != 0 || w.flight.len() != 0 {
+			t.Errorf("%d run, %d end, %d places are taken", w.ready.len(), w.waiting(), w.room.held.Load())
 		}
 		if !strings.Contains(log.String(), "start failed, deliveries left to be recovered: deliveries=2") {
 			t.Errorf("the log does not say it:\n%s", log)
@@ -88,9 +88,9 @@ func TestStates(t *testing.T) {
 		row := &rows[i]
 		t.Run(row.name, func(t *testing.T) {
 			w, _ := openInside(t, &row.f)
-			w.intake(t.Context(), []queue.Delivery{delivery(t, 1)})
-			close(w.ended)
-			w.settle(t.Context())
+			w.take(t, delivery(t, 1))
+			w.posts[0].ended.close()
+			w.settle(t.Context(), w.posts[0])
 			if len(row.f.settled) != 1 {
 				t.Fatalf("settled %v", row.f.settled)
 			}
@@ -98,16 +98,16 @@ func TestStates(t *testing.T) {
 			if s.Verdict.String() != row.verdict || s.Verdict.Code() != row.code || s.Lease.Token != "" || len(s.Result) != 0 {
 				t.Errorf("settled %+v", s)
 			}
-			if len(w.ready) != 0 || w.room.held.Load() != 0 {
-				t.Errorf("%d run, %d places are taken", len(w.ready), w.room.held.Load())
+			if w.ready.len() != 0 || w.room.held.Load() != 0 {
+				t.Errorf("%d run, %d places are taken", w.ready.len(), w.room.held.Load())
 			}
 		})
 	}
 	lost := &fake{onState: queue.Lost}
 	w, _ := openInside(t, lost)
-	w.intake(t.Context(), []queue.Delivery{delivery(t, 1)})
-	if len(w.ended) != 0 || w.room.held.Load() != 0 {
-		t.Errorf("what is another worker's: %d end, %d places are taken", len(w.ended), w.room.held.Load())
+	w.take(t, delivery(t, 1))
+	if w.waiting() != 0 || w.room.held.Load() != 0 {
+		t.Errorf("what is another worker's: %d end, %d places are taken", w.waiting(), w.room.held.Load())
 	}
 }
 
@@ -200,11 +200,11 @@ func TestDoneBeforeItsEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := w.begin(opened, queue.Started{Lease: queue.Lease{Lane: d.Lane, Entry: d.Entry, ID: delivery1, Token: d.Token}, Attempt: 1})
+		b := w.begin(w.posts[0], opened, queue.Started{Lease: queue.Lease{Lane: d.Lane, Entry: d.Entry, ID: delivery1, Token: d.Token}, Attempt: 1})
 		b.end(errCut)
 		w.conclude(&job{begun: b}, release{}, o, time.Now())
-		close(w.ended)
-		w.settle(t.Context())
+		w.posts[0].ended.close()
+		w.settle(t.Context(), w.posts[0])
 		if got := f.verdicts()[delivery1]; got != want {
 			t.Errorf("the verdict is %s, want %s", got, want)
 		}

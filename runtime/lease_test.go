@@ -156,10 +156,10 @@ func TestLeaseOutlivesRun(t *testing.T) {
 func TestVanished(t *testing.T) {
 	w := newWorld(t)
 	gate := newGate("vanished")
-	worker := w.work(func(c *runtime.Config) { c.Concurrency = 1 })
 	w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-	gate.await(t, 1)
 	receipt := w.send(client.Task{Input: wish{Mode: "error", Text: "busy"}})
+	worker := w.work(patient)
+	gate.await(t, 1)
 	w.await("the second message has started", func() bool { return w.state(receipt.ID).Phase == queue.PhaseRunning })
 	w.server.Do("XTRIM", "cs:{work}:in:acme:1", "MAXLEN", "0")
 	close(gate.open)

@@ -7,19 +7,43 @@ const (
 	// ConcurrencyMax bounds the runners of one worker: each may hold a task's whole memory.
 	ConcurrencyMax = 4096
 
-	// prefetchFactor is how many deliveries a worker holds for each runner: one that runs and one that waits,
-	// so that a runner never idles for a round trip, and so that a worker that dies delays little work.
-	prefetchFactor = 2
+	// aheadFor is how much work, in time of all runners together, a worker has at hand beside what runs: several round
+	// trips to a broker in the same building, so that runners do not wait for the network, and little enough that what
+	// a dead worker held back is soon made good.
+	aheadFor = 20 * time.Millisecond
+
+	// aheadMax bounds the same in deliveries: two claims.
+	aheadMax = 512
+
+	// paceShare is the share of the newest run in the average by which the above is judged.
+	paceShare = 8
 
 	// claimMax bounds one claim, and so one start script, whatever the concurrency: a script of Redis blocks
 	// the server while it runs.
 	claimMax = 256
+
+	// openEach is how many deliveries of a batch are verified on one goroutine before it is worth to use another.
+	openEach = 16
+
+	// shareShare is the part of a lease after which a delivery that still waits, behind tasks that last longer than
+	// was foreseen, is given back.
+	shareShare = 15
+
+	// endedMax and endedBytesMax bound the outcomes of one queue that wait for the broker, in number and in bytes of
+	// their results. When there are more, nothing is claimed from it.
+	endedMax      = 2048
+	endedBytesMax = 64 << 20
 
 	// promoteMax bounds one move of due messages, for the same reason.
 	promoteMax = 256
 
 	// settleMax bounds one settle script, for the same reason.
 	settleMax = 256
+
+	// settleEnough is how many outcomes are worth a write while another one is still under way; fewer wait for its
+	// end, so that writes are few when the broker is busy. settleWrites bounds the writes under way at a time.
+	settleEnough = 64
+	settleWrites = 2
 
 	// claimWait is how long a claim blocks in the broker before it looks at the context and the policy again.
 	claimWait = 2 * time.Second

@@ -84,7 +84,7 @@ func TestPolicyRefused(t *testing.T) {
 	}
 	rows := []struct{ name, old, new, want string }{
 		{"another deployment", `audience = "test"`, `audience = "prod"`, `worker: policy: audience "prod" is not this deployment's "test"`},
-		{"too many lanes", "[[tenant]]\nname = \"acme\"\n", "[[tenant]]\nname = \"acme\"\n" + many.String(), "worker: policy: 6002 tenants in 1 queues make 18006 lanes, more than 16384"},
+		{"too many lanes", "[[tenant]]\nname = \"acme\"\n", "[[tenant]]\nname = \"acme\"\n" + many.String(), "worker: policy: 6002 tenants make 18006 lanes in a queue, more than 16384"},
 	}
 	for _, row := range rows {
 		changes := append([]string{row.old, row.new}, revoked(t)...)

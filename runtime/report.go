@@ -39,6 +39,12 @@ type report struct {
 // say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest. Every line has
 // the same fields, so that they can be put into one table; of what did not run the numbers are zero.
 func (w *Worker) say(r report) {
+	switch { // before the line is made, which costs more than many a task
+	case r.outcome == outcomeNone && !w.log.IsDebug(), !w.log.IsWarn():
+		return
+	case r.outcome != outcomeRefused && r.outcome != outcomeLost && !w.log.IsInfo():
+		return
+	}
 	pairs := []any{"task", r.task, "task_id", r.id, "tenant", r.tenant, "principal", r.sender,
 		"code", r.code, "attempt", r.attempt, "queue_ms", milliseconds(r.waited), "run_ms", milliseconds(r.usage.Wall),
 		"cpu_ms", milliseconds(r.usage.CPU), "fuel", r.usage.Fuel, "memory", r.usage.Memory, "calls", r.usage.Calls}
@@ -59,16 +65,16 @@ func (w *Worker) say(r report) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// guestLine passes one line of a guest on. The sandbox has capped and escaped it.
-func guestLine(log hclog.Logger, level, line string) {
+// guestLine passes one line of the guest that b runs on. The sandbox has capped and escaped it.
+func (w *Worker) guestLine(b *begun, level, line string) {
+	at := hclog.Info
 	switch level {
 	case "error":
-		log.Error("guest says", "line", line)
+		at = hclog.Error
 	case "warn":
-		log.Warn("guest says", "line", line)
+		at = hclog.Warn
 	case "debug":
-		log.Debug("guest says", "line", line)
-	default:
-		log.Info("guest says", "line", line)
+		at = hclog.Debug
 	}
+	w.guestLog.Log(at, "guest says", "task", b.task.Task, "task_id", b.id, "line", line)
 }

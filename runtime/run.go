@@ -13,32 +13,26 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// runReady is one runner: it runs what is ready until the channel closes. Once ctx has ended, what has not
-// begun is given back instead. work ends when the drain is over.
-func (w *Worker) runReady(ctx, work context.Context) {
-	for b := range w.ready {
-		if ctx.Err() != nil {
-			w.finish(b, queue.Release(), nil, report{code: "released"})
-			w.giveBack()
-			return
-		}
-		stop := context.AfterFunc(work, func() { b.end(context.Cause(work)) })
+// runReady is one runner: it runs what is ready until no more is given out.
+func (w *Worker) runReady(runner int) {
+	for b := w.ready.next(); b != nil; b = w.ready.next() {
+		w.pace.begin(runner, time.Now())
+		w.metrics.busy.Inc()
 		w.runOne(b)
-		stop()
+		w.metrics.busy.Dec()
+		w.pace.end(runner, time.Now())
 	}
 }
 
-// giveBack releases what has started and not begun to run, until the channel closes.
+// giveBack releases what has started and not begun to run. Nothing is added any more.
 func (w *Worker) giveBack() {
-	for b := range w.ready {
+	for _, b := range w.ready.rest() {
 		w.finish(b, queue.Release(), nil, report{code: "released"})
 	}
 }
 
 // runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.
 func (w *Worker) runOne(b *begun) {
-	w.metrics.busy.Inc()
-	defer w.metrics.busy.Dec()
 	now := w.cfg.Clock()
 	j, err := w.authorise(b, now)
 	if err != nil {
@@ -65,15 +59,14 @@ func (w *Worker) runOne(b *begun) {
 		w.refuse(b, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(t.Payload), limits.Payload)})
 		return
 	}
-	log := w.guestLog.With("task", t.Task, "task_id", t.ID.String())
 	began := w.cfg.Clock()
 	outcome := release.program.Run(j.ctx, sandbox.Job{
-		ID:     t.ID.String(),
+		ID:     b.id,
 		Tenant: j.allowed.Tenant(),
 		Held:   held,
 		Limits: limits,
 		Input:  t.Payload,
-		Log:    func(level, line string) { guestLine(log, level, line) },
+		Log:    func(level, line string) { w.guestLine(b, level, line) },
 	})
 	w.conclude(j, release, outcome, began)
 }
@@ -168,9 +161,9 @@ func (w *Worker) refuse(b *begun, err error) {
 }
 
 // refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.
-func (w *Worker) refuseUnread(d queue.Delivery, err error) {
+func (w *Worker) refuseUnread(p *post, d queue.Delivery, err error) {
 	code := codeOf(err)
-	w.endUnread(d, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
+	w.endUnread(p, d, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
 }
 
 // result is what every result of b has in common. It says that nothing ran.

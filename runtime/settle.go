@@ -12,60 +12,84 @@ import (
 // ending is one outcome on its way to the broker.
 type ending struct {
 	settlement queue.Settlement
-	begun      *begun // nil for a delivery that never began
+	result     *envelope.Result // nil for none; signed by the settler
+	begun      *begun           // nil for a delivery that never began
 	report     report
+}
+
+// size is about what the result takes in memory.
+func (e *ending) size() int {
+	if e.result == nil {
+		return 0
+	}
+	return len(e.result.Output)
 }
 
 // finish sends b's outcome to the settler, with a result when there is one.
 func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result, r report) {
-	t := b.task
-	r.id, r.task, r.tenant, r.attempt = t.ID.String(), t.Task, t.Tenant, b.attempt
+	t := &b.task
+	r.id, r.task, r.tenant, r.attempt = b.id, t.Task, t.Tenant, b.attempt
 	if r.sender = b.principal; r.sender == "" {
 		r.sender = t.Issuer.String()
 	}
-	s := queue.Settlement{Lease: b.lease, Verdict: verdict}
-	if result != nil {
-		signed, err := envelope.SignResult(*result, w.cfg.Key)
-		if err != nil {
-			// The task's part of a result is bounded by the sandbox, so this is our own defect; the
-			// outcome stands without its result rather than the task running again.
-			w.log.Error("result cannot be signed", "task_id", r.id, "error", err)
-		} else {
-			s.Result, s.ResultKey, s.ResultTTL = signed, t.Issuer.String(), w.cfg.ResultTTL
-		}
-	}
-	w.ended <- &ending{settlement: s, begun: b, report: r}
+	b.post.ended.add(&ending{settlement: queue.Settlement{Lease: b.lease, Verdict: verdict}, result: result, begun: b, report: r})
+	w.room.give(1)
 }
 
 // endUnread sends the outcome of a delivery that never began.
-func (w *Worker) endUnread(d queue.Delivery, verdict queue.Verdict, r report) {
+func (w *Worker) endUnread(p *post, d queue.Delivery, verdict queue.Verdict, r report) {
 	r.tenant = d.Lane.Tenant
-	w.ended <- &ending{settlement: queue.Settlement{Lease: d.Unstarted(), Verdict: verdict}, report: r}
+	p.ended.add(&ending{settlement: queue.Settlement{Lease: d.Unstarted(), Verdict: verdict}, report: r})
+	w.room.give(1)
 }
 
-// settle writes outcomes until the channel closes: whatever has ended by the time the last write returned goes
-// into the next one, so that batches grow with load and one outcome alone goes out at once.
-func (w *Worker) settle(ctx context.Context) {
-	for first := range w.ended {
-		batch := append(make([]*ending, 0, settleMax), first)
-	fill:
-		for len(batch) < settleMax {
+// settle writes outcomes until no more come. One alone goes out at once. While a write is under way, few wait for its
+// end and many go out beside it, so that batches grow with load and signing does not wait for the network.
+func (w *Worker) settle(ctx context.Context, p *post) {
+	written := make(chan struct{}, settleWrites)
+	for under := 0; ; {
+		n, closed := p.ended.waiting()
+		switch {
+		case n > 0 && (under == 0 || under < settleWrites && n >= settleEnough):
+			batch := p.ended.take()
+			w.sign(batch)
+			under++
+			go func() { // owned by this function, which waits for it
+				w.settleBatch(ctx, p, batch)
+				written <- struct{}{}
+			}()
+		case n == 0 && closed && under == 0:
+			return
+		default:
 			select {
-			case e, open := <-w.ended:
-				if !open {
-					break fill
-				}
-				batch = append(batch, e)
-			default:
-				break fill
+			case <-p.ended.some:
+			case <-written:
+				under--
 			}
 		}
-		w.settleBatch(ctx, batch)
+	}
+}
+
+// sign signs the results of a batch into its settlements.
+func (w *Worker) sign(batch []*ending) {
+	for _, e := range batch {
+		if e.result == nil {
+			continue
+		}
+		signed, err := envelope.SignResult(*e.result, w.cfg.Key)
+		if err != nil {
+			// The task's part of a result is bounded by the sandbox, so this is our own defect; the
+			// outcome stands without its result rather than the task running again.
+			w.log.Error("result cannot be signed", "task_id", e.report.id, "error", err)
+			continue
+		}
+		s := &e.settlement
+		s.Result, s.ResultKey, s.ResultTTL = signed, e.begun.task.Issuer.String(), w.cfg.ResultTTL
 	}
 }
 
 // settleBatch writes batch, waiting for the broker as long as ctx lasts.
-func (w *Worker) settleBatch(ctx context.Context, batch []*ending) {
+func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 	settlements := make([]queue.Settlement, len(batch))
 	for i, e := range batch {
 		settlements[i] = e.settlement
@@ -75,67 +99,70 @@ func (w *Worker) settleBatch(ctx context.Context, batch []*ending) {
 		if err == nil {
 			w.broker.up(w.log, actSettle)
 			w.metrics.settled.Observe(float64(len(batch)))
-			for i, e := range batch {
-				w.leave(e, settled[i])
-			}
+			w.leave(p, batch, settled)
 			return
 		}
 		if !unavailable(err) || damaged(err) {
-			w.settleAlone(ctx, batch, err)
+			w.settleAlone(ctx, p, batch, err)
 			return
 		}
 		w.broker.down(w.log, actSettle, err)
 		if !sleep(ctx, brokerPause(attempt)) {
 			w.log.Error("outcomes not written, their tasks will run again", "outcomes", len(batch), "error", err)
-			w.abandon(batch)
+			w.abandon(p, batch)
 			return
 		}
 	}
 }
 
 // settleAlone keeps one outcome that the broker will not take, whatever the reason, from holding up others.
-func (w *Worker) settleAlone(ctx context.Context, batch []*ending, err error) {
+func (w *Worker) settleAlone(ctx context.Context, p *post, batch []*ending, err error) {
 	if len(batch) == 1 {
 		w.log.Error("outcome cannot be written, its lease will end", "task_id", batch[0].report.id, "error", err)
-		w.abandon(batch)
+		w.abandon(p, batch)
 		return
 	}
 	for _, e := range batch {
-		w.settleBatch(ctx, []*ending{e})
+		w.settleBatch(ctx, p, []*ending{e})
 	}
 }
 
 // abandon lets go of outcomes that were not written.
-func (w *Worker) abandon(batch []*ending) {
-	for _, e := range batch {
-		w.leave(e, queue.LeaseLost)
+func (w *Worker) abandon(p *post, batch []*ending) {
+	lost := make([]queue.Settled, len(batch))
+	for i := range lost {
+		lost[i] = queue.LeaseLost
+	}
+	w.leave(p, batch, lost)
+}
+
+// leave ends what the worker holds of batch and says how each ended.
+func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
+	w.flight.remove(batch)
+	p.ended.gone(batch)
+	w.room.wake() // for a post that was full
+	for i, e := range batch {
+		if e.begun != nil {
+			e.begun.end(nil)
+		}
+		switch settled[i] {
+		case queue.Applied:
+		case queue.Vanished:
+			e.report.outcome, e.report.code = outcomeRefused, queue.CodeVanished
+			e.report.text = "its entry was deleted from the lane while it ran"
+		default:
+			e.report.outcome = outcomeLost
+		}
+		w.metrics.count(e.report)
+		w.say(e.report)
 	}
 }
 
-// leave ends what the worker holds of e and says how it ended.
-func (w *Worker) leave(e *ending, settled queue.Settled) {
-	if e.begun != nil {
-		e.begun.end(nil)
-		w.flight.remove(e.settlement.Lease)
-	}
-	switch settled {
-	case queue.Applied:
-	case queue.Vanished:
-		e.report.outcome, e.report.code = outcomeRefused, queue.CodeVanished
-		e.report.text = "its entry was deleted from the lane while it ran"
-	default:
-		e.report.outcome = outcomeLost
-	}
-	w.metrics.count(e.report)
-	w.say(e.report)
-	w.room.give(1)
-}
-
-// renew keeps the leases of all that is in flight, until ctx ends.
-func (w *Worker) renew(ctx context.Context) {
+// renew keeps the leases of all of the post's that is in flight, until ctx ends.
+func (w *Worker) renew(ctx context.Context, p *post) {
 	for sleep(ctx, w.cfg.Lease/renewShare) {
 		began := time.Now()
-		if err := w.renewAll(ctx); err == nil {
+		if err := w.renewAll(ctx, p); err == nil {
 			w.broker.up(w.log, actRenew)
 		} else if ctx.Err() == nil {
 			w.broker.down(w.log, actRenew, err)
@@ -145,8 +172,8 @@ func (w *Worker) renew(ctx context.Context) {
 }
 
 // renewAll renews every lease once and ends the runs whose lease is lost.
-func (w *Worker) renewAll(ctx context.Context) error {
-	for batch := range slices.Chunk(w.flight.leases(), queue.BatchMax) {
+func (w *Worker) renewAll(ctx context.Context, p *post) error {
+	for batch := range slices.Chunk(w.flight.leases(p.name), queue.BatchMax) {
 		lost, err := w.cfg.Broker.Renew(ctx, batch)
 		if err != nil {
 			return err

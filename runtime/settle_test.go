@@ -17,9 +17,9 @@ import (
 func held(w *Worker, n int) []*begun {
 	all := make([]*begun, n)
 	for i := range all {
-		b := &begun{lease: queue.Lease{Entry: fmt.Sprint(i), ID: fmt.Sprint(i), Token: fmt.Sprint(i)}}
+		b := &begun{lease: queue.Lease{Lane: queue.Lane{Queue: "work"}, Entry: fmt.Sprint(i), ID: fmt.Sprint(i), Token: fmt.Sprint(i)}}
 		b.ctx, b.end = context.WithCancelCause(context.Background())
-		w.flight.add(b)
+		w.flight.add([]*begun{b})
 		all[i] = b
 	}
 	return all
@@ -41,7 +41,7 @@ func TestRenewInChunks(t *testing.T) {
 		all := held(w, n)
 		ctx, stop := context.WithTimeout(t.Context(), 6*time.Second) // one renewal of a lease of 15 s
 		defer stop()
-		w.renew(ctx)
+		w.renew(ctx, w.posts[0])
 		seen := map[string]int{}
 		for _, batch := range f.renewed {
 			if len(batch) > queue.BatchMax {
@@ -80,7 +80,7 @@ func TestRenewGoesOn(t *testing.T) {
 		w, _ := openInside(t, f)
 		run := held(w, 1)[0]
 		ctx, stop := context.WithCancel(t.Context())
-		go w.renew(ctx)
+		go w.renew(ctx, w.posts[0])
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
 		if w.broker.reason() != "broker unavailable: connection" || run.ctx.Err() != nil {
@@ -102,12 +102,11 @@ func TestRenewGoesOn(t *testing.T) {
 
 // settlements hands outcomes to the settler and returns when it has ended.
 func settlements(ctx context.Context, w *Worker, ids ...string) {
-	w.room.take(len(ids))
 	for _, id := range ids {
-		w.ended <- &ending{settlement: queue.Settlement{Lease: queue.Lease{Entry: id, ID: id}, Verdict: queue.Drop()}, report: report{outcome: outcomeDone, id: id, ran: true}}
+		w.posts[0].ended.add(&ending{settlement: queue.Settlement{Lease: queue.Lease{Entry: id, ID: id}, Verdict: queue.Drop()}, report: report{outcome: outcomeDone, id: id, ran: true}})
 	}
-	close(w.ended)
-	w.settle(ctx)
+	w.posts[0].ended.close()
+	w.settle(ctx, w.posts[0])
 }
 
 // TestSettleAlone lets the broker refuse one outcome of a batch: the others are written, that one is let go.
@@ -132,8 +131,8 @@ func TestSettleAlone(t *testing.T) {
 				if !strings.Contains(log.String(), "outcome cannot be written, its lease will end: task_id=b") || !strings.Contains(log.String(), "task outcome lost") {
 					t.Errorf("the log does not say it:\n%s", log)
 				}
-				if n := w.room.held.Load(); n != 0 {
-					t.Errorf("%d places are still taken", n)
+				if n := w.posts[0].ended.count; n != 0 {
+					t.Errorf("%d outcomes still wait", n)
 				}
 			})
 		})

@@ -24,10 +24,13 @@ type Worker struct {
 	metrics  *metrics
 	broker   brokerHealth
 
-	flight flight       // what this worker holds a lease for
-	room   room         // how much more it may hold
-	ready  chan *begun  // started, waiting for a runner
-	ended  chan *ending // outcomes on their way to the broker
+	posts  []*post          // one for each queue
+	postOf map[string]*post // by the queue's name
+	flight flight           // what this worker holds a lease for
+	pace   pace
+	room   room            // how much more it may hold
+	ready  *ready          // started, waiting for a runner
+	work   context.Context // ends when the drain is over; what runs, runs in it
 
 	cuts    atomic.Int64 // runs that the drain ended
 	opened  atomic.Bool  // Run was called
@@ -39,7 +42,8 @@ type Worker struct {
 // rules is a policy and what follows from it, replaced as one.
 type rules struct {
 	*policy.Policy
-	lanes []queue.Lane
+	lanes map[string][]queue.Lane // by queue
+	count int                     // of lanes
 }
 
 // Errors that say why a run was ended from outside; they are causes of its context.
@@ -56,17 +60,22 @@ func Open(cfg Config) (*Worker, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	held := cfg.Concurrency * prefetchFactor
 	w := &Worker{
 		cfg:      cfg,
 		log:      cfg.Logger.Named("worker"),
 		guestLog: cfg.Logger.Named("guest"),
+		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
-		room:     room{most: held, freed: make(chan struct{}, 1)},
-		// The claimer and the tender may each fill the whole room before either sees the other's part.
-		ready: make(chan *begun, 2*held),
-		ended: make(chan *ending, 2*held+claimMax),
-		cut:   make(chan struct{}),
+		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
+		ready:    newReady(),
+		work:     context.Background(), // until Run
+		cut:      make(chan struct{}),
+	}
+	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
+	w.room = room{pace: &w.pace, freed: make(chan struct{}, 1)}
+	for _, name := range cfg.Queues {
+		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}}
+		w.posts, w.postOf[name] = append(w.posts, p), p
 	}
 	w.metrics = newMetrics(w)
 	w.releases = newReleases(cfg)
@@ -80,27 +89,29 @@ func Open(cfg Config) (*Worker, error) {
 // later step uses the new one.
 //
 // Errors: the policy is of another deployment than the one the worker was opened with, or makes more than
-// queue.LanesMax lanes; the old one stays.
+// queue.LanesMax lanes in a queue; the old one stays.
 func (w *Worker) UsePolicy(p *policy.Policy) error {
 	if p.Audience() != w.cfg.Policy.Audience() {
 		return fmt.Errorf("worker: policy: audience %q is not this deployment's %q", p.Audience(), w.cfg.Policy.Audience())
 	}
-	var lanes []queue.Lane
+	tenants := p.Tenants()
+	each := len(tenants) * len(queue.Priorities())
+	if each > queue.LanesMax {
+		return fmt.Errorf("worker: policy: %d tenants make %d lanes in a queue, more than %d", len(tenants), each, queue.LanesMax)
+	}
+	lanes := make(map[string][]queue.Lane, len(w.cfg.Queues))
 	for _, name := range w.cfg.Queues {
 		for _, priority := range queue.Priorities() {
-			for _, tenant := range p.Tenants() {
-				lanes = append(lanes, queue.Lane{Queue: name, Tenant: tenant, Priority: priority})
+			for _, tenant := range tenants {
+				lanes[name] = append(lanes[name], queue.Lane{Queue: name, Tenant: tenant, Priority: priority})
 			}
 		}
-	}
-	if len(lanes) > queue.LanesMax {
-		return fmt.Errorf("worker: policy: %d tenants in %d queues make %d lanes, more than %d", len(p.Tenants()), len(w.cfg.Queues), len(lanes), queue.LanesMax)
 	}
 	if _, known := p.WorkerKey(w.cfg.Key.Public().ID()); !known {
 		// Taken all the same: it may revoke other keys, and keeping the old one would let them go on.
 		w.log.Error("policy does not list this worker's key, senders will refuse its results", "key", w.cfg.Key.Public().ID().String())
 	}
-	w.rules.Store(&rules{Policy: p, lanes: lanes})
+	w.rules.Store(&rules{Policy: p, lanes: lanes, count: each * len(w.cfg.Queues)})
 	w.releases.forget()
 	return nil
 }
@@ -116,31 +127,37 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.running.Store(true)
 	defer w.running.Store(false)
-	w.log.Info("worker started", "name", w.cfg.Name, "queues", w.cfg.Queues, "lanes", len(w.rules.Load().lanes),
+	w.log.Info("worker started", "name", w.cfg.Name, "queues", w.cfg.Queues, "lanes", w.rules.Load().count,
 		"concurrency", w.cfg.Concurrency, "lease", w.cfg.Lease)
 
 	// What runs outlives ctx by the drain; work ends when that is over.
 	work, cutWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutWork(nil)
+	w.work = work
 
 	var intake, runners, keepers sync.WaitGroup
-	intake.Go(func() { w.claim(ctx) })
-	intake.Go(func() { w.tend(ctx) })
-	for range w.cfg.Concurrency {
-		runners.Go(func() { w.runReady(ctx, work) })
+	defer context.AfterFunc(ctx, w.ready.halt)()
+	for i := range w.cfg.Concurrency {
+		runners.Go(func() { w.runReady(i) })
 	}
 	flush, endFlush := context.WithCancel(context.WithoutCancel(ctx))
 	defer endFlush()
-	keepers.Go(func() { w.settle(flush) })
 	renewing, endRenewing := context.WithCancel(context.WithoutCancel(ctx))
 	defer endRenewing()
-	keepers.Go(func() { w.renew(renewing) })
+	for _, p := range w.posts {
+		intake.Go(func() { w.claim(ctx, p) })
+		intake.Go(func() { w.tend(ctx, p) })
+		keepers.Go(func() { w.settle(flush, p) })
+		keepers.Go(func() { w.renew(renewing, p) })
+	}
+	intake.Go(func() { w.share(ctx) })
 
 	intake.Wait() // until ctx ends
-	close(w.ready)
-	w.giveBack() // here and not by the runners alone, all of which may be busy for the whole drain
+	w.giveBack()
 	cut := w.drain(&runners, cutWork)
-	close(w.ended)
+	for _, p := range w.posts {
+		p.ended.close()
+	}
 	last := time.AfterFunc(drainFlush, endFlush)
 	defer last.Stop()
 	endRenewing()
@@ -173,73 +190,6 @@ func (w *Worker) drain(runners *sync.WaitGroup, cutWork context.CancelCauseFunc)
 	cutWork(errCut)
 	<-done
 	return int(w.cuts.Load())
-}
-
-// claim reads lanes while there is room, until ctx ends.
-func (w *Worker) claim(ctx context.Context) {
-	for attempt := 0; ctx.Err() == nil; {
-		most := w.room.wait(ctx)
-		if most == 0 {
-			return
-		}
-		batch, err := w.cfg.Broker.Claim(ctx, queue.Claim{Lanes: w.rules.Load().lanes, Max: min(most, claimMax), Wait: claimWait})
-		switch {
-		case err == nil:
-			attempt = 0
-			w.broker.up(w.log, actClaim)
-			w.intake(ctx, batch)
-		case ctx.Err() == nil:
-			attempt++
-			w.broker.down(w.log, actClaim, err)
-			sleep(ctx, brokerPause(attempt))
-		}
-	}
-}
-
-// tend moves due messages back into their lanes and takes over what dead workers held, until ctx ends.
-func (w *Worker) tend(ctx context.Context) {
-	for wait := time.Duration(0); sleep(ctx, wait); {
-		wait = min(w.promote(ctx), w.recover(ctx))
-	}
-}
-
-// promote moves what is due in every queue and returns when to come again.
-func (w *Worker) promote(ctx context.Context) time.Duration {
-	wait := tendEvery
-	for _, name := range w.cfg.Queues {
-		n, next, err := w.cfg.Broker.Promote(ctx, name, promoteMax)
-		if err != nil {
-			return tendEvery // the claimer meets the same broker and says so
-		}
-		if n == promoteMax {
-			wait = 0
-		} else if !next.IsZero() {
-			wait = min(wait, max(time.Until(next), tendSoonest))
-		}
-	}
-	return wait
-}
-
-// recover takes over what fits and returns when to come again.
-func (w *Worker) recover(ctx context.Context) time.Duration {
-	free := min(w.room.free(), claimMax)
-	if free == 0 {
-		return tendEvery
-	}
-	found, err := w.cfg.Broker.Recover(ctx, w.rules.Load().lanes, free)
-	if err != nil {
-		return tendEvery
-	}
-	if found.Vanished > 0 {
-		w.log.Error("entries were deleted while they were leased", "entries", found.Vanished)
-		w.metrics.vanished.Add(float64(found.Vanished))
-	}
-	w.metrics.recovered.Add(float64(len(found.Deliveries)))
-	w.intake(ctx, found.Deliveries)
-	if len(found.Deliveries) > 0 {
-		return 0
-	}
-	return tendEvery
 }
 
 // sleep waits for d or until ctx ends; it reports whether ctx still goes on.

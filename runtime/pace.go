@@ -1,0 +1,194 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// pace knows how fast the runners are, from which follows how much work a worker should have at hand.
+type pace struct {
+	mean    atomic.Int64   // nanoseconds that a delivery occupies its runner, as a moving average
+	runners []atomic.Int64 // since when each is busy, as nanoseconds since 1970; 0: it is idle
+}
+
+// begin says that a runner takes up a delivery.
+func (p *pace) begin(runner int, now time.Time) { p.runners[runner].Store(now.UnixNano()) }
+
+// end says that it is done with it.
+func (p *pace) end(runner int, now time.Time) {
+	took := max(now.UnixNano()-p.runners[runner].Swap(0), 1)
+	mean := p.mean.Load()
+	// A lost update among runners is one delivery that does not count.
+	p.mean.Store(max(mean+(took-mean)/paceShare, 1))
+}
+
+// ahead returns how many deliveries the runners will take up within aheadFor, beside those that they have: what each
+// did on average, or less when what it has lasts longer. Many for tasks of microseconds, so that no runner waits for a
+// round trip; none for tasks of seconds, which another worker may begin sooner.
+func (p *pace) ahead(now time.Time) int {
+	mean, sum := float64(p.mean.Load()), 0.0
+	for i := range p.runners {
+		each := mean
+		if since := p.runners[i].Load(); since != 0 {
+			each = max(each, float64(now.UnixNano()-since))
+		}
+		sum += float64(aheadFor) / each
+	}
+	return min(int(sum+0.5), aheadMax)
+}
+
+// room counts the deliveries that have not ended yet, so that a worker takes no more than it can run soon.
+type room struct {
+	pace  *pace
+	held  atomic.Int64
+	below atomic.Int64  // who waits for room is woken when held is that or less
+	freed chan struct{} // holds one wake-up for those who wait
+}
+
+// most is how many deliveries there may be now, and enough how many more are worth a claim: half of what is ahead of
+// the runners, so that claims are few when tasks are short.
+func (r *room) most() (most, enough int) {
+	ahead := r.pace.ahead(time.Now())
+	return len(r.pace.runners) + ahead, max(1, ahead/2)
+}
+
+// free returns how many more deliveries the post may take.
+func (r *room) free(p *post) int {
+	if p.ended.full() {
+		return 0
+	}
+	most, _ := r.most()
+	return max(most-int(r.held.Load()), 0)
+}
+
+// wait blocks until there is enough room for a claim and returns how much; 0 when ctx ended first.
+func (r *room) wait(ctx context.Context, p *post) int {
+	for {
+		if ctx.Err() != nil {
+			return 0
+		}
+		most, enough := r.most()
+		r.below.Store(int64(most - enough))
+		if n := most - int(r.held.Load()); n >= enough && !p.ended.full() {
+			r.wake() // another post may wait too
+			return n
+		}
+		select {
+		case <-r.freed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (r *room) take(n int) { r.held.Add(int64(n)) }
+
+func (r *room) give(n int) {
+	if r.held.Add(-int64(n)) <= r.below.Load() {
+		r.wake()
+	}
+}
+
+func (r *room) wake() {
+	select {
+	case r.freed <- struct{}{}:
+	default:
+	}
+}
+
+// ready is what has started and waits for a runner, oldest first. It is bounded by room.
+type ready struct {
+	mu      sync.Mutex
+	some    sync.Cond // of mu: something came, or no more is given out
+	waiting []*begun
+	halted  bool
+}
+
+func newReady() *ready {
+	r := &ready{}
+	r.some.L = &r.mu
+	return r
+}
+
+// add takes a batch.
+func (r *ready) add(batch []*begun) {
+	r.mu.Lock()
+	r.waiting = append(r.waiting, batch...)
+	r.mu.Unlock()
+	for range min(len(batch), ConcurrencyMax) {
+		r.some.Signal()
+	}
+}
+
+// next waits for a delivery to run; nil when no more is given out.
+func (r *ready) next() *begun {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.waiting) == 0 && !r.halted {
+		r.some.Wait()
+	}
+	if r.halted {
+		return nil
+	}
+	b := r.waiting[0]
+	r.waiting[0] = nil
+	if r.waiting = r.waiting[1:]; len(r.waiting) == 0 {
+		r.waiting = nil
+	}
+	return b
+}
+
+// halt ends the giving out: a worker that drains begins nothing.
+func (r *ready) halt() {
+	r.mu.Lock()
+	r.halted = true
+	r.mu.Unlock()
+	r.some.Broadcast()
+}
+
+// rest takes out all that waits.
+func (r *ready) rest() []*begun {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.waiting
+	r.waiting = nil
+	return all
+}
+
+// len returns how many wait.
+func (r *ready) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}
+
+// excess takes out the youngest of those that have waited since before, but leaves keep.
+func (r *ready) excess(keep int, before time.Time) []*begun {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := 0
+	for old < len(r.waiting) && r.waiting[old].since.Before(before) {
+		old++
+	}
+	if old <= keep {
+		return nil
+	}
+	taken := append([]*begun(nil), r.waiting[keep:old]...)
+	r.waiting = append(r.waiting[:keep], r.waiting[old:]...)
+	return taken
+}
+
+// share gives back what waits behind long tasks, so that another worker may run it, until ctx ends. Nothing was
+// ahead of slow runners when it was claimed but what they turned out to be slow with.
+func (w *Worker) share(ctx context.Context) {
+	patience := w.cfg.Lease / shareShare
+	for sleep(ctx, min(patience, tendEvery)) {
+		now := time.Now()
+		for _, b := range w.ready.excess(w.pace.ahead(now), now.Add(-patience)) {
+			w.finish(b, queue.Release(), nil, report{code: "released"})
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// A post is the worker's place at one queue. Each has goroutines of its own for all that goes to the broker, since
+// queues may lie on different servers of a cluster: what happens to one must not hold up another.
+type post struct {
+	name    string
+	ended   endings
+	intakes sync.WaitGroup // batches that are being verified and started; waited for by its claimer
+}
+
+// endings are outcomes on their way to the broker. They are bounded by what a post may hold: see room.
+type endings struct {
+	mu     sync.Mutex
+	list   []*ending
+	bytes  int  // of results in list and under way
+	count  int  // in list and under way
+	closed bool // nothing comes any more
+	some   chan struct{}
+}
+
+// add takes one outcome.
+func (e *endings) add(one *ending) {
+	e.mu.Lock()
+	e.list = append(e.list, one)
+	e.count++
+	e.bytes += one.size()
+	e.mu.Unlock()
+	e.signal()
+}
+
+func (e *endings) signal() {
+	select {
+	case e.some <- struct{}{}:
+	default:
+	}
+}
+
+// close says that nothing comes any more.
+func (e *endings) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.signal()
+}
+
+// waiting returns how many wait to be written, and whether nothing comes any more.
+func (e *endings) waiting() (n int, closed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.list), e.closed
+}
+
+// take returns the oldest, at most settleMax.
+func (e *endings) take() []*ending {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := min(len(e.list), settleMax)
+	batch := e.list[:n:n]
+	if e.list = e.list[n:]; len(e.list) == 0 {
+		e.list = nil
+	}
+	return batch
+}
+
+// gone forgets what has been written or abandoned.
+func (e *endings) gone(batch []*ending) {
+	size := 0
+	for _, one := range batch {
+		size += one.size()
+	}
+	e.mu.Lock()
+	e.count -= len(batch)
+	e.bytes -= size
+	e.mu.Unlock()
+}
+
+// full reports whether so much waits for the broker that nothing more may be taken from it.
+func (e *endings) full() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.count >= endedMax || e.bytes >= endedBytesMax
+}
+
+// claim reads the post's lanes while there is room, until ctx ends; the next read goes out while what the last one
+// brought is verified and started. It returns when all of that is done.
+func (w *Worker) claim(ctx context.Context, p *post) {
+	defer p.intakes.Wait()
+	last := make(chan struct{})
+	close(last)
+	for attempt := 0; ctx.Err() == nil; {
+		most := w.room.wait(ctx, p)
+		if most == 0 {
+			return
+		}
+		lanes := w.rules.Load().lanes[p.name]
+		batch, err := w.cfg.Broker.Claim(ctx, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: claimWait})
+		switch {
+		case err == nil && len(batch) == 0:
+			attempt = 0
+			w.broker.up(w.log, actClaim)
+		case err == nil:
+			attempt = 0
+			w.broker.up(w.log, actClaim)
+			w.room.take(len(batch))
+			before, done := last, make(chan struct{})
+			p.intakes.Go(func() {
+				defer close(done)
+				w.intake(ctx, p, batch, before)
+			})
+			last = done
+		case ctx.Err() == nil:
+			attempt++
+			w.broker.down(w.log, actClaim, err)
+			sleep(ctx, brokerPause(attempt))
+		}
+	}
+}
+
+// tend moves due messages back into the post's lanes and takes over what dead workers held, until ctx ends.
+func (w *Worker) tend(ctx context.Context, p *post) {
+	for wait := time.Duration(0); sleep(ctx, wait); {
+		wait = min(w.promote(ctx, p), w.recover(ctx, p))
+	}
+}
+
+// promote moves what is due and returns when to come again.
+func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
+	n, next, err := w.cfg.Broker.Promote(ctx, p.name, promoteMax)
+	switch {
+	case err != nil:
+		return tendEvery // the claimer meets the same broker and says so
+	case n == promoteMax:
+		return 0
+	case next.IsZero():
+		return tendEvery
+	}
+	return min(tendEvery, max(time.Until(next), tendSoonest))
+}
+
+// recover takes over what fits and returns when to come again.
+func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
+	free := min(w.room.free(p), claimMax)
+	if free == 0 {
+		return tendEvery
+	}
+	found, err := w.cfg.Broker.Recover(ctx, w.rules.Load().lanes[p.name], free)
+	if err != nil {
+		return tendEvery
+	}
+	if found.Vanished > 0 {
+		w.log.Error("entries were deleted while they were leased", "entries", found.Vanished)
+		w.metrics.vanished.Add(float64(found.Vanished))
+	}
+	if len(found.Deliveries) == 0 {
+		return tendEvery
+	}
+	w.metrics.recovered.Add(float64(len(found.Deliveries)))
+	w.room.take(len(found.Deliveries))
+	w.intake(ctx, p, found.Deliveries, nil)
+	return 0
+}
