@@ -139,7 +139,7 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, er
 	if d.Fault != "" {
 		return opened{}, &refusal{CodeEntry, d.Fault}
 	}
-	message, err := envelope.Reader{Keys: rules, Audience: rules.Audience()}.Open(d.Message, now)
+	message, err := envelope.Reader{Keys: rules, Audience: rules.Audience(), Roots: &w.roots}.Open(d.Message, now)
 	o := opened{delivery: d, message: message, task: message.Task(), digest: message.Digest()}
 	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
 		o.task, o.digest, o.expired = late.Task, late.Digest, err

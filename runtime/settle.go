@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -70,21 +71,28 @@ func (w *Worker) settle(ctx context.Context, p *post) {
 	}
 }
 
-// sign signs the results of a batch into its settlements.
+// sign signs the results of a batch, all with one signature, into its settlements.
 func (w *Worker) sign(batch []*ending) {
+	results, of := make([]envelope.Result, 0, len(batch)), make([]*ending, 0, len(batch))
 	for _, e := range batch {
-		if e.result == nil {
-			continue
+		if e.result != nil {
+			results, of = append(results, *e.result), append(of, e)
 		}
-		signed, err := envelope.SignResult(*e.result, w.cfg.Key)
-		if err != nil {
-			// The task's part of a result is bounded by the sandbox, so this is our own defect; the
-			// outcome stands without its result rather than the task running again.
-			w.log.Error("result cannot be signed", "task_id", e.report.id, "error", err)
-			continue
+	}
+	signed, err := envelope.SignResults(results, w.cfg.Key)
+	for bad := (*envelope.BatchError)(nil); err != nil; signed, err = envelope.SignResults(results, w.cfg.Key) {
+		// The task's part of a result is bounded by the sandbox, so this is our own defect; the
+		// outcome stands without its result rather than the task running again.
+		if !errors.As(err, &bad) {
+			w.log.Error("results cannot be signed", "results", len(results), "error", err)
+			return
 		}
+		w.log.Error("result cannot be signed", "task_id", of[bad.Index].report.id, "error", bad.Err)
+		results, of = slices.Delete(results, bad.Index, bad.Index+1), slices.Delete(of, bad.Index, bad.Index+1)
+	}
+	for i, e := range of {
 		s := &e.settlement
-		s.Result, s.ResultKey, s.ResultTTL = signed, e.begun.task.Issuer.String(), w.cfg.ResultTTL
+		s.Result, s.ResultKey, s.ResultTTL = signed[i], e.begun.task.Issuer.String(), w.cfg.ResultTTL
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/runtime/policy"
 )
 
@@ -26,6 +27,7 @@ type Worker struct {
 
 	posts  []*post          // one for each queue
 	postOf map[string]*post // by the queue's name
+	roots  envelope.Roots   // of batches of messages and results whose signatures held
 	flight flight           // what this worker holds a lease for
 	pace   pace
 	room   room            // how much more it may hold
