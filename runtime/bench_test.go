@@ -11,9 +11,10 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/runtime/sandbox"
-	"github.com/caisson-run/caisson/sdk/client"
 )
 
 // tiny is a reactor that does nothing: (func (export "caisson_run") (result i32) i32.const 0), and a memory.
@@ -43,10 +44,7 @@ func BenchmarkDrain(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b)
 			publish(b, w.store, job(b, "job.tiny", "", "max = 0", "[needs]\ncaps = []\n"), tiny(), 1, publisherKey)
-			for left := b.N; left > 0; left -= client.BatchMax {
-				_, err := w.shop.SendMany(b.Context(), tinyTasks(min(left, client.BatchMax)))
-				check(b, err)
-			}
+			w.fill(b.N)
 			b.ReportAllocs()
 			b.ResetTimer()
 			began := time.Now()
@@ -66,12 +64,26 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-func tinyTasks(n int) []client.Task {
-	tasks := make([]client.Task, n)
-	for i := range tasks {
-		tasks[i] = client.Task{Name: "job.tiny", Payload: []byte("{}")}
+// fill sends n tasks of job.tiny, 128 under a signature.
+func (w *world) fill(n int) {
+	now := time.Now()
+	for n > 0 {
+		tasks := make([]envelope.Task, min(n, 128))
+		for i := range tasks {
+			tasks[i] = envelope.Task{
+				ID: envelope.NewMessageID(), Audience: audience, Tenant: "acme", Queue: queueName, Task: "job.tiny",
+				Issued: now, Expires: now.Add(time.Hour), Priority: int(queue.PriorityNormal), Payload: []byte("{}"),
+			}
+		}
+		messages, err := envelope.SignBatch(tasks, shopKey)
+		check(w.t, err)
+		batch := make([]queue.Outgoing, len(messages))
+		for i, m := range messages {
+			batch[i] = queue.Outgoing{Lane: lane(queue.PriorityNormal), Message: m}
+		}
+		check(w.t, w.admin.Send(w.t.Context(), batch))
+		n -= len(tasks)
 	}
-	return tasks
 }
 
 func number(b *testing.B, text string) float64 {
