@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -52,4 +53,33 @@ type Keeper interface {
 
 	// Answer leaves result for whoever gave the order: as a settlement would, unless there is one already.
 	Answer(ctx context.Context, queue, resultKey, id string, result []byte, ttl time.Duration) error
+}
+
+// Check says whether f can be a filter.
+// Errors, final: *FieldError.
+func (f DeadFilter) Check() error {
+	if len(f.Entry) > IDBytesMax {
+		return &FieldError{Field: "entry", Text: fmt.Sprintf("has %d bytes, at most %d", len(f.Entry), IDBytesMax)}
+	}
+	if len(f.Code) > CodeBytesMax {
+		return &FieldError{Field: "code", Text: fmt.Sprintf("has %d bytes, at most %d", len(f.Code), CodeBytesMax)}
+	}
+	if f.Tenant != "" {
+		if err := CheckName("tenant", f.Tenant); err != nil {
+			return err
+		}
+	}
+	if f.ID != "" {
+		return CheckID("id", f.ID)
+	}
+	return nil
+}
+
+// Match says whether f chooses d.
+func (f DeadFilter) Match(d DeadLetter) bool {
+	return (f.Entry == "" || f.Entry == d.Entry) &&
+		(f.Code == "" || f.Code == d.Code) &&
+		(f.Tenant == "" || f.Tenant == d.Lane.Tenant) &&
+		(f.ID == "" || f.ID == d.ID) &&
+		(f.Before.IsZero() || d.At.Before(f.Before))
 }

@@ -1,39 +1,42 @@
 package queuetest
 
-// Users of a Server, and of docs/reference/redis.md, which a test compares.
+import "github.com/caisson-run/caisson/queue/redisacl"
+
+// Users of a Server: one for each role of redisacl, with the rights that `caisson redis acl` prints.
 const (
-	UserWorker   = "worker"   // queue.Queue, queue.Tender, queue.Inspector; reads modules
-	UserProducer = "producer" // queue.Sender and queue.Results of one tenant and one issuer
+	UserWorker   = "worker"   // queue.Queue, queue.Tender, queue.Listener, queue.Keeper; emits events; reads modules
+	UserProducer = "producer" // queue.Sender, queue.Results and queue.Orders' Cancel, of one tenant and one issuer
 	UserKV       = "kv"       // values of tenants
 	UserStore    = "store"    // writes modules and releases
+	UserOperator = "operator" // queue.Orders, queue.Inspector, and what a watcher may
+	UserWatcher  = "watcher"  // follows events; reads progress, depths and states
 	UserAdmin    = "admin"    // tests only: everything
 )
 
-// Tenant and Issuer are whose lanes and results UserProducer may use.
+// Tenant and Issuer are whose lanes and results UserProducer may use; UserOperator's answers are kept under Operator.
 const (
-	Tenant = "acme"
-	Issuer = "00112233445566778899aabbccddeeff"
+	Tenant   = "acme"
+	Issuer   = "00112233445566778899aabbccddeeff"
+	Operator = "ffeeddccbbaa99887766554433221100"
 )
 
-// base takes everything away; each user's rights come after it.
-const base = "resetkeys resetchannels -@all "
-
 // rules are the rights of each user, in the words of ACL SETUSER.
-var rules = map[string]string{
-	UserWorker: base + "+ping +time +eval +evalsha" +
-		" +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen" +
-		" +xgroup|create +xgroup|delconsumer +xinfo|consumers" +
-		" +get +set +del +hget +hset +hexists +hdel +publish" +
-		" +zadd +zrem +zrange +zrangebyscore +zcard +getrange" +
-		" ~cs:{*}:* %R~cs:mod:* &cs:{*}:done:*",
-	UserProducer: base + "+ping +xadd +getrange +subscribe" +
-		" %W~cs:{*}:in:" + Tenant + ":* %R~cs:{*}:res:" + Issuer + ":* &cs:{*}:done:" + Issuer,
-	UserKV: base + "+ping +time +eval +evalsha" +
-		" +hget +hset +hdel +hstrlen +get +incrby +decrby +zadd +zrem +zscore +zrangebyscore +zrangebylex" +
-		" ~cs:kv:*",
-	UserStore: base + "+ping +set +getrange +zadd +zrange" +
-		" ~cs:mod:*",
-	UserAdmin: "~* &* +@all",
+var rules = makeRules()
+
+func makeRules() map[string]string {
+	out := map[string]string{UserAdmin: "~* &* +@all"}
+	scopes := map[redisacl.Role]redisacl.Scope{
+		redisacl.Producer: {Tenant: Tenant, KeyID: Issuer},
+		redisacl.Operator: {KeyID: Operator},
+	}
+	for _, role := range redisacl.Roles() {
+		words, err := redisacl.Rules(role, scopes[role])
+		if err != nil {
+			panic("internal error: " + err.Error())
+		}
+		out[string(role)] = words
+	}
+	return out
 }
 
 // Rules returns the rights of a user in the words of ACL SETUSER, "" for others.

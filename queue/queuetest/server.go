@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caisson-run/caisson/queue/devtls"
+	"github.com/caisson-run/caisson/queue/redisacl"
 )
 
 // Options changes what Start starts. The zero value is what tests mostly want.
@@ -166,16 +167,11 @@ func (s *Server) certificates() {
 	s.write("server.key", server.Key)
 }
 
-// defaultUser is off, so that nobody can be it, and yet has every right: Redis 7.0 replays its append-only file as
-// this user, and without rights it drops each transaction of the file, that is, each effect of a script, and starts
-// with what is left. Seen with 7.0.15; the server's log says "CRITICAL ... AOF-loading-client ... NOPERM".
-const defaultUser = "user default off ~* &* +@all"
-
 // users writes the ACL file: with it "default" can be off from the first moment.
 func (s *Server) users() {
 	s.tb.Helper()
 	var b strings.Builder
-	b.WriteString(defaultUser + "\n")
+	b.WriteString(redisacl.Default() + "\n")
 	for name, rights := range rules {
 		fmt.Fprintf(&b, "user %s on >%s %s\n", name, s.password, rights)
 	}

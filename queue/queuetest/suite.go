@@ -23,6 +23,11 @@ type Broker interface {
 	Sender() queue.Sender
 	Results() queue.Results
 	Inspector() queue.Inspector
+	Orders() queue.Orders
+	Listener() queue.Listener
+	Keeper() queue.Keeper
+	Events() queue.Events
+	Progress() queue.Progress
 
 	// Put adds an entry of these fields to a lane, as only an attacker would.
 	Put(tb testing.TB, lane queue.Lane, fields ...string)
@@ -82,6 +87,9 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"workers/each message settled once", testSettledOnce},
 	}
 	for _, p := range parts {
+		t.Run(p.name, func(t *testing.T) { p.test(t, open(t)) })
+	}
+	for _, p := range operatorParts() {
 		t.Run(p.name, func(t *testing.T) { p.test(t, open(t)) })
 	}
 }

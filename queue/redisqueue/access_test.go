@@ -13,6 +13,7 @@ import (
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/devtls"
 	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/queue/redisacl"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 )
 
@@ -50,7 +51,7 @@ func TestRights(t *testing.T) {
 		{"producer", "DEL " + theirs},
 		{"producer", "GETRANGE cs:{jobs}:res:ffff:id 0 -1"},
 		{"producer", "SET cs:{jobs}:res:" + queuetest.Issuer + ":id forged"},
-		{"producer", "PUBLISH cs:{jobs}:done:" + queuetest.Issuer + " id"},
+		{"producer", "PUBLISH cs:{jobs}:done:ffff id"},
 		{"producer", "SUBSCRIBE cs:{jobs}:done:ffff"},
 		{"producer", "SET cs:{jobs}:st:acme:id done"},
 		{"producer", "EVAL return 0"},
@@ -102,7 +103,8 @@ func TestRightsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(string(page)), " ")
-	for _, user := range []string{queuetest.UserWorker, queuetest.UserProducer, queuetest.UserKV, queuetest.UserStore} {
+	for _, role := range redisacl.Roles() {
+		user := string(role)
 		if !strings.Contains(text, queuetest.Rules(user)) {
 			t.Errorf("docs/reference/redis.md lacks the rights of %q: %s", user, queuetest.Rules(user))
 		}
@@ -114,7 +116,7 @@ func TestWaitWithoutRights(t *testing.T) {
 	s := queuetest.Start(t, queuetest.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for _, user := range []string{queuetest.UserWorker /* may not subscribe */, queuetest.UserKV /* may not read */} {
+	for _, user := range []string{queuetest.UserStore /* may not subscribe */, queuetest.UserKV /* may not read */} {
 		results := redisqueue.OpenResults(dial(t, configOf(s.Login(user))))
 		err := results.Wait(ctx, "jobs", queuetest.Issuer, []string{"id"}, nil)
 		wantReason(t, user, err, queue.ReasonPermission)

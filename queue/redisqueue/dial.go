@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -46,6 +47,9 @@ type Config struct {
 
 	// Connections bounds the pool, 2 to 1024. Default 16.
 	Connections int
+
+	// Logger is told what no call's error can tell: that orders are not heard. Default: nobody is.
+	Logger hclog.Logger
 }
 
 // Client is a pool of connections to one Redis. It is safe for concurrent use.
@@ -53,6 +57,8 @@ type Config struct {
 type Client struct {
 	rdb  *redis.Client
 	conf Config // as given, with defaults
+
+	late sync.WaitGroup // reads whose caller has gone away
 }
 
 // quiet keeps go-redis, whose logger is global, from writing to stderr what we
@@ -96,8 +102,12 @@ func (c *Client) Ping(ctx context.Context) error {
 	return c.do(ctx, "ping", func(ctx context.Context) error { return c.rdb.Ping(ctx).Err() })
 }
 
-// Close closes every connection. Calls that go on fail.
-func (c *Client) Close() error { return c.rdb.Close() }
+// Close closes every connection, and waits for reads whose callers have gone away. Calls that go on fail.
+func (c *Client) Close() error {
+	err := c.rdb.Close()
+	c.late.Wait()
+	return err
+}
 
 // ConfigError reports a field of a Config that cannot be.
 type ConfigError struct {
@@ -146,6 +156,9 @@ func (c *Config) check() (*tls.Config, error) {
 	}
 	if c.Connections < 2 || c.Connections > 1024 {
 		fault("Connections", "%d is not within 2 to 1024", c.Connections)
+	}
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
 	}
 	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	faults = append(faults, c.checkPEM(tlsConf)...)

@@ -15,3 +15,9 @@ func TLSConfig(c Config) (*tls.Config, error) { return c.check() }
 func (q *Queue) Retire(ctx context.Context, lanes []queue.Lane, idle time.Duration) (int, error) {
 	return q.retire(ctx, lanes, idle)
 }
+
+// EncodeEvents and DecodeEvents are the form of an entry of events.
+var (
+	EncodeEvents = encodeEvents
+	DecodeEvents = decodeEvents
+)

@@ -21,6 +21,16 @@ func lanePrefix(name string) string    { return prefix(name) + "in:" }
 func statePrefix(name string) string   { return prefix(name) + "st:" }
 func channelPrefix(name string) string { return prefix(name) + "done:" }
 
+// Keys of orders, events and progress. The channel of orders has the stream's name.
+
+func modeKey(name string) string    { return prefix(name) + "mode" }
+func ordersKey(name string) string  { return prefix(name) + "orders" }
+func cancelsKey(name string) string { return prefix(name) + "cancels" }
+func eventsKey(name string) string  { return prefix(name) + "events" }
+
+func cancelKey(l queue.Lane, id string) string   { return prefix(l.Queue) + "cancel:" + member(l, id) }
+func progressKey(l queue.Lane, id string) string { return prefix(l.Queue) + "prog:" + member(l, id) }
+
 func laneKey(l queue.Lane) string { return lanePrefix(l.Queue) + laneName(l) }
 
 func stateKey(l queue.Lane, id string) string { return statePrefix(l.Queue) + member(l, id) }

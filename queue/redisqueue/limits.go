@@ -63,6 +63,29 @@ const (
 	blobBytesMax     = 128 << 20
 	blobListMax      = 10000
 
+	// keptPiece bounds the orders read in one script call, each of which may be large.
+	keptPiece = 64
+
+	// cancelsSince is how far back a listener that hears for the first time reads cancellations: what is older was given
+	// before anything of its own ran, and is kept under the message's id.
+	cancelsSince = time.Minute
+
+	// letterPiece and purgePiece bound what one script call looks at: letters and entries carry whole messages.
+	letterPiece = 64
+	purgePiece  = 256
+
+	// parkedPiece bounds the members of the due set that one script call looks at.
+	parkedPiece = 512
+
+	// eventsPerEntry bounds the events in one entry of the stream, so that EventsMax entries bound its bytes too.
+	eventsPerEntry = 128
+
+	// followPiece bounds the entries of events read in one trip.
+	followPiece = 64
+
+	// eventTextMax bounds the names in an event (task, worker): longer ones are cut.
+	eventTextMax = 256
+
 	// caBytesMax bounds certificates and keys given as PEM.
 	caBytesMax = 1 << 20
 

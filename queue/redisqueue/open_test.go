@@ -21,6 +21,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type broker struct {
 	worker   *redisqueue.Client
 	producer *redisqueue.Client
+	operator *redisqueue.Client
+	watcher  *redisqueue.Client
 	results  *redisqueue.Results
 	admin    *redis.Client // to do what only an attacker or an operator would
 	pass     func(time.Duration)
@@ -56,6 +58,8 @@ func newBroker(tb testing.TB, login func(user string) queuetest.Login, pass func
 	b := &broker{
 		worker:   dial(tb, configOf(login(queuetest.UserWorker))),
 		producer: dial(tb, configOf(login(queuetest.UserProducer))),
+		operator: dial(tb, configOf(login(queuetest.UserOperator))),
+		watcher:  dial(tb, configOf(login(queuetest.UserWatcher))),
 		admin:    adminOf(tb, login(queuetest.UserAdmin)),
 		pass:     pass,
 	}
@@ -127,8 +131,45 @@ func (b *broker) Worker(tb testing.TB, name string, lease time.Duration) queuete
 }
 func (b *broker) Sender() queue.Sender       { return sender{b} }
 func (b *broker) Results() queue.Results     { return b.results }
-func (b *broker) Inspector() queue.Inspector { return b.worker }
+func (b *broker) Inspector() queue.Inspector { return b.operator }
+func (b *broker) Orders() queue.Orders       { return orders{b.operator, b.producer} }
+func (b *broker) Listener() queue.Listener   { return b.worker }
+func (b *broker) Keeper() queue.Keeper       { return b.worker }
+func (b *broker) Events() queue.Events       { return events{b.worker, b.watcher} }
+func (b *broker) Progress() queue.Progress   { return progress{b.worker, b.watcher} }
 func (b *broker) Pass(d time.Duration)       { b.pass(d) }
+
+// orders are given by an operator, and cancelled by the producer, too, in its own tenant.
+type orders struct {
+	*redisqueue.Client
+	producer *redisqueue.Client
+}
+
+func (o orders) Cancel(ctx context.Context, lane queue.Lane, id string, order []byte, ttl time.Duration) error {
+	if lane.Tenant == queuetest.Tenant {
+		return o.producer.Cancel(ctx, lane, id, order, ttl)
+	}
+	return o.Client.Cancel(ctx, lane, id, order, ttl)
+}
+
+// events are emitted by workers and followed by watchers; so is progress.
+type events struct {
+	*redisqueue.Client
+	watcher *redisqueue.Client
+}
+
+func (e events) Follow(ctx context.Context, name, after string, got func(string, queue.Event)) error {
+	return e.watcher.Follow(ctx, name, after, got)
+}
+
+type progress struct {
+	*redisqueue.Client
+	watcher *redisqueue.Client
+}
+
+func (p progress) Progress(ctx context.Context, lane queue.Lane, id string) (string, time.Time, error) {
+	return p.watcher.Progress(ctx, lane, id)
+}
 
 // sender sends as the producer where it may, which is to its own tenant's lanes.
 type sender struct{ b *broker }

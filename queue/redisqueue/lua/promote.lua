@@ -26,7 +26,7 @@ end
 local function promote(member)
   local record = redis.call('HGET', parked, member)
   local lane, bytes
-  if record then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])|(.*)$') end
+  if record then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])@?%d*|(.*)$') end
   if not lane then return forget(member) end
   local entry = redis.pcall('XADD', lanes .. lane, '*', 'e', bytes)
   if type(entry) == 'table' then

@@ -139,7 +139,7 @@ local function bury(it, code, reason, bytes)
 end
 
 local function park(it, bytes, delay)
-  redis.call('HSET', parked, it.member, it.lane_name .. '|' .. bytes)
+  redis.call('HSET', parked, it.member, it.lane_name .. '@' .. string.format('%d', now()) .. '|' .. bytes)
   redis.call('ZADD', due, now() + delay, it.member)
   mark(it, 'waiting', '')
 end
