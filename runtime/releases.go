@@ -109,7 +109,7 @@ func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, 
 	}
 	m := bound.Manifest()
 	program, err := r.sandbox.Load(ctx, sandbox.Module{
-		Digest: bound.Digest(), Bytes: bound.Module(), Needs: m.Needs, Start: string(m.Start), Args: m.Args, Env: m.Env,
+		Digest: bound.Digest(), Bytes: bound.Module(), Needs: m.Needs, Start: string(m.Start), Args: m.Args, Env: m.Env, Tenant: t.Tenant,
 	})
 	if err != nil {
 		return release{}, err

@@ -85,15 +85,14 @@ type admissions struct {
 	machines wazero.CompilationCache
 	placing  sync.Mutex // while a file is there for wazero to find: two modules can have the same code, and so the same file
 
-	// turn lets one module be admitted at a time: it is the most memory that this worker ever uses.
-	turn chan struct{}
+	turns *turns // bounds how many are admitted at once: it is the most memory that this worker ever uses
 
 	admitted, costly, cacheHits, cacheRejects atomic.Int64
 }
 
 // openAdmissions prepares for c, and the runtime that load will compile in; the host's modules are not in it yet.
 func openAdmissions(ctx context.Context, c Config, log hclog.Logger) (*admissions, error) {
-	a := &admissions{host: c.Host, log: log, child: c.Admit, limits: limitsFor, turn: make(chan struct{}, 1)}
+	a := &admissions{host: c.Host, log: log, child: c.Admit, limits: limitsFor, turns: newTurns()}
 	config := engineConfig()
 	if c.CacheDir != "" || len(c.Admit) > 0 {
 		if err := a.openMachines(ctx, c); err != nil {
@@ -142,28 +141,28 @@ func (a *admissions) close(ctx context.Context) error {
 
 // load returns the module of this digest admitted and compiled. Its artifact has lost code and machine, which nobody needs any more.
 // Errors: *AdmissionError; ctx's; or that this attempt failed for a reason that is not the module's.
-func (a *admissions) load(ctx context.Context, digest [32]byte, code []byte) (*artifact, wazero.CompiledModule, error) {
+func (a *admissions) load(ctx context.Context, m *Module) (*artifact, wazero.CompiledModule, error) {
 	switch {
-	case sha256.Sum256(code) != digest:
+	case sha256.Sum256(m.Bytes) != m.Digest:
 		return nil, nil, errDigest
-	case len(code) > moduleSizeMax:
-		return nil, nil, admission("module.invalid", "%d bytes, at most %d", len(code), moduleSizeMax)
+	case len(m.Bytes) > moduleSizeMax:
+		return nil, nil, admission("module.invalid", "%d bytes, at most %d", len(m.Bytes), moduleSizeMax)
 	case a.disk != nil:
-		return a.loadKept(ctx, digest, code)
+		return a.loadKept(ctx, m)
 	}
-	art, err := a.admit(ctx, digest, code)
+	art, err := a.admit(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := a.compile(art)
-	return art, m, err
+	compiled, err := a.compile(art)
+	return art, compiled, err
 }
 
 // loadKept is load by way of the cache on disk. Of several workers that need the same module at once, one admits it and the others wait.
-func (a *admissions) loadKept(ctx context.Context, digest [32]byte, code []byte) (*artifact, wazero.CompiledModule, error) {
-	name := entryName(a.engine, digest)
-	if art, m := a.fromDisk(name, digest); art != nil {
-		return art, m, nil
+func (a *admissions) loadKept(ctx context.Context, m *Module) (*artifact, wazero.CompiledModule, error) {
+	name := entryName(a.engine, m.Digest)
+	if art, compiled := a.fromDisk(name, m.Digest); art != nil {
+		return art, compiled, nil
 	}
 	unlock, err := a.disk.lock(ctx, name)
 	switch {
@@ -174,18 +173,18 @@ func (a *admissions) loadKept(ctx context.Context, digest [32]byte, code []byte)
 	default:
 		a.log.Warn("compile cache cannot be locked, so a module may be compiled twice", "error", err)
 	}
-	if art, m := a.fromDisk(name, digest); art != nil {
-		return art, m, nil
+	if art, compiled := a.fromDisk(name, m.Digest); art != nil {
+		return art, compiled, nil
 	}
-	art, err := a.admit(ctx, digest, code)
+	art, err := a.admit(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := a.disk.put(name, art.encode()); err != nil {
-		a.log.Warn("compiled module not kept", "module", hexOf(digest), "error", err)
+		a.log.Warn("compiled module not kept", "module", hexOf(m.Digest), "error", err)
 	}
-	m, err := a.compile(art)
-	return art, m, err
+	compiled, err := a.compile(art)
+	return art, compiled, err
 }
 
 // fromDisk returns what the cache has, or nil. An entry that cannot be used for any reason is removed, and a changed one is reported.
@@ -238,18 +237,17 @@ func (a *admissions) decode(payload []byte, digest [32]byte) (*artifact, error) 
 }
 
 // admit makes the artifact, when its turn has come.
-func (a *admissions) admit(ctx context.Context, digest [32]byte, code []byte) (art *artifact, err error) {
-	select {
-	case a.turn <- struct{}{}:
-		defer func() { <-a.turn }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+func (a *admissions) admit(ctx context.Context, m *Module) (art *artifact, err error) {
+	leave, err := a.turns.enter(ctx, m.Tenant, len(m.Bytes))
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	a.admitted.Add(1)
 	if len(a.child) > 0 {
-		return a.admitInChild(ctx, digest, code)
+		return a.admitInChild(ctx, m.Digest, m.Bytes)
 	}
-	if art, err = admitModule(a.host, digest, code); err != nil || a.disk == nil {
+	if art, err = admitModule(a.host, m.Digest, m.Bytes); err != nil || a.disk == nil {
 		return art, err
 	}
 	dir, err := a.tempDir()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func TestChangedEntry(t *testing.T) {
 func TestTwoWorkersCompileOnce(t *testing.T) {
 	dir := t.TempDir()
 	wasm := assemble(nil, strings.Repeat("\x41\x00\x1a", 200_000)+"\x41\x00\x0b")
-	release := sandbox.LockCache(t, dir) // so that neither is done before the other has begun
+	release := openKept(t, sandbox.Config{CacheDir: dir}).LockEntry(t, module(wasm).Digest) // so that neither is done before the other has begun
 	var workers []*exec.Cmd
 	for range 2 {
 		w := exec.Command(os.Args[0], loadArgument, dir)
@@ -279,6 +280,36 @@ func TestCloseEndsAdmission(t *testing.T) {
 	}
 	if err := <-loaded; err == nil || errors.As(err, new(*sandbox.AdmissionError)) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAdmissionIsFair: while a hostile large module is being admitted, a small one of another tenant is admitted meanwhile, and so is another small one that a tenant with
+// a small bomb does not hold up.
+func TestAdmissionIsFair(t *testing.T) {
+	s := openKept(t, sandbox.Config{Admit: admitSelf(), CacheDir: t.TempDir()})
+	large := module(slices.Concat(bombLoops(50, 1000), section(0, str("fill"), make([]byte, 5<<20))))
+	small := module(bombParams(35, 1000))
+	hostile := make(chan error, 4)
+	started := make(chan struct{}, 4)
+	s.AdmissionStarts(func() { started <- struct{}{} })
+	for i, m := range []sandbox.Module{large, small} {
+		m.Tenant = "hostile"
+		go func() {
+			_, err := s.Load(context.Background(), m)
+			hostile <- err
+		}()
+		<-started
+		began := time.Now()
+		honest := module(assemble(nil, strings.Repeat("\x01", 1+i)+"\x41\x00\x0b"))
+		honest.Tenant = "honest"
+		check(t, load(t, s, honest).Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+		<-started
+		t.Logf("admitted and run in %s", time.Since(began))
+	}
+	select {
+	case err := <-hostile:
+		t.Errorf("a bomb was over meanwhile: %v", err)
+	default: // the cleanup ends them
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -207,19 +208,20 @@ func (c *diskCache) evict() error {
 }
 
 // lock waits until no other process admits the module of this name, and returns what ends its own turn. Names share cacheLocks
-// locks, so that no lock file is ever removed, which could not be done without a race.
+// files, so that no lock file is ever removed, which could not be done without a race; where the system can lock parts of a file, each name has its own byte there.
 // Errors: ctx's, or that the file system has no locks.
 func (c *diskCache) lock(ctx context.Context, name string) (unlock func(), err error) {
-	shard, err := hex.DecodeString(name[:2])
-	if err != nil {
-		return nil, err
+	sum, err := hex.DecodeString(name)
+	if err != nil || len(sum) < 9 {
+		return nil, fmt.Errorf("%q is no name of an entry", name)
 	}
-	f, err := os.OpenFile(filepath.Join(c.dir, fmt.Sprintf("lock-%02d", int(shard[0])%cacheLocks)), os.O_RDWR|os.O_CREATE, cacheFileMode)
+	at := int64(binary.BigEndian.Uint64(sum[1:]) >> 2) // two names are alike by chance only
+	f, err := os.OpenFile(filepath.Join(c.dir, fmt.Sprintf("lock-%02d", int(sum[0])%cacheLocks)), os.O_RDWR|os.O_CREATE, cacheFileMode)
 	if err != nil {
 		return nil, err
 	}
 	for wait := lockWaitMin; ; wait = min(2*wait, lockWaitMax) {
-		got, err := tryLock(f)
+		got, err := tryLock(f, at)
 		if got {
 			return func() { f.Close() }, nil // which unlocks
 		}

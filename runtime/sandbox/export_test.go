@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -11,7 +10,7 @@ func (s *Sandbox) BoundAdmission(memory uint64, cpu, wall time.Duration) {
 	s.admissions.limits = func(int) admitLimits { return admitLimits{memory, cpu, wall} }
 }
 
-// AdmissionStarts has f called when the next process that admits is about to begin.
+// AdmissionStarts has f called when a process that admits is about to begin.
 func (s *Sandbox) AdmissionStarts(f func()) {
 	limits := s.admissions.limits
 	s.admissions.limits = func(size int) admitLimits {
@@ -25,24 +24,12 @@ func AdmitRequest(memory uint64, cpu time.Duration, dir string, code []byte) []b
 	return (&admitRequest{limits: admitLimits{memory: memory, cpu: cpu}, dir: dir, code: code}).encode()
 }
 
-// LockCache holds every lock of the cache in dir until release is called.
-func LockCache(t *testing.T, dir string) (release func()) {
+// LockEntry holds the lock of the cache's entry for a module until unlock is called.
+func (s *Sandbox) LockEntry(t *testing.T, digest [32]byte) (unlock func()) {
 	t.Helper()
-	c, err := openDiskCache(dir)
+	unlock, err := s.admissions.disk.lock(t.Context(), entryName(s.admissions.engine, digest))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var unlocks []func()
-	for i := range cacheLocks {
-		unlock, err := c.lock(t.Context(), fmt.Sprintf("%02x", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		unlocks = append(unlocks, unlock)
-	}
-	return func() {
-		for _, unlock := range unlocks {
-			unlock()
-		}
-	}
+	return unlock
 }

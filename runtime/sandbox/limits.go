@@ -139,6 +139,14 @@ const (
 	admitCPUPerMiB    = 10 * time.Second
 	admitCPUMax       = 10 * time.Minute
 	admitWallFactor   = 4 // a machine that is busy gives the child a part of its time only
+	// smallModuleMax is the largest module that is admitted in the places of small ones: a standard-Go program of some size.
+	smallModuleMax = 4 << 20
+	// admitSmall and admitLarge are how many small and how many other modules are admitted at once. So their processes together take at most three times
+	// 1.5 GiB and once 4, were all of them made to take what they may.
+	admitSmall = 3
+	admitLarge = 1
+	// servedMax bounds the tenants whose last turn is remembered.
+	servedMax = 10_000
 	// artifactSizeMax bounds an encoded artifact: machine code takes some four times its module.
 	artifactSizeMax = 512 << 20
 	// refusalSizeMax bounds a refusal that a child gives, admitDirMax the path it is given, stderrMax what of its stderr is looked at, all in bytes.

@@ -141,7 +141,7 @@ func (s *Sandbox) compile(c *compiled, m Module) {
 	defer s.busy.Done()
 	defer s.releaseModule(c)
 	defer close(c.ready)
-	c.artifact, c.module, c.err = s.admissions.load(s.closing, m.Digest, m.Bytes)
+	c.artifact, c.module, c.err = s.admissions.load(s.closing, &m)
 	// A refusal is kept, as it is the same next time; anything else is tried again.
 	if e := (*AdmissionError)(nil); c.err != nil && (!errors.As(c.err, &e) || e.passing || c.err == errDigest) {
 		s.mu.Lock()

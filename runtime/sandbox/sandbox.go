@@ -195,6 +195,7 @@ type Module struct {
 	Start  string         // "template", "each", or "" for the first
 	Args   []string       // constants of the manifest
 	Env    []string       // constants of the manifest, "NAME=value"
+	Tenant string         // who needs it first: modules of others do not wait for its admission, should that take long
 }
 
 // A Program is a module that was admitted. Any number of goroutines run it at once.
