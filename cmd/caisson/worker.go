@@ -60,6 +60,9 @@ func runWorker(ctx context.Context, path string) error {
 		return err
 	}
 	opened, err := s.open(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to stop before it began: nothing had been taken, so nothing is left undone
+	}
 	if err != nil {
 		return err
 	}

@@ -69,12 +69,13 @@ func stale(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// unavailable types err, which is not nil.
+// unavailable types err, which is not nil and not that the caller's context has ended: do looks at that first. A context's
+// error is then go-redis's own, whose dialler bounds itself with one. It passed for the caller's once, and a worker gave up
+// an outcome for it that it should have written again.
 func unavailable(op string, err error) error {
 	var known *queue.UnavailableError
 	var field *queue.FieldError
-	if errors.As(err, &known) || errors.As(err, &field) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &known) || errors.As(err, &field) {
 		return err
 	}
 	return &queue.UnavailableError{Op: op, Reason: reason(err), Err: err}

@@ -39,7 +39,7 @@ const (
 // Source: redis.conf, appendfsync everysec.
 const (
 	lossMax     = 2 * time.Second
-	settleBound = 30 * time.Second // on two busy cores; what it took is logged
+	settleBound = 90 * time.Second // on two busy cores; what it took is logged
 	poisonAfter = 3                // crashes after which a message is poison
 )
 

@@ -34,7 +34,7 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	case "after":
 		in.Until = now.Add(600 * time.Millisecond).UnixMilli()
 	case "sleep":
-		in.For = 1500 // longer than the lease
+		in.For = int(lease.Milliseconds()) + 500
 	case "later":
 		in.Kind, task.NotBefore = "done", now.Add(700*time.Millisecond)
 	case "always", "panic":
