@@ -228,13 +228,34 @@ func (c *Client) Resend(ctx context.Context, receipts []Receipt) error {
 
 // sign makes the message for t.
 func (c *Client) sign(t Task) (Receipt, error) {
-	priority, err := t.Priority.lane()
+	task, err := c.prepare(t)
 	if err != nil {
 		return Receipt{}, err
 	}
-	payload, contentType, err := t.payload()
+	msg, err := envelope.Sign(task, c.cfg.Key)
 	if err != nil {
 		return Receipt{}, err
+	}
+	return receiptOf(task, msg), nil
+}
+
+// receiptOf returns the receipt of a task that was signed as msg.
+func receiptOf(t envelope.Task, msg []byte) Receipt {
+	return Receipt{
+		ID: t.ID, Digest: envelope.DigestOf(msg), Queue: t.Queue, Task: t.Task, Expires: t.Expires,
+		Message: msg, Priority: queue.Priority(t.Priority),
+	}
+}
+
+// prepare makes of t what is to be signed.
+func (c *Client) prepare(t Task) (envelope.Task, error) {
+	priority, err := t.Priority.lane()
+	if err != nil {
+		return envelope.Task{}, err
+	}
+	payload, contentType, err := t.payload()
+	if err != nil {
+		return envelope.Task{}, err
 	}
 	within := t.Within
 	if within == 0 {
@@ -245,19 +266,11 @@ func (c *Client) sign(t Task) (Receipt, error) {
 		name = c.cfg.Queue
 	}
 	issued := c.cfg.Now()
-	task := envelope.Task{
+	return envelope.Task{
 		ID: envelope.NewMessageID(), Audience: c.cfg.Audience, Tenant: c.cfg.Tenant, Queue: name, Task: t.Name, Module: t.Module,
 		Issued: issued, NotBefore: t.NotBefore, Expires: issued.Add(within), Attempts: t.Attempts, Limits: t.Limits,
 		Narrowed: t.Narrowed, Caps: t.Caps, Priority: int(priority), ContentType: contentType, Payload: payload,
 		Trace: t.Trace, Parent: t.Parent,
-	}
-	msg, err := envelope.Sign(task, c.cfg.Key)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return Receipt{
-		ID: task.ID, Digest: envelope.DigestOf(msg), Queue: name, Task: t.Name, Expires: task.Expires,
-		Message: msg, Priority: priority,
 	}, nil
 }
 

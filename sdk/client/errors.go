@@ -49,6 +49,22 @@ func (e *BatchError) Error() string { return "client: batch: " + e.Text }
 // Code returns "client.batch".
 func (e *BatchError) Code() string { return "client.batch" }
 
+// A PlanError reports a plan that cannot be one. Nothing of it was sent. It is final.
+type PlanError struct {
+	Step string // its name, or its number where the name is what is wrong; "" when it is about the whole
+	Text string
+}
+
+func (e *PlanError) Error() string {
+	if e.Step == "" {
+		return "client: plan: " + e.Text
+	}
+	return "client: plan: step " + e.Step + ": " + e.Text
+}
+
+// Code returns "client.plan".
+func (e *PlanError) Code() string { return "client.plan" }
+
 // A ReceiptError reports a receipt that was not given out by Send, or has lost what the call needs. It is final.
 type ReceiptError struct {
 	ID   envelope.MessageID

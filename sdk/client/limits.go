@@ -1,6 +1,10 @@
 package client
 
-import "time"
+import (
+	"time"
+
+	"github.com/caisson-run/caisson/queue/envelope"
+)
 
 const (
 	// BatchMax bounds the tasks of one SendMany. All of a batch is signed before any of it is sent.
@@ -8,6 +12,9 @@ const (
 
 	// BatchSizeMax bounds the messages of one SendMany together, in bytes: they are in memory at once.
 	BatchSizeMax = 64 << 20
+
+	// StepsMax bounds the steps of a plan: as many as one step may come after, and few enough for one batch.
+	StepsMax = envelope.AfterMax
 
 	// WithinDefault is how long a task may wait and run when nothing else is said.
 	WithinDefault = time.Hour
