@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"testing"
@@ -82,10 +81,6 @@ func miniPath(m int, leaves [][]byte) [][]byte {
 		return append(miniPath(m, leaves[:k]), miniRoot(leaves[k:]))
 	}
 	return append(miniPath(m-k, leaves[k:]), miniRoot(leaves[:k]))
-}
-
-func miniPAE(typ string, body []byte) []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(typ), typ, len(body), body)
 }
 
 // rawPlace signs a tree of bodies of one type, and returns the frame of the one at index: what a hostile holder of a key

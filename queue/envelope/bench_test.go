@@ -41,6 +41,38 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkSignBatch and BenchmarkOpenBatch count per message of a batch of 128.
+func BenchmarkSignBatch(b *testing.B) {
+	list := tasks(128)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%len(list) == 0 {
+			mustSignBatch(b, list, submitKey)
+		}
+	}
+}
+
+func BenchmarkOpenBatch(b *testing.B) {
+	list := make([]envelope.Task, 128)
+	for i := range list {
+		list[i] = fullTask()
+		list[i].ID[0] = byte(i + 1)
+		list[i].Payload = make([]byte, 256)
+	}
+	messages := mustSignBatch(b, list, submitKey)
+	var roots envelope.Roots
+	for name, r := range map[string]envelope.Reader{"alone": reader, "remembered": {Keys: keys, Audience: "prod", Roots: &roots}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := r.Open(messages[i%len(messages)], now); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkVerify is the floor of Open: the signature alone.
 func BenchmarkVerify(b *testing.B) {
 	body := make([]byte, 512)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Purpose is the one thing that a key is for. It is part of the key's text and of its id, so the same 32 bytes
@@ -114,8 +115,19 @@ func (k PublicKey) Verify(payloadType string, body, sig []byte) bool {
 	if k.IsZero() || len(sig) != ed25519.SignatureSize {
 		return false
 	}
-	return ed25519.Verify(k.key[:], pae(payloadType, body), sig)
+	b := paeBuffers.Get().(*[]byte)
+	*b = append(appendPAEHead((*b)[:0], payloadType, len(body)), body...)
+	ok := ed25519.Verify(k.key[:], *b, sig)
+	if cap(*b) <= paeBufferKept {
+		paeBuffers.Put(b)
+	}
+	return ok
 }
+
+// paeBuffers spare a copy of each message that is verified; those above paeBufferKept, in bytes, are large results and rare.
+var paeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const paeBufferKept = 2 * MessageSizeMax
 
 // A PrivateKey signs. No way of printing it shows the secret, with any verb, in any struct, or as JSON; only Text does.
 // The zero PrivateKey signs nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -30,6 +31,7 @@ var (
 	otherKey   = testKey(envelope.Submit, 3)
 	publishKey = testKey(envelope.Publish, 4)
 	unknownKey = testKey(envelope.Submit, 5)
+	operateKey = testKey(envelope.Operate, 6)
 )
 
 // A ring knows keys of any purpose.
@@ -45,10 +47,12 @@ func ringOf(keys ...envelope.PublicKey) ring {
 
 func (r ring) SubmitKey(id envelope.KeyID) (envelope.PublicKey, bool) { k, ok := r[id]; return k, ok }
 func (r ring) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) { k, ok := r[id]; return k, ok }
+func (r ring) OrderKey(id envelope.KeyID) (envelope.PublicKey, bool)  { k, ok := r[id]; return k, ok }
 
 var (
-	keys   = ringOf(submitKey.Public(), workerKey.Public(), otherKey.Public(), publishKey.Public())
-	reader = envelope.Reader{Keys: keys, Audience: "prod"}
+	keys        = ringOf(submitKey.Public(), workerKey.Public(), otherKey.Public(), publishKey.Public(), operateKey.Public())
+	reader      = envelope.Reader{Keys: keys, Audience: "prod"}
+	orderReader = envelope.OrderReader{Keys: keys, Audience: "prod"}
 )
 
 func seq(first byte, n int) []byte {
@@ -164,7 +168,39 @@ func bodyOf(t testing.TB, msg []byte) node {
 	return body
 }
 
-// miniVerify checks a frame and its signature without the package: own reader, own key text, own PAE.
+// fullOrder has every field that an order can have.
+func fullOrder() envelope.Order {
+	o := leastOrder()
+	o.Act, o.Tenant, o.Target, o.Code = envelope.ActRequeue, "acme", "1790000000500-0", "policy.denied"
+	o.Note = "granted since: naïve\n"
+	return o
+}
+
+// leastOrder has only what an order must have.
+func leastOrder() envelope.Order {
+	return envelope.Order{
+		ID: envelope.MessageID(seq(0x30, 16)), Audience: "prod", Queue: "jobs", Act: envelope.ActPause,
+		Issued: now.Add(-500 * time.Millisecond), Expires: now.Add(30 * time.Minute),
+	}
+}
+
+// cancelOrder is one that a sender may give.
+func cancelOrder() envelope.Order {
+	o := leastOrder()
+	o.Act, o.Tenant, o.Target = envelope.ActCancel, "acme", leastTask().ID.String()
+	return o
+}
+
+func mustSignOrder(t testing.TB, o envelope.Order, key envelope.PrivateKey) []byte {
+	t.Helper()
+	b, err := envelope.SignOrder(o, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// miniVerify checks a frame and its signature without the package: own reader, own key text, own PAE, own tree.
 func miniVerify(msg []byte, typ string, publicKey []byte) (body node, err error) {
 	frame, err := parseAll(msg)
 	if err != nil {
@@ -174,18 +210,55 @@ func miniVerify(msg []byte, typ string, publicKey []byte) (body node, err error)
 		return node{}, errors.New("not a frame of this type")
 	}
 	sig := frame.at(3).at(0)
-	if len(frame.at(3).items) != 1 || len(sig.items) != 3 || sig.at(2).kind != 'n' {
+	if len(frame.at(3).items) != 1 || len(sig.items) != 3 {
 		return node{}, errors.New("not one signature")
 	}
-	raw := frame.at(2).string()
-	pae := fmt.Sprintf("DSSEv1 %d %s %d %s", len(typ), typ, len(raw), raw)
-	if !ed25519.Verify(publicKey, []byte(pae), sig.at(1).data) {
+	signed := miniPAE(typ, frame.at(2).data)
+	if place := sig.at(2); place.kind != 'n' {
+		root, err := miniClimb(signed, place)
+		if err != nil {
+			return node{}, err
+		}
+		signed = miniPAE("application/vnd.caisson.batch.v1", append(binary.BigEndian.AppendUint64(nil, place.at(0).n), root...))
+	}
+	if !ed25519.Verify(publicKey, signed, sig.at(1).data) {
 		return node{}, errors.New("signature does not hold")
 	}
 	if body, err = parseAll(frame.at(2).data); err == nil && !bytes.Equal(body.bytes(), frame.at(2).data) {
 		err = errors.New("body is not canonical")
 	}
 	return body, err
+}
+
+func miniPAE(typ string, body []byte) []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(typ), typ, len(body), body)
+}
+
+// miniClimb goes from a leaf to the root of its tree, as RFC 9162, section 2.1.3.2, says it.
+func miniClimb(leaf []byte, place node) ([]byte, error) {
+	if len(place.items) != 3 || place.at(0).n < 2 || place.at(1).n >= place.at(0).n {
+		return nil, errors.New("no place in a tree")
+	}
+	fn, sn := place.at(1).n, place.at(0).n-1
+	r := sha256.Sum256(append([]byte{0}, leaf...))
+	for _, p := range place.at(2).items {
+		if sn == 0 {
+			return nil, errors.New("path too long")
+		}
+		if fn&1 == 1 || fn == sn {
+			r = sha256.Sum256(append(append([]byte{1}, p.data...), r[:]...))
+			for fn&1 == 0 && fn != 0 {
+				fn, sn = fn>>1, sn>>1
+			}
+		} else {
+			r = sha256.Sum256(append(append([]byte{1}, r[:]...), p.data...))
+		}
+		fn, sn = fn>>1, sn>>1
+	}
+	if sn != 0 {
+		return nil, errors.New("path too short")
+	}
+	return r[:], nil
 }
 
 // miniKeyID computes a key's id without the package.

@@ -405,6 +405,9 @@ func decodeCaps(d *decoder) (caps []string, narrowed bool) {
 		d.err = &FieldError{"caps", fmt.Sprintf("are more than %d", CapsMax)}
 		return nil, false
 	}
+	if d.err == nil && n > 0 {
+		caps = make([]string, 0, n)
+	}
 	for range n {
 		caps = append(caps, d.str("caps", CapSizeMax))
 	}
