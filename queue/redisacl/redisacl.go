@@ -96,11 +96,12 @@ func (s Scope) worker() string {
 
 func (s Scope) producer() string {
 	return strings.Join([]string{
-		base, "+xadd +getrange +subscribe +set +publish",
-		s.keys("%W~", "in:"+s.Tenant+":*"),
-		s.keys("%W~", "cancel:"+s.Tenant+":*"), s.keys("%W~", "cancels"), s.keys("&", "orders"),
+		base, "+xadd +getrange +subscribe +publish",
+		s.keys("%W~", "in:"+s.Tenant+":*"), s.keys("%W~", "cancels"), s.keys("&", "orders"),
 		s.keys("%R~", "res:"+s.KeyID+":*"), s.keys("&", "done:"+s.KeyID),
 		s.keys("%R~", "st:"+s.Tenant+":*"), s.keys("%R~", "prog:"+s.Tenant+":*"),
+		// In parentheses of its own, so that no lane can be overwritten.
+		"(+set " + s.keys("%W~", "cancel:"+s.Tenant+":*") + ")",
 	}, " ")
 }
 
@@ -115,10 +116,10 @@ func (s Scope) kv() string {
 
 func (s Scope) operator() string {
 	return strings.Join([]string{
-		base, "+set +xadd +publish +subscribe",
-		s.keys("%W~", "mode"), s.keys("%W~", "cancel:*"), s.keys("%W~", "cancels"), s.keys("%W~", "orders"), s.keys("&", "orders"),
+		base, "+xadd +publish +subscribe", s.keys("%W~", "cancels"), s.keys("%W~", "orders"), s.keys("&", "orders"),
 		s.keys("%R~", "res:"+s.KeyID+":*"), s.keys("&", "done:"+s.KeyID),
 		s.watching(),
+		"(+set " + s.keys("%W~", "mode") + " " + s.keys("%W~", "cancel:*") + ")",
 		// In parentheses of its own: it holds whole messages, which nothing else here lets anybody read.
 		"(+xrange " + s.keys("%R~", "dead") + ")",
 	}, " ")
