@@ -1,8 +1,6 @@
 package client
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +17,9 @@ type Config struct {
 	// Results gives back what became of them. nil: Wait and WaitAll give a *ConfigError.
 	Results queue.Results
 
+	// Orders takes orders to cancel. nil: Cancel gives a *ConfigError.
+	Orders queue.Orders
+
 	// Key signs the tasks; it must be a submit key. Required.
 	Key envelope.PrivateKey
 
@@ -30,6 +31,9 @@ type Config struct {
 
 	// Within is how long tasks live that do not say: at most 24 h. 0: WithinDefault.
 	Within time.Duration
+
+	// Coalesce says how calls of Send that come at the same time share a signature and a write.
+	Coalesce Coalesce
 
 	// Rejected is told of each result that does not count, once for the same bytes. It must not block. nil: nobody is.
 	Rejected func(*RejectedError)
@@ -62,12 +66,22 @@ func (c Config) check() error {
 	if c.Within < 0 || c.Within > envelope.LifetimeMax {
 		fault("Within", "is not from 0 to "+envelope.LifetimeMax.String())
 	}
+	if c.Coalesce.Window < 0 || c.Coalesce.Window > CoalesceWindowMax {
+		fault("Coalesce.Window", "is not from 0 to "+CoalesceWindowMax.String())
+	}
+	if c.Coalesce.Max < 0 || c.Coalesce.Max > BatchMax {
+		fault("Coalesce.Max", fmt.Sprintf("is not from 0 to %d", BatchMax))
+	}
 	return errors.Join(faults...)
 }
 
 // A Client sends tasks and waits for their results. It is safe for concurrent use and needs no closing; the queue that it
 // was given does.
-type Client struct{ cfg Config }
+type Client struct {
+	cfg    Config
+	outbox outbox
+	roots  envelope.Roots // of results
+}
 
 // Open checks cfg. It does not touch the queue.
 // Errors, final: *ConfigError, one for each faulty field, joined.
@@ -81,7 +95,12 @@ func Open(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Client{cfg}, nil
+	if cfg.Coalesce.Max == 0 {
+		cfg.Coalesce.Max = CoalesceMaxDefault
+	}
+	c := &Client{cfg: cfg}
+	c.outbox.client = c
+	return c, nil
 }
 
 // Priority is how soon a task is served, among those of its queue and tenant.
@@ -110,6 +129,15 @@ func (p Priority) lane() (queue.Priority, error) {
 type Task struct {
 	Name string
 
+	// ID of the message. Zero: a random one, as is best. For one that is known before it is sent, from an order's number
+	// for instance: another message of the same tenant and id is never run, and becomes a dead letter.
+	ID envelope.MessageID
+
+	// Of all messages of the tenant with the same Name and UniqueKey only the first runs within UniqueWindow of its start,
+	// 1 s to 24 h; Wait says of the others *DuplicateError, with the id of the first. Both or neither.
+	UniqueKey    string
+	UniqueWindow time.Duration
+
 	// Input is written as JSON. For other data use Payload, which goes as it is; not both.
 	Input   any
 	Payload []byte
@@ -120,8 +148,10 @@ type Task struct {
 	// Within is how long the task may wait and run, all attempts together. 0: Config.Within.
 	Within time.Duration
 
-	// NotBefore is when it may start; zero: at once. Within counts from sending all the same.
+	// NotBefore is when it may start; zero: at once. Delay says the same from now on; not both. Within counts from sending
+	// all the same, so it must be longer.
 	NotBefore time.Time
+	Delay     time.Duration
 
 	// Queue to send to. "": Config.Queue.
 	Queue string
@@ -154,144 +184,4 @@ type Receipt struct {
 	// Message is what was sent, and Priority its lane, for Resend. Waiting does not need them.
 	Message  []byte         `json:"-"`
 	Priority queue.Priority `json:"-"`
-}
-
-// Send signs t and puts it into its queue.
-// Errors: as SendMany's.
-func (c *Client) Send(ctx context.Context, t Task) (Receipt, error) {
-	receipts, err := c.SendMany(ctx, []Task{t})
-	if len(receipts) == 0 {
-		return Receipt{}, err
-	}
-	return receipts[0], err
-}
-
-// Sign signs t as Send does and sends nothing: Receipt.Message is the message, which Resend puts into its queue. Until it
-// expires, whoever has it and can write to the broker can have the task run once.
-// Errors, final: *TaskError.
-func (c *Client) Sign(t Task) (Receipt, error) {
-	receipt, err := c.sign(t)
-	if err != nil {
-		return Receipt{}, &TaskError{0, t.Name, err}
-	}
-	return receipt, nil
-}
-
-// SendMany signs all of tasks and puts them into their queues with one call of Sender.Send. Receipts stand in the order of
-// tasks.
-// Errors: *TaskError, one for each bad task, joined, and *BatchError, both final: nothing was sent. With an error of the
-// queue some may have been; the receipts are returned, and Resend is safe.
-func (c *Client) SendMany(ctx context.Context, tasks []Task) ([]Receipt, error) {
-	if len(tasks) > BatchMax {
-		return nil, &BatchError{fmt.Sprintf("%d tasks, at most %d", len(tasks), BatchMax)}
-	}
-	receipts := make([]Receipt, len(tasks))
-	var faults []error
-	size := 0
-	for i, t := range tasks {
-		var err error
-		if receipts[i], err = c.sign(t); err != nil {
-			faults = append(faults, &TaskError{i, t.Name, err})
-		}
-		if size += len(receipts[i].Message); size > BatchSizeMax {
-			return nil, &BatchError{fmt.Sprintf("more than %d bytes", BatchSizeMax)}
-		}
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	return receipts, c.Resend(ctx, receipts)
-}
-
-// Resend puts the same messages into their queues again, with one call of Sender.Send: for when the queue gave an error.
-// Copies never run twice.
-// Errors: *ReceiptError, final; else those of the queue.
-func (c *Client) Resend(ctx context.Context, receipts []Receipt) error {
-	if len(receipts) == 0 {
-		return nil
-	}
-	batch := make([]queue.Outgoing, len(receipts))
-	for i, r := range receipts {
-		if len(r.Message) == 0 {
-			return &ReceiptError{r.ID, "has no message to send again"}
-		}
-		batch[i] = queue.Outgoing{
-			Lane:    queue.Lane{Queue: r.Queue, Tenant: c.cfg.Tenant, Priority: r.Priority},
-			Message: r.Message,
-		}
-	}
-	if err := c.cfg.Sender.Send(ctx, batch); err != nil {
-		return fmt.Errorf("client: send: %w", err)
-	}
-	return nil
-}
-
-// sign makes the message for t.
-func (c *Client) sign(t Task) (Receipt, error) {
-	task, err := c.prepare(t)
-	if err != nil {
-		return Receipt{}, err
-	}
-	msg, err := envelope.Sign(task, c.cfg.Key)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return receiptOf(task, msg), nil
-}
-
-// receiptOf returns the receipt of a task that was signed as msg.
-func receiptOf(t envelope.Task, msg []byte) Receipt {
-	return Receipt{
-		ID: t.ID, Digest: envelope.DigestOf(msg), Queue: t.Queue, Task: t.Task, Expires: t.Expires,
-		Message: msg, Priority: queue.Priority(t.Priority),
-	}
-}
-
-// prepare makes of t what is to be signed.
-func (c *Client) prepare(t Task) (envelope.Task, error) {
-	priority, err := t.Priority.lane()
-	if err != nil {
-		return envelope.Task{}, err
-	}
-	payload, contentType, err := t.payload()
-	if err != nil {
-		return envelope.Task{}, err
-	}
-	within := t.Within
-	if within == 0 {
-		within = c.cfg.Within
-	}
-	name := t.Queue
-	if name == "" {
-		name = c.cfg.Queue
-	}
-	issued := c.cfg.Now()
-	return envelope.Task{
-		ID: envelope.NewMessageID(), Audience: c.cfg.Audience, Tenant: c.cfg.Tenant, Queue: name, Task: t.Name, Module: t.Module,
-		Issued: issued, NotBefore: t.NotBefore, Expires: issued.Add(within), Attempts: t.Attempts, Limits: t.Limits,
-		Narrowed: t.Narrowed, Caps: t.Caps, Priority: int(priority), ContentType: contentType, Payload: payload,
-		Trace: t.Trace, Parent: t.Parent,
-	}, nil
-}
-
-// payload returns the bytes to send and what they are.
-func (t Task) payload() ([]byte, string, error) {
-	if t.Input != nil && t.Payload != nil {
-		return nil, "", &envelope.FieldError{Field: "payload", Text: "is given beside an input"}
-	}
-	payload, contentType := t.Payload, ""
-	switch {
-	case t.Input != nil:
-		var err error
-		if payload, err = json.Marshal(t.Input); err != nil {
-			return nil, "", fmt.Errorf("input: %w", err)
-		}
-		contentType = "application/json"
-	case t.Payload != nil:
-		contentType = "application/octet-stream"
-	}
-	if t.ContentType != "" {
-		contentType = t.ContentType
-	}
-	return payload, contentType, nil
 }

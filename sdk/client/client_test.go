@@ -185,8 +185,8 @@ func code(err error) string {
 }
 
 func TestOpenReportsEveryFault(t *testing.T) {
-	_, err := client.Open(client.Config{Results: newBroker(), Key: workerKey, Tenant: "A", Within: 25 * time.Hour})
-	for _, want := range []string{"Sender:", "Key:", "Workers:", "Audience:", "Tenant:", "Queue:", "Within:"} {
+	_, err := client.Open(client.Config{Results: newBroker(), Key: workerKey, Tenant: "A", Within: 25 * time.Hour, Coalesce: client.Coalesce{Window: -1, Max: -1}})
+	for _, want := range []string{"Sender:", "Key:", "Workers:", "Audience:", "Tenant:", "Queue:", "Within:", "Coalesce.Window:", "Coalesce.Max:"} {
 		if err == nil || !strings.Contains(err.Error(), "client: config: "+want) {
 			t.Errorf("the error does not name %s %v", want, err)
 		}
@@ -297,6 +297,9 @@ func TestSendManyIsOneWrite(t *testing.T) {
 	}
 	if len(seen) != 100 {
 		t.Error("ids are used twice")
+	}
+	if first, last := signatureOf(receipts[0].Message), signatureOf(receipts[99].Message); first == "" || first != last {
+		t.Error("the batch has more than one signature")
 	}
 	if receipts, err := c.SendMany(t.Context(), nil); err != nil || len(receipts) != 0 || len(b.batches) != 1 {
 		t.Errorf("sending nothing: %v", err)

@@ -13,6 +13,9 @@
 //	...
 //	result, err := c.Wait(ctx, sent) // *RefusedError, *FailedError: it ended, but not well
 //
+// What many goroutines send at the same time shares signatures and writes (Config.Coalesce); SendMany and SendPlan sign all
+// they are given with one signature.
+//
 // Sending is safe to repeat with [Client.Resend], which writes the same bytes: a second copy never runs. Sending the same
 // Task again with Send is another message.
 //

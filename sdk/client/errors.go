@@ -106,6 +106,36 @@ func (e *RefusedError) Error() string { return outcome(e.Result) }
 // Code returns that of the result, such as "policy.denied".
 func (e *RefusedError) Code() string { return e.Result.Code }
 
+// A DuplicateError reports a message that was not run because another has its unique key. It is final, and a *RefusedError.
+type DuplicateError struct {
+	Result envelope.Result
+	First  envelope.MessageID // the message that runs, or ran
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("client: task %s (%s): refused: %s: of %s", e.Result.Task, e.Result.ID, CodeDuplicate, e.First)
+}
+
+// Code returns CodeDuplicate.
+func (e *DuplicateError) Code() string { return CodeDuplicate }
+
+// Unwrap returns the same as a *RefusedError.
+func (e *DuplicateError) Unwrap() error { return &RefusedError{e.Result} }
+
+// CodeDuplicate is the code with which a worker refuses a message whose unique key is another's. The output is the id of
+// that one.
+const CodeDuplicate = "task.duplicate"
+
+// refusal says how a message was refused.
+func refusal(r envelope.Result) error {
+	if r.Code == CodeDuplicate {
+		if first, err := envelope.ParseMessageID(string(r.Output)); err == nil {
+			return &DuplicateError{r, first}
+		}
+	}
+	return &RefusedError{r}
+}
+
 // A FailedError reports a task that failed for good, or whose attempts or time ran out: Result.Status tells which.
 type FailedError struct{ Result envelope.Result }
 

@@ -16,6 +16,23 @@ const (
 	// StepsMax bounds the steps of a plan: as many as one step may come after, and few enough for one batch.
 	StepsMax = envelope.AfterMax
 
+	// CoalesceMaxDefault bounds the calls of Send that share a signature: the second signature costs less than a
+	// thousandth of what it is shared by.
+	CoalesceMaxDefault = 256
+
+	// CoalesceWindowMax bounds what a Send may wait for others. More than that is no sending any more.
+	CoalesceWindowMax = time.Second
+
+	// coalesceSizeMax bounds the payloads that share a write, in bytes, unless one is larger alone.
+	coalesceSizeMax = 4 << 20
+
+	// writesMax bounds the writes of Send that are under way at a time. With two, one goes out while the reply to the
+	// other travels; with more, what is sent at a time would seldom be together.
+	writesMax = 2
+
+	// cancelGrace is how long an order to cancel outlives the message, by clocks that differ.
+	cancelGrace = 10 * time.Minute
+
 	// WithinDefault is how long a task may wait and run when nothing else is said.
 	WithinDefault = time.Hour
 )

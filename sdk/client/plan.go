@@ -271,7 +271,7 @@ func (c *Client) SignPlan(p Plan) (PlanReceipt, error) {
 	}
 	size := 0
 	for i, msg := range messages {
-		receipt.Steps[i].Receipt = receiptOf(tasks[i], msg)
+		receipt.Steps[i].Receipt = receiptOf(&tasks[i], msg)
 		size += len(msg)
 	}
 	if size > BatchSizeMax {

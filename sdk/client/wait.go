@@ -12,7 +12,7 @@ import (
 
 // Wait returns the result of the message that r is the receipt of, when it has come. Give ctx a deadline: a result that
 // nobody writes, or that was waited for only after its time to live, never comes.
-// Errors: *RefusedError and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's,
+// Errors: *RefusedError (of which *DuplicateError is one) and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's,
 // and joined to it a *RejectedError for what came and was no result.
 func (c *Client) Wait(ctx context.Context, r Receipt) (envelope.Result, error) {
 	var result envelope.Result
@@ -85,7 +85,7 @@ func verdict(r envelope.Result) error {
 	case envelope.StatusDone:
 		return nil
 	case envelope.StatusRefused:
-		return &RefusedError{r}
+		return refusal(r)
 	}
 	return &FailedError{r}
 }
@@ -179,7 +179,7 @@ func (w *wait) end(err error) error {
 
 // open verifies b and holds it against what was sent.
 func (c *Client) open(r Receipt, b []byte) (envelope.Result, *RejectedError) {
-	result, err := envelope.OpenResult(b, c.cfg.Workers)
+	result, err := envelope.ResultReader{Keys: c.cfg.Workers, Roots: &c.roots}.Open(b)
 	if err != nil {
 		return envelope.Result{}, &RejectedError{r.ID, err}
 	}

@@ -1,0 +1,232 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+)
+
+// Coalesce says how calls of Send that come at the same time share a signature and a write.
+//
+// Without a Window nobody waits for others: a Send that comes alone is signed and written at once, and those that come
+// while writes are under way go out together when one of them ends.
+type Coalesce struct {
+	// Window is how long a Send waits for others, at most CoalesceWindowMax. 0: it does not.
+	Window time.Duration
+
+	// Max is the most that share a signature, at most BatchMax. 0: CoalesceMaxDefault. 1: each is signed and written alone,
+	// any number at a time.
+	Max int
+}
+
+// An outbox gathers what calls of Send have prepared. The zero outbox with a client is ready.
+type outbox struct {
+	client *Client
+
+	mu      sync.Mutex
+	writes  int       // under way, at most writesMax
+	pending []*letter // not yet taken into a write
+	timer   *time.Timer
+}
+
+// A letter is one call of Send that waits.
+type letter struct {
+	task envelope.Task
+	done chan struct{} // closed when receipt and err are set
+
+	// Guarded by outbox.mu until done is closed.
+	batch   *batch // nil: it is pending
+	receipt Receipt
+	err     error
+}
+
+// A batch is letters that are signed and written as one. Its context ends when nobody waits for it any more.
+type batch struct {
+	letters []*letter
+	waiting int
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+// send signs and writes task, alone or with others.
+func (o *outbox) send(ctx context.Context, task envelope.Task) (Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return Receipt{}, err
+	}
+	how := o.client.cfg.Coalesce
+	if how.Max == 1 {
+		return o.alone(ctx, task)
+	}
+	o.mu.Lock()
+	if o.writes < writesMax && len(o.pending) == 0 && how.Window == 0 {
+		o.writes++
+		o.mu.Unlock()
+		defer o.ended()
+		return o.alone(ctx, task)
+	}
+	l := &letter{task: task, done: make(chan struct{})}
+	o.pending = append(o.pending, l)
+	if o.timer == nil && how.Window > 0 {
+		o.timer = time.AfterFunc(how.Window, o.windowOver)
+	}
+	if len(o.pending) >= how.Max && o.writes < writesMax {
+		o.begin()
+	}
+	o.mu.Unlock()
+	select {
+	case <-l.done:
+		return l.receipt, l.err
+	case <-ctx.Done():
+		return o.leave(l, ctx.Err())
+	}
+}
+
+// alone signs and writes task by itself, within the caller's own context.
+func (o *outbox) alone(ctx context.Context, task envelope.Task) (Receipt, error) {
+	msg, err := envelope.Sign(task, o.client.cfg.Key)
+	if err != nil {
+		return Receipt{}, &TaskError{0, task.Task, err}
+	}
+	receipt := receiptOf(&task, msg)
+	return receipt, o.client.Resend(ctx, []Receipt{receipt})
+}
+
+// leave takes l, whose caller's context has ended, out of what is pending or lets its batch go on without it.
+func (o *outbox) leave(l *letter, err error) (Receipt, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l.batch == nil {
+		o.pending = slices.DeleteFunc(o.pending, func(x *letter) bool { return x == l })
+		return Receipt{}, err
+	}
+	if l.batch.waiting--; l.batch.waiting == 0 {
+		l.batch.cancel()
+	}
+	return l.receipt, err
+}
+
+// windowOver begins a write of what came within the window.
+func (o *outbox) windowOver() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.timer = nil
+	if len(o.pending) > 0 && o.writes < writesMax {
+		o.begin()
+	}
+}
+
+// begin writes what is pending in a goroutine, which ends when the write does. The lock is held.
+func (o *outbox) begin() {
+	o.writes++
+	b := o.take()
+	go func() {
+		o.write(b)
+		o.ended()
+	}()
+}
+
+// ended is called after each write, and begins the next one if there is what to write.
+func (o *outbox) ended() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writes--
+	// With a window, what is there waits for its end unless it is full.
+	if len(o.pending) > 0 && (o.timer == nil || len(o.pending) >= o.client.cfg.Coalesce.Max) {
+		o.begin()
+	}
+}
+
+// take makes a batch of what is pending, as far as it fits. Two letters with one id do not go together. The lock is held.
+func (o *outbox) take() *batch {
+	b := &batch{}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	ids := map[envelope.MessageID]bool{}
+	size := 0
+	var left []*letter
+	for _, l := range o.pending {
+		size += len(l.task.Payload)
+		if ids[l.task.ID] || len(b.letters) >= o.client.cfg.Coalesce.Max || len(b.letters) > 0 && size > coalesceSizeMax {
+			left = append(left, l)
+			continue
+		}
+		ids[l.task.ID] = true
+		l.batch = b
+		b.letters = append(b.letters, l)
+	}
+	b.waiting = len(b.letters)
+	o.pending = left
+	return b
+}
+
+// write signs and writes b and tells its letters what became of them.
+func (o *outbox) write(b *batch) {
+	defer b.cancel()
+	letters := o.sign(b.letters)
+	outgoing := make([]Receipt, len(letters))
+	for i, l := range letters {
+		outgoing[i] = l.receipt
+	}
+	err := o.client.Resend(b.ctx, outgoing)
+	alone := len(letters) > 1 && ofOne(err)
+	for i, l := range letters {
+		fault := err
+		if alone { // the same bytes again, for those that have nothing to do with the error
+			fault = o.client.Resend(b.ctx, outgoing[i:i+1])
+		}
+		o.tell(l, fault)
+	}
+}
+
+// sign gives each letter its receipt and returns them; those that cannot be signed are told so and left out.
+func (o *outbox) sign(letters []*letter) []*letter {
+	for {
+		tasks := make([]envelope.Task, len(letters))
+		for i, l := range letters {
+			tasks[i] = l.task
+		}
+		receipts, err := o.client.signAll(tasks)
+		if err == nil {
+			o.mu.Lock()
+			for i, l := range letters {
+				l.receipt = receipts[i]
+			}
+			o.mu.Unlock()
+			return letters
+		}
+		faults := batchFaults(err)
+		var good []*letter
+		for i, l := range letters {
+			switch fault := faults[i]; {
+			case fault != nil:
+				o.tell(l, &TaskError{0, l.task.Task, fault})
+			case len(faults) == 0:
+				o.tell(l, &TaskError{0, l.task.Task, err})
+			default:
+				good = append(good, l)
+			}
+		}
+		letters = good
+	}
+}
+
+// tell ends the wait of l.
+func (o *outbox) tell(l *letter, err error) {
+	o.mu.Lock()
+	l.err = err
+	o.mu.Unlock()
+	close(l.done)
+}
+
+// ofOne says whether err may be about one message of a write and not about the others: its lane is forbidden to us, or not
+// a lane, or the message itself is refused.
+func ofOne(err error) bool {
+	var field *queue.FieldError
+	var away *queue.UnavailableError
+	return errors.As(err, &field) ||
+		errors.As(err, &away) && (away.Reason == queue.ReasonPermission || away.Reason == queue.ReasonData)
+}
