@@ -50,6 +50,9 @@ const (
 	// AfterMax bounds what one message waits for; a plan has at most as many steps.
 	AfterMax = 256
 
+	// InputsBytesMax bounds the results that one message is given together: they become its payload, in memory.
+	InputsBytesMax = 64 << 20
+
 	// GatesMax bounds the gates before one message: queue, tenant, task and principal, each with either bound.
 	GatesMax = 8
 

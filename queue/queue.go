@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -68,6 +69,69 @@ type Start struct {
 	Gates  []Gate
 }
 
+// Check says whether s can be asked.
+// Errors, final: *FieldError.
+func (s Start) Check() error {
+	lease := s.Delivery.Unstarted()
+	lease.Token, lease.ID = s.Delivery.Token, s.ID
+	if err := lease.Check(); err != nil {
+		return err
+	}
+	if s.Delivery.Token == "" {
+		return &FieldError{Field: "token", Text: "none; the delivery is not from Claim or Recover"}
+	}
+	if s.Delivery.Fault != "" {
+		return &FieldError{Field: "fault", Text: "a malformed entry cannot start: " + s.Delivery.Fault}
+	}
+	if err := CheckDigest(s.Digest); err != nil {
+		return err
+	}
+	if err := s.Unique.Check(); err != nil {
+		return err
+	}
+	if err := s.checkAfter(); err != nil {
+		return err
+	}
+	return s.checkGates()
+}
+
+func (s Start) checkAfter() error {
+	if s.Plan != "" {
+		if err := CheckID("plan", s.Plan); err != nil {
+			return err
+		}
+	}
+	if len(s.After) == 0 {
+		return nil
+	}
+	if len(s.After) > AfterMax {
+		return &FieldError{Field: "after", Text: fmt.Sprintf("%d, at most %d", len(s.After), AfterMax)}
+	}
+	for _, id := range s.After {
+		if err := CheckID("after", id); err != nil {
+			return err
+		}
+	}
+	return CheckID("result key", s.ResultKey)
+}
+
+func (s Start) checkGates() error {
+	if len(s.Gates) > GatesMax {
+		return &FieldError{Field: "gates", Text: fmt.Sprintf("%d, at most %d", len(s.Gates), GatesMax)}
+	}
+	for i, g := range s.Gates {
+		if err := g.Check(); err != nil {
+			return err
+		}
+		for _, before := range s.Gates[:i] {
+			if before.Name == g.Name {
+				return &FieldError{Field: "gates", Text: g.Name + " twice"}
+			}
+		}
+	}
+	return nil
+}
+
 // State is the answer to Start.
 type State int
 
@@ -127,7 +191,8 @@ type Started struct {
 	// nothing until their signatures hold. Of Granted only.
 	Cancels [][]byte
 
-	// Inputs are the results of After, in its order, as the broker gives them. Of Granted only.
+	// Inputs are the results of After, in its order, as the broker gives them; one that was deleted meanwhile is empty.
+	// Of Granted only. None when the message has expired, or when they have more than InputsBytesMax bytes together.
 	Inputs [][]byte
 
 	// First is the id that holds the unique key. Of Taken only.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -156,12 +157,34 @@ func (l Lease) check() error {
 		return &FieldError{Field: "entry", Text: fmt.Sprintf("has %d bytes, want 1 to %d", len(l.Entry), IDBytesMax)}
 	}
 	if l.Token == "" {
+		if l.Gates != "" {
+			return &FieldError{Field: "gates", Text: "without a token"}
+		}
 		return nil
 	}
 	if err := CheckID("token", l.Token); err != nil {
 		return err
 	}
-	return CheckID("id", l.ID)
+	if err := CheckID("id", l.ID); err != nil {
+		return err
+	}
+	return l.checkGates()
+}
+
+func (l Lease) checkGates() error {
+	if l.Gates == "" {
+		return nil
+	}
+	names := strings.Split(l.Gates, " ")
+	if len(names) > GatesMax {
+		return &FieldError{Field: "gates", Text: fmt.Sprintf("%d, at most %d", len(names), GatesMax)}
+	}
+	for _, name := range names {
+		if err := CheckID("gate", name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Check says whether l can be a lease.

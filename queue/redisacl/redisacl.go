@@ -88,8 +88,9 @@ func (s Scope) worker() string {
 		base, "+time +eval +evalsha",
 		"+xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen",
 		"+xgroup|create +xgroup|delconsumer +xinfo|consumers",
-		"+get +set +del +hget +hset +hexists +hdel +publish +subscribe",
-		"+zadd +zrem +zrange +zrangebyscore +zcard +getrange",
+		"+get +mget +set +del +strlen +pexpire +pttl +hget +hset +hexists +hdel +publish +subscribe",
+		"+sadd +srem +scard +smembers +xtrim",
+		"+zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zpopmin +zscore +zcard +getrange",
 		s.keys("~", "*"), "%R~cs:mod:*", s.keys("&", "done:*"), s.keys("&", "orders"),
 	}, " ")
 }

@@ -33,7 +33,7 @@ func progressKey(l queue.Lane, id string) string { return prefix(l.Queue) + "pro
 
 func laneKey(l queue.Lane) string { return lanePrefix(l.Queue) + laneName(l) }
 
-func stateKey(l queue.Lane, id string) string { return statePrefix(l.Queue) + member(l, id) }
+func stateKey(l queue.Lane, id string) string { return prefix(l.Queue) + "st:" + member(l, id) }
 
 func resultKey(name, issuer, id string) string { return prefix(name) + "res:" + issuer + ":" + id }
 

@@ -92,4 +92,12 @@ const (
 	// deadMaxDefault is how many dead letters a queue keeps.
 	deadMaxDefault = 10000
 	deadMaxMax     = 1000000
+
+	// deadKeepDefault is how long a dead letter is kept: somebody who is away for the weekend finds it still.
+	deadKeepDefault = 7 * 24 * time.Hour
+	deadKeepMin     = time.Minute
+	deadKeepMax     = 366 * 24 * time.Hour
+
+	// inputsPiece bounds the inputs read in one trip, when they are too large for the reply of start.
+	inputsPiece = 16
 )

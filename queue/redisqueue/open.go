@@ -31,6 +31,10 @@ type QueueConfig struct {
 	// oldest go first. Default 10,000.
 	DeadMax int
 
+	// DeadKeep is how long a dead letter is kept, 1 min to 366 days. Default 7 days. A queue's letters are dropped by
+	// whichever worker promotes or buries, so all workers should have the same.
+	DeadKeep time.Duration
+
 	// Now tells how far away the times of Retry, Park and Start are. Redis counts
 	// them from its own clock. Default time.Now.
 	Now func() time.Time
@@ -103,6 +107,10 @@ func (c *QueueConfig) check() error {
 	}
 	if c.DeadMax < 1 || c.DeadMax > deadMaxMax {
 		fault("DeadMax", "%d is not within 1 to %d", c.DeadMax, deadMaxMax)
+	}
+	orDefault(&c.DeadKeep, deadKeepDefault)
+	if c.DeadKeep < deadKeepMin || c.DeadKeep > deadKeepMax {
+		fault("DeadKeep", "%s is not within %s to %s", c.DeadKeep, deadKeepMin, deadKeepMax)
 	}
 	if c.Now == nil {
 		c.Now = time.Now

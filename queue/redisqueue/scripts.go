@@ -12,6 +12,12 @@ import (
 var (
 	//go:embed lua/state.lua
 	stateSource string
+	//go:embed lua/parked.lua
+	parkedSource string
+	//go:embed lua/gates.lua
+	gatesSource string
+	//go:embed lua/admit.lua
+	admitSource string
 	//go:embed lua/start.lua
 	startSource string
 	//go:embed lua/renew.lua
@@ -29,15 +35,26 @@ var (
 	//go:embed lua/kv_list.lua
 	kvListSource string
 
-	startScript   = redis.NewScript(stateSource + startSource)
-	renewScript   = redis.NewScript(stateSource + renewSource)
-	settleScript  = redis.NewScript(stateSource + settleSource)
-	promoteScript = redis.NewScript(stateSource + promoteSource)
+	startScript   = redis.NewScript(stateSource + parkedSource + gatesSource + admitSource + startSource)
+	renewScript   = redis.NewScript(stateSource + parkedSource + gatesSource + renewSource)
+	settleScript  = redis.NewScript(stateSource + parkedSource + gatesSource + settleSource)
+	promoteScript = redis.NewScript(stateSource + parkedSource + promoteSource)
 	retireScript  = redis.NewScript(retireSource)
 	kvGetScript   = redis.NewScript(kvGetSource)
 	kvPutScript   = redis.NewScript(kvPutSource)
 	kvListScript  = redis.NewScript(kvListSource)
 )
+
+// run runs a script. args may be pointers to strings: boxing one costs nothing.
+func (c *Client) run(ctx context.Context, op string, s *redis.Script, keys []string, args []any) (any, error) {
+	var out any
+	err := c.do(ctx, op, func(ctx context.Context) error {
+		var err error
+		out, err = s.Run(ctx, c.rdb, keys, args...).Result()
+		return err
+	})
+	return out, err
+}
 
 // ints runs a script that returns want integers (any number when want is below 0).
 func (c *Client) ints(ctx context.Context, op string, s *redis.Script, want int, keys []string, args []any) ([]int64, error) {

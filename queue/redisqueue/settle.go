@@ -53,47 +53,91 @@ func piece(batch []queue.Settlement, places []int) int {
 }
 
 func (q *Queue) settle(ctx context.Context, name string, batch []queue.Settlement, places []int, out []queue.Settled) error {
-	now := q.conf.Now()
-	keys := make([]string, 0, 3+3*len(places))
-	keys = append(keys, dueKey(name), parkedKey(name), deadKey(name))
-	args := make([]any, 0, 6+11*len(places))
-	args = append(args, group, q.consumer, q.conf.DeadMax, queue.MessageBytesMax,
-		queue.StateTTLMax.Milliseconds(), channelPrefix(name))
-	for _, i := range places {
-		keys, args = appendSettlement(keys, args, batch[i], now)
-	}
-	got, err := q.client.ints(ctx, "settle", settleScript, len(places), keys, args)
+	keys, args := q.settleArgs(name, batch, places)
+	reply, err := q.client.run(ctx, "settle", settleScript, keys, args)
 	if err != nil {
 		return err
 	}
+	codes, _ := reply.(string)
+	if len(codes) != len(places) {
+		return damaged("settle", fmt.Errorf("script returned %T of %d, want %d letters", reply, len(codes), len(places)))
+	}
 	for n, i := range places {
-		out[i] = queue.Settled(got[n])
+		out[i] = queue.Settled(codes[n] - 'a' + 1)
 		if out[i] < queue.Applied || out[i] > queue.Vanished {
-			return damaged("settle", fmt.Errorf("script returned %d", got[n]))
+			return damaged("settle", fmt.Errorf("script returned %q", codes[n]))
 		}
 	}
 	return nil
 }
 
-// appendSettlement appends what lua/settle.lua wants for one item.
-func appendSettlement(keys []string, args []any, s queue.Settlement, now time.Time) ([]string, []any) {
-	l, v := s.Lease, s.Verdict
-	lane := laneKey(l.Lane)
-	state, result, who := lane, lane, "" // the lane stands in where there is no key
-	if l.ID != "" {
-		who = member(l.Lane, l.ID)
+// kind is what the settlements of a batch mostly have in common.
+type kind struct {
+	lane    queue.Lane
+	verdict string
+	delay   int64 // milliseconds
+	code    string
+	reason  string
+	issuer  string // "" when there is no result
+	life    int64  // milliseconds
+	gates   string
+	wake    bool
+}
+
+func kindOf(s *queue.Settlement, now time.Time) kind {
+	v := s.Verdict
+	k := kind{
+		lane: s.Lease.Lane, verdict: verdictWord(v), delay: delay(v.At(), now).Milliseconds(),
+		code: v.Code(), reason: v.Reason(), gates: s.Lease.Gates,
 	}
-	if l.Token != "" {
-		state = stateKey(l.Lane, l.ID)
-	}
-	issuer, life := "", int64(0)
 	if len(s.Result) > 0 {
-		result, issuer, life = resultKey(l.Lane.Queue, s.ResultKey, l.ID), s.ResultKey, s.ResultTTL.Milliseconds()
+		k.issuer, k.life, k.wake = s.ResultKey, s.ResultTTL.Milliseconds(), s.Wake
 	}
-	keys = append(keys, state, lane, result)
-	args = append(args, l.Entry, l.Token, who, laneName(l.Lane), verdictWord(v), delay(v.At(), now).Milliseconds(),
-		v.Code(), v.Reason(), s.Result, issuer, life)
-	return keys, args
+	return k
+}
+
+func (k kind) args() []any {
+	wake := "0"
+	if k.wake {
+		wake = "1"
+	}
+	return []any{laneName(k.lane), k.verdict, k.delay, k.code, k.reason, k.issuer, k.life, k.gates, wake}
+}
+
+// settleArgs returns KEYS and ARGV of lua/settle.lua.
+func (q *Queue) settleArgs(name string, batch []queue.Settlement, places []int) ([]string, []any) {
+	now := q.conf.Now()
+	keys := make([]string, 1, 1+2*len(places))
+	keys[0] = deadKey(name)
+	args := make([]any, 9, 18+4*len(places))
+	items := make([]any, 0, 4*len(places))
+	kinds := map[kind]int{}
+	var last kind
+	number := 0 // of last
+	for _, i := range places {
+		s := &batch[i]
+		if k := kindOf(s, now); number == 0 || k != last {
+			last = k
+			if number = kinds[k]; number == 0 {
+				number = len(kinds) + 1
+				kinds[k] = number
+				args = append(args, k.args()...)
+			}
+		}
+		lane := laneKey(s.Lease.Lane)
+		state, result := lane, lane // the lane stands in where there is no key
+		if s.Lease.ID != "" {
+			state = stateKey(s.Lease.Lane, s.Lease.ID)
+		}
+		if last.issuer != "" {
+			result = resultKey(name, last.issuer, s.Lease.ID)
+		}
+		keys = append(keys, state, result)
+		items = append(items, number, &s.Lease.Entry, &s.Lease.Token, s.Result)
+	}
+	copy(args, []any{group, q.consumer, prefix(name), q.conf.Lease.Milliseconds(), q.conf.DeadMax, q.conf.DeadKeep.Milliseconds(),
+		queue.MessageBytesMax, queue.StateTTLMax.Milliseconds(), len(kinds)})
+	return keys, append(args, items...)
 }
 
 // verdictWord names v as the script does, which tells a crash from a failure.

@@ -22,8 +22,8 @@ func (q *Queue) Promote(ctx context.Context, name string, limit int) (int, time.
 		return 0, time.Time{}, err
 	}
 	got, err := q.client.ints(ctx, "promote", promoteScript, 2,
-		[]string{dueKey(name), parkedKey(name)},
-		[]any{lanePrefix(name), statePrefix(name), limit})
+		[]string{dueKey(name), deadKey(name)},
+		[]any{prefix(name), limit, q.conf.DeadKeep.Milliseconds()})
 	if err != nil {
 		return 0, time.Time{}, err
 	}

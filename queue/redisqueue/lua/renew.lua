@@ -1,10 +1,13 @@
--- renew: let leases of one queue last on. After lua/state.lua.
+-- renew: let leases of one queue last on. After lua/state.lua, lua/parked.lua and lua/gates.lua.
 --
 -- KEYS[2i-1]  state of item i, or its lane again when it was not started
 -- KEYS[2i]    lane stream of item i
 -- ARGV[1]     consumer group
 -- ARGV[2]     consumer, i.e. this worker
--- ARGV[2i+1]  entry        ARGV[2i+2] token, '' when it was not started
+-- ARGV[3]     key prefix                    cs:{q}:
+-- ARGV[4]     milliseconds of a lease
+-- ARGV[3i+2]  entry        ARGV[3i+3] token, '' when it was not started
+-- ARGV[3i+4]  names of the gates where it has a place, with spaces between
 -- returns     the numbers i of the leases that are lost
 --
 -- A lease lasts by the idle time that Redis keeps for a pending entry, and
@@ -14,7 +17,8 @@
 -- another worker has just recovered it: it has not started it, and its start will
 -- be told that it is lost.
 
-local group, consumer = ARGV[1], ARGV[2]
+local group, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[4])
+set_prefix(ARGV[3], group)
 
 local function held(key, lane, entry, token)
   local st
@@ -25,12 +29,18 @@ end
 
 local lost = {}
 for i = 1, #KEYS / 2 do
-  local lane, entry = KEYS[2 * i], ARGV[2 * i + 1]
+  local key, lane, entry, a = KEYS[2 * i - 1], KEYS[2 * i], ARGV[3 * i + 2], 3 * i + 2
   local kept = false
-  if held(KEYS[2 * i - 1], lane, entry, ARGV[2 * i + 2]) then
+  if held(key, lane, entry, ARGV[a + 1]) then
     local got = redis.pcall('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID')
     kept = not got.err and #got > 0
   end
-  if not kept then lost[#lost + 1] = i end
+  if kept then
+    for name in string.gmatch(ARGV[a + 2], '%S+') do
+      hold(name, string.sub(key, #prefix + 4), lease)
+    end
+  else
+    lost[#lost + 1] = i
+  end
 end
 return lost

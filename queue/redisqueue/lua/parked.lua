@@ -1,0 +1,82 @@
+-- parked: messages that wait outside their lane, and entries that are left; put
+-- after state.lua. Uses nothing but its arguments and prefix, which each script
+-- that needs it sets with set_prefix before it does anything else.
+
+local prefix, due, parked, group
+local put_off = 60000 -- ms until a lane that refuses an entry is tried again
+
+local function set_prefix(text, workers)
+  prefix, due, parked, group = text, text .. 'due', text .. 'parked', workers
+end
+
+-- message returns the bytes that an entry carries, or what stands in their place
+-- as evidence when it is malformed, cut to most; nil when the entry is gone.
+local function message(lane, entry, most)
+  local found = redis.pcall('XRANGE', lane, entry, entry)
+  if found.err or #found == 0 then return nil end
+  local fields = found[1][2]
+  if #fields == 2 and fields[1] == 'e' then return fields[2] end
+  local parts = {}
+  for i = 1, math.min(#fields, 64), 2 do
+    parts[#parts + 1] = string.sub(fields[i], 1, 1024) .. '=' .. string.sub(fields[i + 1] or '', 1, most)
+  end
+  return table.concat(parts, '\n')
+end
+
+-- park keeps a message until the time, in ms.
+local function park(member, lane_name, bytes, at)
+  redis.call('HSET', parked, member, lane_name .. '@' .. string.format('%.0f', now()) .. '|' .. bytes)
+  redis.call('ZADD', due, at, member)
+end
+
+local function forget(member)
+  redis.call('ZREM', due, member)
+  redis.call('HDEL', parked, member)
+end
+
+-- unpark moves a parked message into its lane, and says whether it did. With why
+-- it does so only while the verdict of its state is among these. Lanes and states are named by what
+-- is parked, so they are not among KEYS; they carry the same hash tag. What is
+-- parked was written by a worker; whoever else can write there could as well
+-- write to the lanes.
+local function unpark(member, why)
+  local record = redis.call('HGET', parked, member)
+  local lane, bytes
+  if record then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])@?%d*|(.*)$') end
+  if not lane then
+    forget(member)
+    return false
+  end
+  local key = prefix .. 'st:' .. member
+  local st = load(key)
+  if why and st and not why[st.verdict] then return false end
+  local entry = redis.pcall('XADD', prefix .. 'in:' .. lane, '*', 'e', bytes)
+  if type(entry) == 'table' then
+    if string.sub(entry.err, 1, 3) == 'OOM' then error(entry) end
+    redis.call('ZADD', due, now() + put_off, member)
+    return false
+  end
+  if st and st.phase == 'waiting' then
+    st.entry, st.lane = entry, lane
+    save(key, st)
+  end
+  forget(member)
+  return true
+end
+
+-- leave and flush acknowledge and delete entries, all of one lane at once.
+local left, left_order = {}, {}
+local function leave(lane, entry)
+  local entries = left[lane]
+  if not entries then
+    entries = {}
+    left[lane], left_order[#left_order + 1] = entries, lane
+  end
+  entries[#entries + 1] = entry
+end
+local function flush()
+  for _, lane in ipairs(left_order) do
+    redis.call('XACK', lane, group, unpack(left[lane]))
+    redis.call('XDEL', lane, unpack(left[lane]))
+  end
+end

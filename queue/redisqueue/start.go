@@ -1,0 +1,275 @@
+package redisqueue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// Start grants each message to one worker: one script for each queue in the batch,
+// and a trip more for each 16 inputs of steps whose inputs are large.
+// Errors: as queue.Queue says.
+func (q *Queue) Start(ctx context.Context, batch []queue.Start) ([]queue.Started, error) {
+	if err := checkBatch(len(batch)); err != nil {
+		return nil, err
+	}
+	for _, s := range batch {
+		if err := s.Check(); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]queue.Started, len(batch))
+	names, places := byQueue(len(batch), func(i int) string { return batch[i].Delivery.Lane.Queue })
+	for _, name := range names {
+		if err := q.start(ctx, name, batch, places[name], out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, places []int, out []queue.Started) error {
+	keys, args := q.startArgs(name, batch, places)
+	reply, err := q.client.run(ctx, "start", startScript, keys, args)
+	if err != nil {
+		return err
+	}
+	list, _ := reply.([]any)
+	if len(list) == 0 {
+		return damaged("start", fmt.Errorf("script returned %T, want a list", reply))
+	}
+	codes, _ := list[0].(string)
+	if len(codes) != len(places) {
+		return damaged("start", fmt.Errorf("script returned %d states, want %d", len(codes), len(places)))
+	}
+	for n, i := range places {
+		if err := startedOf(codes[n], batch[i], &out[i]); err != nil {
+			return damaged("start", err)
+		}
+	}
+	for _, more := range list[1:] {
+		i, apart, err := moreOf(more, places, batch, out)
+		if err == nil && apart {
+			out[i].Inputs, err = q.inputs(ctx, name, batch[i])
+			var known *queue.UnavailableError
+			if errors.As(err, &known) || ctx.Err() != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return damaged("start", err)
+		}
+	}
+	return nil
+}
+
+// startArgs returns KEYS and ARGV of lua/start.lua.
+func (q *Queue) startArgs(name string, batch []queue.Start, places []int) ([]string, []any) {
+	now := q.conf.Now()
+	lanes := numbering{}
+	for _, i := range places {
+		lanes.add(laneName(batch[i].Delivery.Lane))
+	}
+	keys := make([]string, 0, len(lanes.words)+len(places))
+	for _, l := range lanes.words {
+		keys = append(keys, lanePrefix(name)+l)
+	}
+	args := make([]any, 0, 7+4*len(places))
+	args = append(args, group, q.consumer, prefix(name), len(lanes.words), len(places),
+		q.conf.Lease.Milliseconds(), queue.MessageBytesMax)
+	var asks []any
+	for n, i := range places {
+		s, d := &batch[i], &batch[i].Delivery
+		lane := laneName(d.Lane)
+		keys = append(keys, stateKey(d.Lane, s.ID))
+		fresh := "running|" + d.Token + "||" + d.Entry + "|" + lane + "|0|0|" + q.consumer + "|" + s.Digest
+		args = append(args, lanes.add(lane), &d.Entry, fresh, keep(s.Expires.Sub(now)).Milliseconds())
+		if gates, rest := askOf(s, now); s.Plan != "" || gates != "" || rest != "" {
+			asks = append(asks, n+1, s.Plan, gates, rest)
+		}
+	}
+	return keys, append(args, asks...)
+}
+
+// keep returns how long the state of a message is kept that lives for left.
+func keep(left time.Duration) time.Duration {
+	return min(max(left, 0)+queue.StateGrace, queue.StateTTLMax)
+}
+
+// asked is what lua/admit.lua calls the rest.
+type asked struct {
+	Left   int64    `json:"left"`
+	After  []string `json:"after,omitempty"`
+	From   string   `json:"from,omitempty"`
+	Unique string   `json:"unique,omitempty"`
+	Window int64    `json:"window,omitempty"`
+}
+
+// askOf returns what s asks for beyond its grant. What has expired asks for nothing:
+// it will not run, and is granted so that its end can be told.
+func askOf(s *queue.Start, now time.Time) (gates, rest string) {
+	left := s.Expires.Sub(now)
+	if len(s.Gates) == 0 && len(s.After) == 0 && s.Unique.Key == "" || left <= 0 {
+		return "", ""
+	}
+	if len(s.Gates) > 0 {
+		list := make([][4]any, len(s.Gates))
+		for i, g := range s.Gates {
+			list[i] = [4]any{g.Name, g.InFlight, g.Every.Microseconds(), g.Burst}
+		}
+		gates = text(list)
+	}
+	a := asked{Left: max(1, min(left, queue.DelayMax).Milliseconds()), After: s.After, Unique: s.Unique.Key, Window: s.Unique.Window.Milliseconds()}
+	if len(s.After) > 0 {
+		a.From = s.ResultKey
+	}
+	return gates, text(a)
+}
+
+func text(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("internal error: names and numbers as JSON: %v", err))
+	}
+	return string(data)
+}
+
+// startedOf reads one letter of the script's answer.
+func startedOf(code byte, s queue.Start, out *queue.Started) error {
+	st := queue.Started{State: queue.State(code - 'a' + 1), Lease: s.Delivery.Unstarted()}
+	st.Lease.ID = s.ID
+	switch st.State {
+	case queue.Granted:
+		st.Attempt = 1
+		st.Lease.Token = s.Delivery.Token
+		st.Lease.Gates = placesOf(s.Gates)
+	case queue.Taken:
+		st.Lease.Token = s.Delivery.Token
+	case queue.Replayed, queue.Duplicate, queue.Conflict, queue.Lost, queue.Waits, queue.Throttled:
+	default:
+		return fmt.Errorf("script returned state %q", code)
+	}
+	*out = st
+	return nil
+}
+
+// placesOf names the gates where a message that passed them has a place.
+func placesOf(gates []queue.Gate) string {
+	if len(gates) == 0 {
+		return ""
+	}
+	var names []string
+	for _, g := range gates {
+		if g.InFlight > 0 {
+			names = append(names, g.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// moreOf reads {number, attempt, crashes, first, cancels, inputs} into out, and
+// returns which one it is of, and whether its inputs are to be read apart.
+func moreOf(reply any, places []int, batch []queue.Start, out []queue.Started) (int, bool, error) {
+	list, _ := reply.([]any)
+	if len(list) != 6 {
+		return 0, false, fmt.Errorf("script told %T of %d, want a list of 6", reply, len(list))
+	}
+	n, ok1 := list[0].(int64)
+	attempt, ok2 := list[1].(int64)
+	crashes, ok3 := list[2].(int64)
+	first, ok4 := list[3].(string)
+	cancels, ok5 := list[4].([]any)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || n < 1 || int(n) > len(places) {
+		return 0, false, errors.New("script told something malformed")
+	}
+	i := places[n-1]
+	st := &out[i]
+	if st.State == queue.Taken {
+		st.First = first
+		return i, false, queue.CheckID("first", first)
+	}
+	st.Attempt, st.Crashes = int(attempt), int(crashes)
+	for _, c := range cancels {
+		if order, ok := c.(string); ok && len(order) <= queue.OrderBytesMax {
+			st.Cancels = append(st.Cancels, []byte(order))
+		}
+	}
+	switch inputs := list[5].(type) {
+	case int64:
+		return i, inputs == -1, nil
+	case []any:
+		if len(inputs) == 0 {
+			return i, false, nil
+		}
+		if len(inputs) != len(batch[i].After) {
+			return i, false, fmt.Errorf("script gave %d inputs, want %d", len(inputs), len(batch[i].After))
+		}
+		st.Inputs = make([][]byte, len(inputs))
+		for k, in := range inputs {
+			result, _ := in.(string)
+			st.Inputs[k] = []byte(result)
+		}
+	}
+	return i, false, nil
+}
+
+// inputs reads the results that s needs, in pieces; what is missing stays empty.
+func (q *Queue) inputs(ctx context.Context, name string, s queue.Start) ([][]byte, error) {
+	out := make([][]byte, len(s.After))
+	size := 0
+	for from := 0; from < len(out); from += inputsPiece {
+		to := min(from+inputsPiece, len(out))
+		cmds := make([]*redis.StringCmd, to-from)
+		err := q.client.do(ctx, "start", func(ctx context.Context) error {
+			pipe := q.client.rdb.Pipeline()
+			for k := range cmds {
+				cmds[k] = pipe.Get(ctx, resultKey(name, s.ResultKey, s.After[from+k]))
+			}
+			_, err := exec(ctx, pipe) // replies are looked at one by one below
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for k, cmd := range cmds {
+			in, err := cmd.Bytes()
+			if err != nil && !errors.Is(err, redis.Nil) && reason(err) != queue.ReasonData {
+				return nil, unavailable("start", err)
+			}
+			out[from+k] = in
+			if size += len(in); size > queue.InputsBytesMax {
+				return nil, nil // they have grown since
+			}
+		}
+	}
+	return out, nil
+}
+
+// numbering numbers words from 1, as scripts do.
+type numbering struct {
+	words  []string
+	number map[string]int
+}
+
+// add returns the number of word, a new one for a new word.
+func (n *numbering) add(word string) int {
+	if len(n.words) > 0 && n.words[len(n.words)-1] == word {
+		return len(n.words)
+	}
+	if i, known := n.number[word]; known {
+		return i
+	}
+	if n.number == nil {
+		n.number = map[string]int{}
+	}
+	n.words = append(n.words, word)
+	n.number[word] = len(n.words)
+	return len(n.words)
+}
