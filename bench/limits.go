@@ -7,6 +7,8 @@ const (
 	roundsMax = 1000
 	// countMax bounds the runs of one measurement.
 	countMax = 1 << 20
+	// foldersMax bounds the results of one suite kept on one day.
+	foldersMax = 100
 	// tailSize is how much of a build's output is shown when it fails, in bytes.
 	tailSize = 2 << 10
 )

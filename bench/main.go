@@ -87,6 +87,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	} else {
 		err = r.writeTable(stdout)
 	}
+	if err == nil && o.out != "" {
+		var folder string
+		if folder, err = save(ctx, name, o, &r); err == nil {
+			o.logf("results are in %s", folder)
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return exitFailed
@@ -101,7 +107,8 @@ func parse(args []string, stderr io.Writer) (name string, o options, err error) 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "usage: go run ./bench NAME [--quick] [--json] [--rounds N] [--only REGEXP] [--out DIR] [--profile DIR]\nNAME is one of: %s\n", names)
+		fmt.Fprintf(stderr, "usage: go run ./bench NAME [--quick] [--json] [--rounds N] [--only REGEXP] [--out DIR] [--profile DIR]\n"+
+			"NAME is one of: %s\n", names)
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "few and short rounds: under 50 s once everything is built")

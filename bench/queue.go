@@ -26,7 +26,7 @@ func measureQueue(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	m.report(r)
-	r.redis = lab.redis.version(context.WithoutCancel(ctx))
+	r.redis, r.rounds = lab.redis.version(ctx), o.rounds
 	return nil
 }
 
@@ -221,13 +221,28 @@ func (m *queueProbes) listTrips() {
 // all lists the probes in the order of a round.
 func (m *queueProbes) all() (all []probe) {
 	for _, p := range m.trips {
-		all = append(all, p)
+		all = append(all, patient{p, m.lab})
 	}
 	for _, p := range m.sends {
-		all = append(all, p)
+		all = append(all, patient{p, m.lab})
 	}
 	for _, p := range m.drains {
-		all = append(all, p)
+		all = append(all, patient{p, m.lab})
 	}
 	return all
+}
+
+// patient measures once more where something went wrong: a run of a quarter of an hour shall not lose a row to one lost connection.
+type patient struct {
+	probe
+	lab *queueLab
+}
+
+func (p patient) measure() error {
+	err := p.probe.measure()
+	if err == nil || p.lab.ctx.Err() != nil {
+		return err
+	}
+	p.lab.o.logf("%s: once more, after: %v", p.title(), err)
+	return p.probe.measure()
 }

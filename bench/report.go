@@ -28,9 +28,10 @@ type goal struct {
 
 // A report gathers what a suite has found, in the order in which it is printed: all rows, then all goals.
 type report struct {
-	rows  []row
-	goals []goal
-	redis string // version of the server, where one was measured
+	rows   []row
+	goals  []goal
+	redis  string // version of the server, where one was measured
+	rounds int
 }
 
 // add takes a row; an empty sample was not measured and leaves none.

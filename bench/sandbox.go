@@ -103,6 +103,7 @@ func measureSandbox(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	m.report(r)
+	r.rounds = o.rounds
 	return nil
 }
 
