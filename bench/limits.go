@@ -19,6 +19,7 @@ const (
 	roundsQuick = 3
 	slotFull    = 250 * time.Millisecond // of one series in one round
 	slotQuick   = 25 * time.Millisecond
+	warmRuns    = 5 // a fifth of a slot's runs goes before it and is not measured
 )
 
 const (

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/bench/line"
 )
 
 // A counted probe fails in one of its rounds, and notes what it is asked in a list that all share.
@@ -56,5 +61,44 @@ func TestInterrupt(t *testing.T) {
 	err := measureRounds(ctx, options{rounds: 3, progress: io.Discard}, []probe{&counted{"a", 0, &asked, 0}, &counted{"b", 0, &asked, 0}})
 	if !errors.Is(err, context.Canceled) || len(asked) != 1 {
 		t.Errorf("error %v after %q", err, asked)
+	}
+}
+
+// TestColdStart: a first run that takes a thousand times as long as the others does not make a round of one run, and each round warms up.
+func TestColdStart(t *testing.T) {
+	toEngine, in := io.Pipe()
+	out, fromEngine := io.Pipe()
+	var counts []int
+	go func() { // an engine whose first run takes 40 ms, and each other 20 us; until in is closed
+		defer fromEngine.Close()
+		for requests := json.NewDecoder(toEngine); ; {
+			var q line.Request
+			if requests.Decode(&q) != nil {
+				return
+			}
+			took := time.Duration(q.Count) * 20 * time.Microsecond
+			if len(counts) == 0 {
+				took += 40 * time.Millisecond
+			}
+			counts = append(counts, q.Count)
+			if json.NewEncoder(fromEngine).Encode(line.Answer{Took: took}) != nil {
+				return
+			}
+		}
+	}()
+	s := &series{name: "cell", process: &process{name: "fake", in: in, out: bufio.NewReader(out)}, slot: 25 * time.Millisecond,
+		request: line.Request{Op: "run", Workers: 1}}
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if s.request.Count != 1250 {
+		t.Errorf("%d runs fill 25 ms, want 1250", s.request.Count)
+	}
+	if err := s.measure(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if last := counts[len(counts)-2:]; !slices.Equal(last, []int{250, 1250}) || len(s.took) != 1 || s.took[0] != 20 {
+		t.Errorf("asked for %d runs, took %v us", last, s.took)
 	}
 }
