@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestGuideCommands holds the lines of commands in guides against the command: each verb exists and takes those flags and
+// so many arguments. What they do is tried by the scripts.
+func TestGuideCommands(t *testing.T) {
+	for _, page := range []string{"schedules.md", "workflows.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "guide", page))
+		check(t, err)
+		seen := 0
+		for _, block := range strings.Split(string(text), "```sh\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			for line := range strings.Lines(block) {
+				line, _, _ = strings.Cut(line, "#")
+				line, _, _ = strings.Cut(line, ">")
+				words := strings.Fields(strings.ReplaceAll(line, "'wrong words'", "why"))
+				if len(words) == 0 || words[0] != "caisson" {
+					continue
+				}
+				seen++
+				c, rest, err := newRoot().Find(words[1:])
+				if err == nil {
+					err = c.ParseFlags(rest)
+				}
+				if err == nil {
+					err = c.ValidateArgs(c.Flags().Args())
+				}
+				if err != nil || c.HasSubCommands() {
+					t.Errorf("%s: %s: %v", page, strings.TrimSpace(line), err)
+				}
+			}
+		}
+		if seen == 0 {
+			t.Errorf("%s shows no command", page)
+		}
+	}
+}
+
+// TestPlanPages reads each plan that the pages show.
+func TestPlanPages(t *testing.T) {
+	for _, page := range []string{"guide/workflows.md", "reference/plan.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", filepath.FromSlash(page)))
+		check(t, err)
+		blocks := strings.Split(string(text), "```toml\n")[1:]
+		if len(blocks) == 0 {
+			t.Errorf("%s has no plan", page)
+		}
+		for _, block := range blocks {
+			block, _, _ = strings.Cut(block, "```")
+			path := filepath.Join(t.TempDir(), "plan.toml")
+			check(t, os.WriteFile(path, []byte(block), 0o600))
+			if _, _, err := readPlan(path); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
