@@ -27,6 +27,11 @@ type Config struct {
 	// Broker carries the work. Required; the worker does not close it.
 	Broker Broker
 
+	// Listener hears orders of operators and senders, and Keeper carries them out. Both or neither: without them the
+	// worker obeys no order.
+	Listener queue.Listener
+	Keeper   queue.Keeper
+
 	// Queues are the names of the queues that this worker serves, each at most once. Required.
 	Queues []string
 
@@ -126,6 +131,7 @@ func (c Config) check() error {
 		}
 	}
 	fault(c.Broker == nil, "Broker", "is missing")
+	fault((c.Listener == nil) != (c.Keeper == nil), "Listener", "needs Keeper, and Keeper needs it")
 	fault(c.Policy == nil, "Policy", "is missing")
 	fault(c.Modules == nil, "Modules", "is missing")
 	fault(c.Floor == nil, "Floor", "is missing")

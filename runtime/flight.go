@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/runtime/policy"
 )
 
 // flight is what the worker holds leases for, by lease token.
@@ -47,6 +48,21 @@ func (f *flight) leases(name string) []queue.Lease {
 		}
 	}
 	return leases
+}
+
+// cancel ends every run that a cancels, and what is to run, and returns how many.
+func (f *flight) cancel(a policy.AuthorisedOrder) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	target := a.Order().Target
+	for _, b := range f.held {
+		if b.id != target && (b.task.Plan.IsZero() || b.task.Plan.String() != target) || !a.Cancels(b.allowed) {
+			continue
+		}
+		b.end(errCancelled)
+		n++
+	}
+	return n
 }
 
 // lose ends the run that a lost lease belonged to. Its outcome would be fenced off, so its work is in vain.

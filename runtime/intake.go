@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	goruntime "runtime"
@@ -15,14 +17,17 @@ import (
 
 // Codes of refusals that the worker itself decides. Source: docs/reference/refusals.md.
 const (
-	CodeEntry    = "queue.entry"     // the broker entry is not one field with a message
-	CodeLane     = "queue.lane"      // the message stands in another lane than the one it was signed for
-	CodeReplayed = "queue.replayed"  // the same bytes have already ended
-	CodeIDReused = "queue.id_reused" // another message already used this id
-	CodeState    = "queue.state"     // what the broker holds about the message cannot be used
-	CodePayload  = "limit.payload"   // the payload is larger than the manifest or the policy allows
-	CodePoison   = "worker.poison"   // the task took its runner down too often
-	CodeInternal = "worker.internal" // a defect of the worker
+	CodeEntry     = "queue.entry"     // the broker entry is not one field with a message
+	CodeLane      = "queue.lane"      // the message stands in another lane than the one it was signed for
+	CodeReplayed  = "queue.replayed"  // the same bytes have already ended
+	CodeIDReused  = "queue.id_reused" // another message already used this id
+	CodeState     = "queue.state"     // what the broker holds about the message cannot be used
+	CodePayload   = "limit.payload"   // the payload is larger than the manifest or the policy allows
+	CodePoison    = "worker.poison"   // the task took its runner down too often
+	CodeInternal  = "worker.internal" // a defect of the worker
+	CodeDuplicate = "task.duplicate"  // another message had the unique key first
+	CodeInput     = "plan.input"      // a step's input is no result of a worker, or not one of a task that was done
+	CodeOrder     = "queue.order"     // an order is for another message or queue than it is kept for
 )
 
 // A coded error carries a refusal's code. Every error type that a room refuses with is one.
@@ -55,7 +60,8 @@ type opened struct {
 	id       string          // of the message, as text
 	digest   envelope.Digest // of the message
 	expired  error
-	refused  error // why it is none of these
+	refused  error             // why it is none of these
+	allowed  policy.Authorised // what policy says before it begins; zero when it says no, see authorise
 }
 
 // begun is a delivery that this worker holds a lease for. Its run, if it gets one, ends with ctx.
@@ -66,6 +72,7 @@ type begun struct {
 	since   time.Time // when it began to wait for a runner
 	attempt int       // 1 for the first run
 	crashes int       // runs that ended with their runner
+	inputs  [][]byte  // results that a step needs, as the broker gives them
 
 	principal string // "" until policy has said who sent it
 
@@ -84,6 +91,12 @@ type job struct {
 // is closed, so that batches keep their order though they are started side by side.
 func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, before <-chan struct{}) {
 	w.metrics.claimed.Observe(float64(len(batch)))
+	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused { // by an order that came with the batch
+		for _, d := range batch {
+			w.endUnread(p, d, queue.Release(), report{code: "released"})
+		}
+		return
+	}
 	opened := w.openAll(batch, w.cfg.Clock())
 	passed := opened[:0]
 	for i, o := range opened {
@@ -107,6 +120,15 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 		w.turnAway(p, passed[i], s)
 	}
 	w.flight.add(granted)
+	for i, at := 0, 0; i < len(started); i++ { // after they can be found by orders that are heard from now on
+		if started[i].State != queue.Granted {
+			continue
+		}
+		if w.ordered(p, &granted[at].opened, &started[i]) {
+			granted[at].end(errCancelled)
+		}
+		at++
+	}
 	if before != nil {
 		<-before
 	}
@@ -118,7 +140,10 @@ func (w *Worker) openAll(batch []queue.Delivery, now time.Time) []opened {
 	rules, out := w.rules.Load(), make([]opened, len(batch))
 	part := func(from, to int) {
 		for i := from; i < to; i++ {
-			out[i], out[i].refused = w.open(rules, batch[i], now)
+			if out[i], out[i].refused = w.open(rules, batch[i], now); out[i].refused == nil && out[i].expired == nil {
+				// A no is said at its run, when the state can end with it.
+				out[i].allowed, _ = rules.Authorize(out[i].message, now)
+			}
 		}
 	}
 	each := max(openEach, (len(batch)+goruntime.GOMAXPROCS(0)-1)/goruntime.GOMAXPROCS(0))
@@ -173,9 +198,9 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	starts := make([]queue.Start, len(batch))
-	for i, o := range batch {
-		starts[i] = queue.Start{Delivery: o.delivery, ID: o.id, Digest: o.digest.String(), Expires: o.task.Expires}
+	starts, now := make([]queue.Start, len(batch)), w.cfg.Clock()
+	for i := range batch {
+		starts[i] = batch[i].start(now)
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
 	for attempt := 1; ; attempt++ {
@@ -193,6 +218,33 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	}
 }
 
+// start says what is to be asked before o begins. What waits for its time, has expired or will be refused asks for
+// nothing: it would hold what others could have.
+func (o *opened) start(now time.Time) queue.Start {
+	t := &o.task
+	s := queue.Start{Delivery: o.delivery, ID: o.id, Digest: o.digest.String(), Expires: t.Expires}
+	if !t.Plan.IsZero() {
+		s.Plan = t.Plan.String()
+	}
+	if o.allowed.Principal() == "" || t.NotBefore.After(now) {
+		return s
+	}
+	if len(t.After) > 0 {
+		s.ResultKey, s.After = t.Issuer.String(), make([]string, len(t.After))
+		for i, id := range t.After {
+			s.After[i] = id.String()
+		}
+	}
+	if t.UniqueKey != "" {
+		sum := sha256.Sum256([]byte(t.Task + "\x00" + t.UniqueKey))
+		s.Unique = queue.Unique{Key: hex.EncodeToString(sum[:]), Window: t.UniqueWindow}
+	}
+	for _, g := range o.allowed.Gates() {
+		s.Gates = append(s.Gates, queue.Gate(g))
+	}
+	return s
+}
+
 // turnAway puts aside a delivery that was not granted.
 func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
 	switch s.State {
@@ -201,6 +253,11 @@ func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
 	case queue.Lost:
 		w.log.Debug("delivery is another worker's by now", "task_id", o.id)
 		w.room.give(1)
+	case queue.Waits, queue.Throttled:
+		w.metrics.parked.WithLabelValues(s.State.String()).Inc()
+		w.room.give(1)
+	case queue.Taken:
+		w.duplicate(w.begin(p, o, s), s.First)
 	case queue.Replayed:
 		w.refuseUnread(p, o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.id})
 	case queue.Conflict:
@@ -212,7 +269,7 @@ func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
 
 // begin makes a granted delivery one that can run, or be ended before it does.
 func (w *Worker) begin(p *post, o opened, s queue.Started) *begun {
-	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes}
+	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes, inputs: s.Inputs}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
 	b.ctx, b.end = context.WithCancelCause(w.work)
 	return b
@@ -224,6 +281,9 @@ func (w *Worker) begin(p *post, o opened, s queue.Started) *begun {
 func (w *Worker) authorise(b *begun, now time.Time) (*job, error) {
 	if b.expired != nil {
 		return nil, b.expired
+	}
+	if context.Cause(b.ctx) == errCancelled {
+		return nil, &refusal{CodeCancelled, "an order cancelled it before it began"}
 	}
 	if !now.Before(b.task.Expires) {
 		return nil, &envelope.ExpiredError{Expires: b.task.Expires, Now: now, Task: b.task, Digest: b.digest}

@@ -128,6 +128,7 @@ var (
 	globexKey    = makeKey(envelope.Submit, "globex")   // likewise for globex
 	internKey    = makeKey(envelope.Submit, "intern")   // may run jobs that need nothing
 	strangerKey  = makeKey(envelope.Submit, "stranger") // is in no policy
+	operatorKey  = makeKey(envelope.Operate, "operator")
 	publisherKey = makeKey(envelope.Publish, "publisher")
 	formerKey    = makeKey(envelope.Publish, "former") // may publish other tasks only
 	workerKey    = makeKey(envelope.Worker, "worker")
@@ -183,6 +184,11 @@ tenant  = "acme"
 keys    = ["@intern"]
 roles   = ["reader"]
 
+[[principal]]
+name    = "ops"
+purpose = "operate"
+keys    = ["@operator"]
+
 [[publisher]]
 name  = "build"
 keys  = ["@publisher"]
@@ -210,7 +216,7 @@ func parsePolicy(t testing.TB, changes ...string) *policy.Policy {
 	}
 	for name, key := range map[string]envelope.PrivateKey{
 		"shop": shopKey, "globex": globexKey, "intern": internKey,
-		"publisher": publisherKey, "former": formerKey, "worker": workerKey,
+		"operator": operatorKey, "publisher": publisherKey, "former": formerKey, "worker": workerKey,
 	} {
 		text = strings.ReplaceAll(text, "@"+name, key.Public().String())
 	}

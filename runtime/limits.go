@@ -88,4 +88,34 @@ const (
 	// drainFlush is how long the last settlements may take after the drain has ended: long enough for a
 	// broker that is there, short enough that a supervisor's kill does not come first.
 	drainFlush = 3 * time.Second
+
+	// onceMax bounds the orders of one queue that wait to be carried out. The broker keeps them too.
+	onceMax = 64
+
+	// cancelsMax bounds the targets of cancels that were heard and are remembered, for messages that are being started
+	// at that moment; cancelsEach the orders for one target, of which one that counts is enough.
+	cancelsMax  = 4096
+	cancelsEach = 8
+
+	// keepMax bounds one act of a requeue or purge, as claimMax.
+	keepMax = 256
+
+	// answerAfter is how long a worker that had nothing to do for an order leaves others the time to answer it.
+	answerAfter = time.Second
+
+	// pardonsMax bounds the requeue orders that are remembered for dead letters that this worker has settled.
+	pardonsMax = 256
+
+	// endedSets and endedWays make the memory of settled messages: 2^20 of them in 16 MiB.
+	endedSets = 1 << 17
+	endedWays = 8
+
+	// pardonWait is how long a dead letter that came again waits for the order that requeued it.
+	pardonWait = 2 * time.Second
+
+	// inputsBytesMax bounds the payload that is made of several results: the largest result.
+	inputsBytesMax = 16 << 20
+
+	// hearWithin bounds how long a worker that starts waits for the orders that are kept.
+	hearWithin = 5 * time.Second
 )

@@ -6,6 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
 )
 
 // metrics is the worker's own registry: two workers in one process do not share numbers.
@@ -25,6 +28,8 @@ type metrics struct {
 	recovered prometheus.Counter
 	vanished  prometheus.Counter
 	busy      prometheus.Gauge
+	orders    *prometheus.CounterVec
+	parked    *prometheus.CounterVec
 }
 
 func newMetrics(w *Worker) *metrics {
@@ -56,6 +61,17 @@ func newMetrics(w *Worker) *metrics {
 		busy: prometheus.NewGauge(prometheus.GaugeOpts{Name: "caisson_runners_busy",
 			Help: "Runners that have a task."}),
 	}
+	m.orders = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_orders_total",
+		Help: "Orders by act and what became of them: heard, dropped, or the code for which they were ignored."}, []string{"act", "code"})
+	m.parked = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_parked_total",
+		Help: "Deliveries that the broker parked at their start: they wait for inputs, or a gate is closed."}, []string{"state"})
+	for _, act := range envelope.Acts() {
+		m.orders.WithLabelValues(string(act), "heard")
+	}
+	m.parked.WithLabelValues(queue.Waits.String())
+	m.parked.WithLabelValues(queue.Throttled.String())
+	paused := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_queues_paused",
+		Help: "Queues of this worker that are paused by an order."}, func() float64 { return float64(len(w.paused())) })
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
 		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",
@@ -65,7 +81,7 @@ func newMetrics(w *Worker) *metrics {
 		}
 		return 0
 	})
-	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, held, ready,
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.parked, paused, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -109,7 +125,21 @@ func (w *Worker) Handler() http.Handler {
 			http.Error(rw, reason, http.StatusServiceUnavailable)
 		default:
 			rw.Write([]byte("ok\n"))
+			for _, name := range w.paused() { // by an order, so no fault
+				rw.Write([]byte("paused: " + name + "\n"))
+			}
 		}
 	})
 	return mux
+}
+
+// paused returns the queues that an order has paused.
+func (w *Worker) paused() []string {
+	var names []string
+	for _, p := range w.posts {
+		if yes, _, _ := p.orders.paused(w.cfg.Clock()); yes {
+			names = append(names, p.name)
+		}
+	}
+	return names
 }

@@ -13,6 +13,7 @@ import (
 type post struct {
 	name    string
 	ended   endings
+	orders  *orders
 	intakes sync.WaitGroup // batches that are being verified and started; waited for by its claimer
 }
 
@@ -95,14 +96,22 @@ func (w *Worker) claim(ctx context.Context, p *post) {
 	defer p.intakes.Wait()
 	last := make(chan struct{})
 	close(last)
+	w.awaitOrders(ctx, p)
 	for attempt := 0; ctx.Err() == nil; {
 		most := w.room.wait(ctx, p)
-		if most == 0 {
+		changed := w.goAhead(ctx, p)
+		if most == 0 || changed == nil {
 			return
 		}
 		lanes := w.rules.Load().lanes[p.name]
-		batch, err := w.cfg.Broker.Claim(ctx, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: claimWait})
+		reading, stop := context.WithCancel(ctx)
+		unhook := context.AfterFunc(changed, stop)
+		batch, err := w.cfg.Broker.Claim(reading, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: claimWait})
+		unhook()
+		cut := reading.Err() != nil && ctx.Err() == nil // by an order to pause
+		stop()
 		switch {
+		case err != nil && cut:
 		case err == nil && len(batch) == 0:
 			attempt = 0
 			w.broker.up(w.log, actClaim)
@@ -122,6 +131,25 @@ func (w *Worker) claim(ctx context.Context, p *post) {
 			sleep(ctx, brokerPause(attempt))
 		}
 	}
+}
+
+// goAhead waits while the queue is paused. It returns a context that ends at the next order to pause or resume, nil
+// when ctx ended.
+func (w *Worker) goAhead(ctx context.Context, p *post) (changed context.Context) {
+	for ctx.Err() == nil {
+		paused, until, changed := p.orders.paused(w.cfg.Clock())
+		if !paused {
+			return changed
+		}
+		over := time.NewTimer(until.Sub(w.cfg.Clock()))
+		select {
+		case <-ctx.Done():
+		case <-changed.Done():
+		case <-over.C:
+		}
+		over.Stop()
+	}
+	return nil
 }
 
 // tend moves due messages back into the post's lanes and takes over what dead workers held, until ctx ends.
@@ -148,7 +176,7 @@ func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 // recover takes over what fits and returns when to come again.
 func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 	free := min(w.room.free(p), claimMax)
-	if free == 0 {
+	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 {
 		return tendEvery
 	}
 	found, err := w.cfg.Broker.Recover(ctx, w.rules.Load().lanes[p.name], free)

@@ -238,10 +238,10 @@ func TestExpired(t *testing.T) {
 		w := newWorld(t)
 		var c clock
 		gate := newGate("expired")
-		worker := w.work(c.config)
 		first := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-		gate.await(t, 1)
 		second := w.send(client.Task{Input: wish{Mode: "echo"}})
+		worker := w.work(c.config)
+		gate.await(t, 1)
 		w.await("the second message has started", func() bool { return w.state(second.ID).Phase == queue.PhaseRunning })
 		c.forward(time.Hour)
 		close(gate.open)
@@ -249,7 +249,7 @@ func TestExpired(t *testing.T) {
 		if r := w.ended(first); r.Status != envelope.StatusDone {
 			t.Errorf("the first, which had begun: %+v", r)
 		}
-		if done := worker.log.all("task done"); len(done) != 1 {
+		if done := worker.awaitMany(1, "task done"); len(done) != 1 {
 			t.Errorf("%d runs", len(done))
 		}
 	})

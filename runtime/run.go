@@ -44,6 +44,14 @@ func (w *Worker) runOne(b *begun) {
 		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
 		return
 	}
+	if w.endedBefore(j) {
+		return
+	}
+	payload, err := w.payload(j)
+	if err != nil {
+		w.refuse(b, err)
+		return
+	}
 	release, err := w.releases.load(j.ctx, w.rules.Load(), t)
 	if err != nil {
 		w.withoutRelease(j, err)
@@ -55,8 +63,8 @@ func (w *Worker) runOne(b *begun) {
 		return
 	}
 	limits := release.manifest.Limits.Tightest(j.allowed.Limits())
-	if int64(len(t.Payload)) > limits.Payload {
-		w.refuse(b, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(t.Payload), limits.Payload)})
+	if int64(len(payload)) > limits.Payload {
+		w.refuse(b, &refusal{CodePayload, fmt.Sprintf("the payload has %d bytes, more than %d", len(payload), limits.Payload)})
 		return
 	}
 	began := w.cfg.Clock()
@@ -65,7 +73,7 @@ func (w *Worker) runOne(b *begun) {
 		Tenant: j.allowed.Tenant(),
 		Held:   held,
 		Limits: limits,
-		Input:  t.Payload,
+		Input:  payload,
 		Log:    func(level, line string) { w.guestLine(b, level, line) },
 	})
 	w.conclude(j, release, outcome, began)
@@ -75,6 +83,8 @@ func (w *Worker) runOne(b *begun) {
 // store is away, which is no fault of the task and costs no attempt, and refused otherwise.
 func (w *Worker) withoutRelease(j *job, err error) {
 	switch {
+	case context.Cause(j.ctx) == errCancelled:
+		w.refuse(j.begun, &refusal{CodeCancelled, "an order cancelled it before it began"})
 	case j.ctx.Err() != nil:
 		w.release(j, report{})
 	case unavailable(err):
@@ -96,14 +106,19 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 	case o.Verdict == sandbox.Done:
 		r.outcome, r.code = outcomeDone, "done"
 		result.Status, result.Code, result.Output = envelope.StatusDone, "", o.Output
+		result.ContentType = j.contentType(o.Output)
 		w.finish(j.begun, queue.Done(), &result, r)
+	case context.Cause(j.ctx) == errCancelled:
+		r.outcome, r.code, r.text = outcomeRefused, CodeCancelled, "an order cancelled it while it ran"
+		result.Status, result.Code, result.Error = envelope.StatusRefused, CodeCancelled, ""
+		w.finish(j.begun, queue.Dead(CodeCancelled, r.text), &result, r)
 	case j.ctx.Err() != nil:
 		// Drained, or the lease is gone: the guest was ended by us and not by its own doing.
 		w.release(j, r)
 	case o.Verdict == sandbox.Failed, o.Verdict == sandbox.Limit:
 		w.fail(j, envelope.StatusFailed, result, r, "")
 	default: // Retry, Crash
-		w.again(j, release.manifest.Retry, o, result, r, now)
+		w.retry(j, release.manifest.Retry, o, result, r, now)
 	}
 }
 
@@ -116,8 +131,8 @@ func (w *Worker) release(j *job, r report) {
 	w.finish(j.begun, queue.Release(), nil, r)
 }
 
-// again parks j for its next run, or lets it fail when there is none left.
-func (w *Worker) again(j *job, retry manifest.Retry, o sandbox.Outcome, result envelope.Result, r report, now time.Time) {
+// retry parks j for its next run, or lets it fail when there is none left.
+func (w *Worker) retry(j *job, retry manifest.Retry, o sandbox.Outcome, result envelope.Result, r report, now time.Time) {
 	crash := o.Verdict == sandbox.Crash
 	runs := retry.Max + 1
 	if asked := j.task.Attempts; asked > 0 {
@@ -158,6 +173,34 @@ func (w *Worker) refuse(b *begun, err error) {
 	result.Status, result.Code = envelope.StatusRefused, code
 	waited := result.Finished.Sub(b.task.Issued)
 	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error(), waited: waited})
+}
+
+// duplicate ends b, whose unique key another message has: its sender learns whose.
+func (w *Worker) duplicate(b *begun, first string) {
+	result := b.result(w.cfg.Clock())
+	result.Status, result.Code, result.ContentType, result.Output = envelope.StatusRefused, CodeDuplicate, "text/plain", []byte(first)
+	text := "the message " + first + " had its unique key first"
+	w.finish(b, queue.Dead(CodeDuplicate, text), &result, report{outcome: outcomeRefused, code: CodeDuplicate, text: text})
+}
+
+// endedBefore puts aside a task that this worker has settled, though the broker knows nothing of it any more: somebody
+// deleted its state. It reports whether it did. What became a dead letter may have been requeued, by an order that is
+// still on its way to this worker: it is asked once more in a while.
+func (w *Worker) endedBefore(j *job) bool {
+	known, dead := w.settled.has(j.digest)
+	if !known {
+		return false
+	}
+	if dead && j.post.orders.pardoned(j.task.Tenant, j.id, w.cfg.Clock()) {
+		return false
+	}
+	if dead && w.settled.doubt(j.digest) {
+		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(pardonWait)), nil, report{code: "parked"})
+		return true
+	}
+	err := &refusal{CodeReplayed, "this worker has settled these bytes, and the broker has forgotten it"}
+	w.finish(j.begun, queue.Dead(CodeReplayed, err.text), nil, report{outcome: outcomeRefused, code: CodeReplayed, text: err.text})
+	return true
 }
 
 // refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.

@@ -53,6 +53,9 @@ func (w *world) work(edit ...func(*runtime.Config)) *running {
 	if r.lanes, err = redisqueue.OpenQueue(conn, redisqueue.QueueConfig{Lease: cfg.Lease, Worker: cfg.Name, Logger: cfg.Logger}); err != nil {
 		w.t.Fatal(err)
 	}
+	if cfg.Listener == nil {
+		cfg.Listener, cfg.Keeper = conn, conn
+	}
 	if cfg.Broker == nil {
 		cfg.Broker = r.lanes
 	}

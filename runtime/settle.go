@@ -33,7 +33,9 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 	if r.sender = b.principal; r.sender == "" {
 		r.sender = t.Issuer.String()
 	}
-	b.post.ended.add(&ending{settlement: queue.Settlement{Lease: b.lease, Verdict: verdict}, result: result, begun: b, report: r})
+	s := queue.Settlement{Lease: b.lease, Verdict: verdict}
+	s.ResultTTL, s.Wake = w.keep(t, verdict, w.cfg.Clock())
+	b.post.ended.add(&ending{settlement: s, result: result, begun: b, report: r})
 	w.room.give(1)
 }
 
@@ -91,8 +93,7 @@ func (w *Worker) sign(batch []*ending) {
 		results, of = slices.Delete(results, bad.Index, bad.Index+1), slices.Delete(of, bad.Index, bad.Index+1)
 	}
 	for i, e := range of {
-		s := &e.settlement
-		s.Result, s.ResultKey, s.ResultTTL = signed[i], e.begun.task.Issuer.String(), w.cfg.ResultTTL
+		e.settlement.Result, e.settlement.ResultKey = signed[i], e.begun.task.Issuer.String()
 	}
 }
 
@@ -155,6 +156,7 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
 		}
 		switch settled[i] {
 		case queue.Applied:
+			w.remember(e)
 		case queue.Vanished:
 			e.report.outcome, e.report.code = outcomeRefused, queue.CodeVanished
 			e.report.text = "its entry was deleted from the lane while it ran"
@@ -163,6 +165,14 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
 		}
 		w.metrics.count(e.report)
 		w.say(e.report)
+	}
+}
+
+// remember keeps in mind that e's message has ended, for as long as it could come again.
+func (w *Worker) remember(e *ending) {
+	o := e.settlement.Verdict.Outcome()
+	if e.begun != nil && (o == queue.OutcomeDone || o == queue.OutcomeDead) {
+		w.settled.add(e.begun.digest, e.begun.task.Expires, o == queue.OutcomeDead)
 	}
 }
 

@@ -25,14 +25,15 @@ type Worker struct {
 	metrics  *metrics
 	broker   brokerHealth
 
-	posts  []*post          // one for each queue
-	postOf map[string]*post // by the queue's name
-	roots  envelope.Roots   // of batches of messages and results whose signatures held
-	flight flight           // what this worker holds a lease for
-	pace   pace
-	room   room            // how much more it may hold
-	ready  *ready          // started, waiting for a runner
-	work   context.Context // ends when the drain is over; what runs, runs in it
+	posts   []*post          // one for each queue
+	postOf  map[string]*post // by the queue's name
+	roots   envelope.Roots   // of batches of messages and results whose signatures held
+	settled ended            // messages that have ended here
+	flight  flight           // what this worker holds a lease for
+	pace    pace
+	room    room            // how much more it may hold
+	ready   *ready          // started, waiting for a runner
+	work    context.Context // ends when the drain is over; what runs, runs in it
 
 	cuts    atomic.Int64 // runs that the drain ended
 	opened  atomic.Bool  // Run was called
@@ -76,7 +77,7 @@ func Open(cfg Config) (*Worker, error) {
 	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
 	w.room = room{pace: &w.pace, freed: make(chan struct{}, 1)}
 	for _, name := range cfg.Queues {
-		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}}
+		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders()}
 		w.posts, w.postOf[name] = append(w.posts, p), p
 	}
 	w.metrics = newMetrics(w)
@@ -115,6 +116,9 @@ func (w *Worker) UsePolicy(p *policy.Policy) error {
 	}
 	w.rules.Store(&rules{Policy: p, lanes: lanes, count: each * len(w.cfg.Queues)})
 	w.releases.forget()
+	for _, post := range w.posts {
+		post.orders.recheck(p, w.cfg.Clock())
+	}
 	return nil
 }
 
@@ -149,10 +153,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, p := range w.posts {
 		intake.Go(func() { w.claim(ctx, p) })
 		intake.Go(func() { w.tend(ctx, p) })
+		if w.cfg.Keeper != nil {
+			intake.Go(func() { w.obey(ctx, p) })
+		}
 		keepers.Go(func() { w.settle(flush, p) })
 		keepers.Go(func() { w.renew(renewing, p) })
 	}
 	intake.Go(func() { w.share(ctx) })
+	hearing, endHearing := context.WithCancel(context.WithoutCancel(ctx)) // cancels count while it drains, too
+	defer endHearing()
+	if w.cfg.Listener != nil {
+		keepers.Go(func() { w.listen(hearing) })
+	}
 
 	intake.Wait() // until ctx ends
 	w.giveBack()
@@ -163,6 +175,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	last := time.AfterFunc(drainFlush, endFlush)
 	defer last.Stop()
 	endRenewing()
+	endHearing()
 	keepers.Wait()
 	w.log.Info("worker stopped", "name", w.cfg.Name, "cut", cut)
 	if cut > 0 {

@@ -120,6 +120,7 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		return nil, misused(err)
 	}
 	o.closers = append(o.closers, func() { lanes.Close() })
+	c.Listener, c.Keeper = client, client
 	c.Broker = brokerOf(lanes)
 	if c.Modules = s.store; s.file.Store.Redis {
 		c.Modules = modstore.Over(redisqueue.OpenBlobs(client))

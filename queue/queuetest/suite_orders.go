@@ -53,7 +53,11 @@ func listen(t *testing.T, b Broker, queues ...string) *heard {
 	h := &heard{words: make(chan string, 2*queue.OrdersMax)}
 	done := make(chan error, 1)
 	go func() {
-		done <- b.Listener().Listen(ctx, queues, func(name string, order []byte) { h.words <- name + ": " + string(order) })
+		done <- b.Listener().Listen(ctx, queues, func(name string, order []byte) {
+			if order != nil {
+				h.words <- name + ": " + string(order)
+			}
+		})
 	}()
 	ended := false
 	h.end = func() error {

@@ -233,8 +233,12 @@ func (l *listening) readKept(ctx context.Context, name string) error {
 			at.cancels = kept.at.cancels
 		}
 		l.at[name] = at
-		if !kept.more || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if !kept.more {
+			l.heard(name, nil)
+			return nil
 		}
 	}
 }

@@ -1,0 +1,374 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/policy"
+	"github.com/caisson-run/caisson/runtime/sandbox"
+)
+
+// CodeCancelled is the code of a task that an order ended, before it began or while it ran.
+const CodeCancelled = sandbox.CodeCancelled
+
+// errCancelled is the cause of a run's end by an order.
+var errCancelled = errors.New("worker: cancelled by an order")
+
+// orders is what the worker remembers of the orders for one queue. Whatever the broker says, an order counts only
+// when its signature holds and policy lets its signer give it.
+type orders struct {
+	mu      sync.Mutex
+	mode    policy.AuthorisedOrder // the newest to pause or resume; zero: none was heard
+	changed context.Context        // ends, and is made anew, when mode changes
+	change  context.CancelFunc
+	cancels map[string][]policy.AuthorisedOrder // by target, for what starts while they are heard
+	pardons []pardon                            // of requeue orders
+
+	once chan policy.AuthorisedOrder // to be carried out
+
+	told     chan struct{} // closed when what the broker has kept was heard for the first time
+	toldOnce sync.Once
+}
+
+func newOrders() *orders {
+	o := &orders{cancels: map[string][]policy.AuthorisedOrder{}, once: make(chan policy.AuthorisedOrder, onceMax), told: make(chan struct{})}
+	o.changed, o.change = context.WithCancel(context.Background())
+	return o
+}
+
+// paused reports whether the queue is paused at the instant now, until when, and a context that ends at a change.
+func (o *orders) paused(now time.Time) (yes bool, until time.Time, changed context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m := o.mode.Order()
+	return m.Act == envelope.ActPause && now.Before(m.Expires), m.Expires, o.changed
+}
+
+// setMode takes an order to pause or resume unless a newer one is known; it reports whether it did.
+func (o *orders) setMode(a policy.AuthorisedOrder) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mode.Principal() != "" && !a.Verified().Newer(o.mode.Verified()) {
+		return false
+	}
+	o.turn(a)
+	return true
+}
+
+// recheck forgets a mode whose signer may not order any more.
+func (o *orders) recheck(rules *policy.Policy, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mode.Principal() == "" {
+		return
+	}
+	if _, err := rules.AuthorizeOrder(o.mode.Verified(), now); err != nil {
+		o.turn(policy.AuthorisedOrder{})
+	}
+}
+
+// turn sets the mode and tells who waits for a change. o.mu is held.
+func (o *orders) turn(mode policy.AuthorisedOrder) {
+	o.mode = mode
+	o.change()
+	o.changed, o.change = context.WithCancel(context.Background())
+}
+
+// keepCancel remembers a cancel for what is being started at this moment. When there are too many, those that have
+// expired go, and then all: the broker keeps them too, and gives them with each start.
+func (o *orders) keepCancel(a policy.AuthorisedOrder, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.cancels) >= cancelsMax {
+		for target, list := range o.cancels {
+			if !now.Before(list[0].Order().Expires) {
+				delete(o.cancels, target)
+			}
+		}
+		if len(o.cancels) >= cancelsMax {
+			clear(o.cancels)
+		}
+	}
+	target := a.Order().Target
+	if list := o.cancels[target]; len(list) < cancelsEach {
+		o.cancels[target] = append(list, a)
+	}
+}
+
+// cancelled reports whether an order that was heard cancels the task.
+func (o *orders) cancelled(id string, allowed policy.Authorised, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.cancels) == 0 {
+		return false
+	}
+	match := func(target string) bool {
+		for _, a := range o.cancels[target] {
+			if a.Cancels(allowed) && now.Before(a.Order().Expires) {
+				return true
+			}
+		}
+		return false
+	}
+	if match(id) {
+		return true
+	}
+	task := allowed.Task()
+	return !task.Plan.IsZero() && match(task.Plan.String())
+}
+
+// A pardon is what a requeue order allows of what this worker remembers: dead letters may come again.
+type pardon struct {
+	tenant, id string // "": all
+	until      time.Time
+}
+
+// pardon remembers a requeue order. When there are too many, the oldest goes.
+func (o *orders) pardon(order envelope.Order) {
+	one := pardon{tenant: order.Tenant, until: order.Expires}
+	if _, err := envelope.ParseMessageID(order.Target); err == nil {
+		one.id = order.Target // else it is an entry, of which the message is not known here
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.pardons) >= pardonsMax {
+		o.pardons = o.pardons[1:]
+	}
+	o.pardons = append(o.pardons, one)
+}
+
+// pardoned reports whether an order lets a dead letter come again.
+func (o *orders) pardoned(tenant, id string, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.pardons {
+		if now.Before(p.until) && (p.tenant == "" || p.tenant == tenant) && (p.id == "" || p.id == id) {
+			return true
+		}
+	}
+	return false
+}
+
+// listen hears orders until ctx ends.
+func (w *Worker) listen(ctx context.Context) {
+	for attempt := 1; ; attempt++ {
+		err := w.cfg.Listener.Listen(ctx, w.cfg.Queues, func(name string, order []byte) {
+			switch p := w.postOf[name]; {
+			case p == nil:
+			case order == nil:
+				p.orders.toldOnce.Do(func() { close(p.orders.told) })
+			default:
+				w.hear(p, order)
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		w.log.Warn("orders cannot be heard", "error", err)
+		if !sleep(ctx, brokerPause(attempt)) {
+			return
+		}
+	}
+}
+
+// awaitOrders waits until what the broker has kept is known, so that a worker that starts begins nothing of a queue that
+// is paused. A worker that hears nothing for long works all the same, and says so.
+func (w *Worker) awaitOrders(ctx context.Context, p *post) {
+	if w.cfg.Listener == nil {
+		return
+	}
+	late := time.NewTimer(hearWithin)
+	defer late.Stop()
+	select {
+	case <-p.orders.told:
+	case <-ctx.Done():
+	case <-late.C:
+		w.log.Error("orders are not heard, the queue is served all the same", "queue", p.name)
+	}
+}
+
+// order verifies and authorises the bytes of an order for one queue. What is none is counted and said, for somebody
+// wrote it who can write to the broker.
+func (w *Worker) order(p *post, b []byte) (policy.AuthorisedOrder, error) {
+	rules, now := w.rules.Load(), w.cfg.Clock()
+	verified, err := envelope.OrderReader{Keys: rules, Audience: rules.Audience()}.Open(b, now)
+	if err != nil {
+		return policy.AuthorisedOrder{}, err
+	}
+	if q := verified.Order().Queue; q != p.name {
+		return policy.AuthorisedOrder{}, &refusal{CodeLane, fmt.Sprintf("an order for queue %s stands in that of %s", q, p.name)}
+	}
+	return rules.AuthorizeOrder(verified, now)
+}
+
+// hear acts on one order.
+func (w *Worker) hear(p *post, b []byte) {
+	a, err := w.order(p, b)
+	if err != nil {
+		w.ignoreOrder(p, err)
+		return
+	}
+	o := a.Order()
+	w.metrics.orders.WithLabelValues(string(o.Act), "heard").Inc()
+	switch o.Act {
+	case envelope.ActPause, envelope.ActResume:
+		if p.orders.setMode(a) {
+			w.log.Warn("queue "+string(o.Act)+"d", "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "until", o.Expires, "note", o.Note)
+			w.hand(p, a)
+		}
+	case envelope.ActCancel:
+		p.orders.keepCancel(a, w.cfg.Clock())
+		if n := w.flight.cancel(a); n > 0 {
+			w.log.Info("runs cancelled", "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "runs", n, "note", o.Note)
+			w.hand(p, a)
+		}
+	default:
+		if o.Act == envelope.ActRequeue {
+			p.orders.pardon(o)
+		}
+		w.hand(p, a)
+	}
+}
+
+// hand passes an order to the one who carries orders out. When too many wait it is dropped: other workers heard it too.
+func (w *Worker) hand(p *post, a policy.AuthorisedOrder) {
+	select {
+	case p.orders.once <- a:
+	default:
+		w.metrics.orders.WithLabelValues(string(a.Order().Act), "dropped").Inc()
+	}
+}
+
+// ignoreOrder counts what is no order, or none that its signer may give. One that is over is no news: the broker says
+// again what it has kept.
+func (w *Worker) ignoreOrder(p *post, err error) {
+	code := codeOf(err)
+	w.metrics.orders.WithLabelValues("", code).Inc()
+	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
+		return
+	}
+	w.log.Warn("order ignored", "queue", p.name, "code", code, "error", err)
+}
+
+// obey carries out orders to requeue and to purge, and answers all, until ctx ends. It has a goroutine of its own, so
+// that a long purge delays no cancel.
+func (w *Worker) obey(ctx context.Context, p *post) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-p.orders.once:
+			n, err := w.carryOut(ctx, p, a)
+			if ctx.Err() != nil {
+				return
+			}
+			w.answer(ctx, p, a, n, err)
+		}
+	}
+}
+
+// carryOut does what a asks of the broker and returns to how many it was done. Other workers do it at the same time,
+// and some may have done it before: it touches only what is older than the order.
+func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder) (total int, err error) {
+	o, keeper := a.Order(), w.cfg.Keeper
+	filter := queue.DeadFilter{Code: o.Code, Tenant: o.Tenant, Before: o.Issued}
+	if _, err := envelope.ParseMessageID(o.Target); err == nil {
+		filter.ID = o.Target
+	} else {
+		filter.Entry = o.Target
+	}
+	var once func() (int, error)
+	switch o.Act {
+	case envelope.ActRequeue:
+		once = func() (int, error) { return keeper.Requeue(ctx, p.name, filter, keepMax) }
+	case envelope.ActPurgeDead:
+		once = func() (int, error) { return keeper.PurgeDead(ctx, p.name, filter, keepMax) }
+	case envelope.ActPurge:
+		lanes := w.lanesOf(p, o.Tenant)
+		if len(lanes) == 0 {
+			return 0, nil
+		}
+		once = func() (int, error) { return keeper.Purge(ctx, lanes, o.Issued, keepMax) }
+	default:
+		return 0, nil // done when it was heard
+	}
+	until := time.Now().Add(time.Until(o.Expires))
+	for attempt := 1; ; {
+		n, err := once()
+		total += n
+		switch {
+		case err == nil && n < keepMax:
+			return total, nil
+		case err == nil:
+			attempt = 1
+		case !unavailable(err) || time.Now().After(until) || !sleep(ctx, brokerPause(attempt)):
+			return total, err
+		default:
+			attempt++
+		}
+	}
+}
+
+// lanesOf returns the post's lanes of one tenant, or of all for "".
+func (w *Worker) lanesOf(p *post, tenant string) []queue.Lane {
+	var lanes []queue.Lane
+	for _, l := range w.rules.Load().lanes[p.name] {
+		if tenant == "" || l.Tenant == tenant {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}
+
+// answer leaves a signed result for whoever gave the order. A worker that found nothing to do leaves others, who did
+// it, the time to say so first.
+func (w *Worker) answer(ctx context.Context, p *post, a policy.AuthorisedOrder, n int, err error) {
+	o := a.Order()
+	quick := n > 0 || err != nil || o.Act == envelope.ActPause || o.Act == envelope.ActResume || o.Act == envelope.ActCancel
+	if !quick && !sleep(ctx, answerAfter) {
+		return
+	}
+	r := a.Verified().Answer()
+	r.Finished, r.ContentType, r.Output = w.cfg.Clock(), "application/json", fmt.Appendf(nil, `{"count":%d}`, n)
+	if err != nil {
+		r.Status, r.Code, r.Error = envelope.StatusFailed, codeOf(err), envelope.ErrorText(err.Error())
+	}
+	if n > 0 {
+		w.log.Warn("order carried out", "act", string(o.Act), "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "count", n, "note", o.Note)
+	}
+	signed, err := envelope.SignResults([]envelope.Result{r}, w.cfg.Key)
+	if err == nil {
+		err = w.cfg.Keeper.Answer(ctx, p.name, o.Issuer.String(), o.ID.String(), signed[0], w.cfg.ResultTTL)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("order not answered", "order", o.ID.String(), "error", err)
+	}
+}
+
+// ordered reports whether an order cancels what has just been started: one that the broker keeps for it, or one that
+// was heard while it was being started.
+func (w *Worker) ordered(p *post, o *opened, s *queue.Started) bool {
+	if p.orders.cancelled(o.id, o.allowed, w.cfg.Clock()) {
+		return true
+	}
+	for i, b := range s.Cancels {
+		if i == cancelsEach {
+			break
+		}
+		a, err := w.order(p, b)
+		if err != nil {
+			w.ignoreOrder(p, err)
+			continue
+		}
+		if a.Cancels(o.allowed) {
+			return true
+		}
+		w.ignoreOrder(p, &refusal{CodeOrder, "an order to cancel is for another message than it is kept for"})
+	}
+	return false
+}

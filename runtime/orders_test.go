@@ -1,0 +1,300 @@
+package runtime_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// order signs one for the queue, by the operator unless key says another.
+func order(t testing.TB, key envelope.PrivateKey, o envelope.Order, edit ...func(*envelope.Order)) (envelope.Order, []byte) {
+	t.Helper()
+	o.ID, o.Audience, o.Queue = envelope.NewMessageID(), audience, queueName
+	o.Issued, o.Expires = time.Now(), time.Now().Add(time.Hour)
+	if o.Act == envelope.ActCancel && o.Tenant == "" {
+		o.Tenant = "acme"
+	}
+	for _, e := range edit {
+		e(&o)
+	}
+	signed, err := envelope.SignOrder(o, key)
+	check(t, err)
+	return o, signed
+}
+
+// mode gives an order to pause or resume, and returns it.
+func (w *world) mode(act envelope.Act, edit ...func(*envelope.Order)) (envelope.Order, []byte) {
+	w.t.Helper()
+	o, signed := order(w.t, operatorKey, envelope.Order{Act: act}, edit...)
+	check(w.t, w.admin.Mode(w.t.Context(), queueName, signed, time.Hour))
+	return o, signed
+}
+
+// once gives an order that is carried out once.
+func (w *world) once(o envelope.Order) envelope.Order {
+	w.t.Helper()
+	o, signed := order(w.t, operatorKey, o)
+	check(w.t, w.admin.Once(w.t.Context(), queueName, signed))
+	return o
+}
+
+// cancel gives an order to cancel.
+func (w *world) cancel(target string, key envelope.PrivateKey, edit ...func(*envelope.Order)) {
+	w.t.Helper()
+	_, signed := order(w.t, key, envelope.Order{Act: envelope.ActCancel, Target: target}, edit...)
+	check(w.t, w.admin.Cancel(w.t.Context(), lane(queue.PriorityNormal), target, signed, time.Hour))
+}
+
+// answered waits for what a worker says to an order.
+func (w *world) answered(o envelope.Order) envelope.Result {
+	w.t.Helper()
+	var result envelope.Result
+	err := w.results.Wait(w.t.Context(), queueName, o.Issuer.String(), []string{o.ID.String()}, func(_ string, b []byte) {
+		var err error
+		result, err = envelope.OpenResult(b, parsePolicy(w.t))
+		check(w.t, err)
+	})
+	check(w.t, err)
+	return result
+}
+
+func issuer(o envelope.Order, key envelope.PrivateKey) envelope.Order {
+	o.Issuer = key.Public().ID()
+	return o
+}
+
+// TestPause pauses a queue: what runs goes on, nothing begins, also on a worker that starts later, until a newer order
+// lets it. An older one changes nothing.
+func TestPause(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("pause")
+	first := w.work(func(c *runtime.Config) { c.Concurrency = 4 })
+	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	_, old := order(t, operatorKey, envelope.Order{Act: envelope.ActResume})
+	time.Sleep(2 * time.Millisecond) // orders are told apart by the millisecond
+	paused, _ := w.mode(envelope.ActPause)
+	first.await("queue paused")
+	if r := w.answered(issuer(paused, operatorKey)); r.Status != envelope.StatusDone || r.ID != paused.ID || r.Task != "pause" {
+		t.Errorf("the answer: %+v", r)
+	}
+	second := w.work(func(c *runtime.Config) { c.Name = "worker-2" })
+	second.await("queue paused")
+	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
+	if code, text := second.page("/readyz"); code != 200 || text != "ok\npaused: work\n" {
+		t.Errorf("/readyz is %d %q", code, text)
+	}
+	close(gate.open)
+	if r := w.ended(running); r.Status != envelope.StatusDone {
+		t.Errorf("what ran: %+v", r)
+	}
+	check(t, w.admin.Mode(t.Context(), queueName, old, time.Hour))
+	w.await("the old order was heard", func() bool {
+		return first.metric(`caisson_orders_total{act="resume",code="heard"}`) == "1" && second.metric(`caisson_orders_total{act="resume",code="heard"}`) == "1"
+	})
+	if s := w.state(waiting.ID); s.Phase != queue.PhaseUnknown {
+		t.Errorf("a message began in a queue that is paused: %+v", s)
+	}
+	w.mode(envelope.ActResume)
+	if r := w.ended(waiting); r.Status != envelope.StatusDone || r.Attempt != 1 {
+		t.Errorf("after the pause: %+v", r)
+	}
+	if code, text := second.page("/readyz"); code != 200 || strings.Contains(text, "paused") {
+		t.Errorf("/readyz is %d %q", code, text)
+	}
+}
+
+// TestPauseEnds lets a pause expire.
+func TestPauseEnds(t *testing.T) {
+	w := newWorld(t)
+	w.mode(envelope.ActPause, func(o *envelope.Order) { o.Expires = time.Now().Add(time.Second) })
+	began := time.Now()
+	worker := w.work()
+	worker.await("queue paused")
+	if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Started.Sub(began) < 900*time.Millisecond {
+		t.Errorf("it began after %v", r.Started.Sub(began))
+	}
+}
+
+// TestCancelRunning cancels guests that run, one that waits for its host and one that computes, and measures how long
+// each went on.
+func TestCancelRunning(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work()
+	var took []time.Duration
+	for i := range 5 {
+		gate := newGate(fmt.Sprint("cancel-", i))
+		receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+		gate.await(t, 1)
+		began := time.Now()
+		w.cancel(receipt.ID.String(), operatorKey)
+		receive(t, gate.left, "end of the guest")
+		took = append(took, time.Since(began))
+		if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeCancelled || r.Attempt != 1 || r.Started.IsZero() {
+			t.Errorf("result %+v", r)
+		}
+	}
+	slices.Sort(took)
+	t.Logf("from the order to the guest's end: %v", took)
+	if took[0] > 10*time.Millisecond { // the least, since this machine has other things to do
+		t.Errorf("guests went on for %v", took)
+	}
+	receipt := w.send(client.Task{Input: wish{Mode: "spin"}})
+	w.await("it runs", func() bool { return w.state(receipt.ID).Phase == queue.PhaseRunning })
+	w.cancel(receipt.ID.String(), shopKey) // its own sender
+	if r := w.ended(receipt); r.Code != runtime.CodeCancelled {
+		t.Errorf("result %+v", r)
+	}
+	worker.await("task refused", "code", "task.cancelled", "task_id", receipt.ID)
+	if l := w.letter(receipt.ID); l.Code != "task.cancelled" {
+		t.Errorf("letter %+v", l)
+	}
+}
+
+// TestCancelWaiting cancels a message in its lane, and one that a worker holds and has not begun: neither runs.
+func TestCancelWaiting(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("cancel-waiting")
+	first := w.send(client.Task{Input: wish{Mode: "echo"}})
+	w.cancel(first.ID.String(), shopKey)
+	busy := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	held := w.send(client.Task{Input: wish{Mode: "echo"}})
+	w.work(patient)
+	gate.await(t, 1)
+	w.await("the message is held", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
+	w.cancel(held.ID.String(), operatorKey)
+	close(gate.open)
+	for _, r := range []client.Receipt{first, held} {
+		if got := w.ended(r); got.Status != envelope.StatusRefused || got.Code != runtime.CodeCancelled || got.Attempt != 0 || !got.Module.IsZero() {
+			t.Errorf("got %+v", got)
+		}
+	}
+	if got := w.ended(busy); got.Status != envelope.StatusDone {
+		t.Errorf("another message: %+v", got)
+	}
+}
+
+// TestForgedOrders gives orders that do not count, by hand of somebody who can write to Redis: none does anything.
+func TestForgedOrders(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("forged")
+	worker := w.work()
+	receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	id := receipt.ID.String()
+	pause := envelope.Order{Act: envelope.ActPause}
+	cancel := envelope.Order{Act: envelope.ActCancel, Target: id}
+	forge := func(key envelope.PrivateKey, o envelope.Order, edit ...func(*envelope.Order)) []byte {
+		_, signed := order(t, key, o, edit...)
+		return signed
+	}
+	flipped := forge(operatorKey, pause)
+	flipped[len(flipped)-20] ^= 1
+	rows := []struct {
+		name, code string
+		order      []byte
+	}{
+		{"no order", "envelope.encoding", []byte("pause")},
+		{"a task", "envelope.type", message(t, shopKey, nil)},
+		{"a changed byte", "envelope.signature", flipped},
+		{"an unknown key", "envelope.key_unknown", forge(makeKey(envelope.Operate, "stranger"), pause)},
+		{"another deployment", "envelope.audience", forge(operatorKey, pause, func(o *envelope.Order) { o.Audience = "prod" })},
+		{"another queue", "queue.lane", forge(operatorKey, pause, func(o *envelope.Order) { o.Queue = "other" })},
+		{"over", "envelope.expired", forge(operatorKey, pause, func(o *envelope.Order) {
+			o.Issued, o.Expires = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)
+		})},
+		{"of the future", "envelope.not_yet", forge(operatorKey, pause, func(o *envelope.Order) {
+			o.Issued, o.Expires = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+		})},
+		{"another tenant's sender", "policy.tenant", forge(globexKey, cancel)},
+	}
+	for _, row := range rows {
+		check(t, w.admin.Once(t.Context(), queueName, row.order))
+		name := fmt.Sprintf(`caisson_orders_total{act="",code=%q}`, row.code)
+		w.await(row.name+" is ignored as "+row.code, func() bool { return worker.metric(name) == "1" })
+	}
+	// Signed and in order, but of a sender for what another has sent, and kept for a message that it does not name.
+	w.cancel(id, internKey)
+	w.await("the intern's order was heard", func() bool { return worker.metric(`caisson_orders_total{act="cancel",code="heard"}`) == "1" })
+	other := w.send(client.Task{Input: wish{Mode: "echo"}})
+	check(t, w.admin.Cancel(t.Context(), lane(queue.PriorityNormal), other.ID.String(), forge(operatorKey, envelope.Order{Act: envelope.ActCancel, Target: envelope.NewMessageID().String()}), time.Hour))
+	for _, r := range []client.Receipt{other, w.send(client.Task{Input: wish{Mode: "echo"}})} {
+		if got := w.ended(r); got.Status != envelope.StatusDone {
+			t.Errorf("got %+v", got)
+		}
+	}
+	close(gate.open)
+	if got := w.ended(receipt); got.Status != envelope.StatusDone {
+		t.Errorf("what ran: %+v", got)
+	}
+	if code, text := worker.page("/readyz"); code != 200 || text != "ok\n" {
+		t.Errorf("/readyz is %d %q", code, text)
+	}
+}
+
+// TestKeep requeues and purges by order: letters go back and run, though this worker remembers them; others go.
+func TestKeep(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work()
+	dead := w.send(client.Task{Name: "job.late", Input: wish{Mode: "echo"}})
+	if r := w.ended(dead); r.Status != envelope.StatusRefused {
+		t.Fatalf("got %+v", r)
+	}
+	denied := w.send(client.Task{Name: "other.run"})
+	w.ended(denied)
+	w.release(job(t, "job.late", "", fastRetry, ""))
+	requeue := w.once(envelope.Order{Act: envelope.ActRequeue, Target: dead.ID.String()})
+	if r := w.answered(issuer(requeue, operatorKey)); r.Status != envelope.StatusDone || string(r.Output) != `{"count":1}` {
+		t.Errorf("the answer: %+v", r)
+	}
+	worker.await("task done", "task", "job.late")
+	purge := w.once(envelope.Order{Act: envelope.ActPurgeDead, Code: "policy.denied"})
+	if r := w.answered(issuer(purge, operatorKey)); string(r.Output) != `{"count":1}` {
+		t.Errorf("the answer: %+v", r)
+	}
+	if l := w.letters(); len(l) != 0 {
+		t.Errorf("letters: %+v", l)
+	}
+	w.mode(envelope.ActPause)
+	worker.await("queue paused")
+	gone := w.send(client.Task{Input: wish{Mode: "echo"}})
+	time.Sleep(2 * time.Millisecond) // what is purged is older than the order, by the millisecond
+	purged := w.once(envelope.Order{Act: envelope.ActPurge, Tenant: "acme"})
+	if r := w.answered(issuer(purged, operatorKey)); string(r.Output) != `{"count":1}` {
+		t.Errorf("the answer: %+v", r)
+	}
+	w.mode(envelope.ActResume)
+	w.ended(w.send(client.Task{Input: wish{Mode: "echo"}}))
+	if s := w.state(gone.ID); s.Phase != queue.PhaseUnknown {
+		t.Errorf("what was purged: %+v", s)
+	}
+}
+
+// TestStateDeleted deletes the state of a message that has ended, and puts its bytes into the lane again: the worker
+// that settled it does not run it again, whatever it ended as.
+func TestStateDeleted(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work()
+	done := w.send(client.Task{Input: wish{Mode: "echo"}})
+	failed := w.send(client.Task{Input: wish{Mode: "fail", Text: "no"}})
+	w.ended(done)
+	w.ended(failed)
+	for _, r := range []client.Receipt{done, failed} {
+		w.server.Do("DEL", "cs:{work}:st:acme:"+r.ID.String())
+		w.put(lane(queue.PriorityNormal), r.Message)
+		worker.await("task refused", "task_id", r.ID, "code", runtime.CodeReplayed)
+		if n := len(worker.log.all("task done", "task_id", r.ID)) + len(worker.log.all("task failed", "task_id", r.ID)); n != 1 {
+			t.Errorf("it ran %d times", n)
+		}
+	}
+	if r := w.ended(done); r.Status != envelope.StatusDone {
+		t.Errorf("its result was replaced: %+v", r)
+	}
+}

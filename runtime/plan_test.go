@@ -1,0 +1,219 @@
+package runtime_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// step is one of a plan: what it asks the guest, or which steps it comes after.
+type step struct {
+	wish  wish
+	after []int
+}
+
+// plan signs and sends steps as the shop, and returns their receipts and the plan's id.
+func (w *world) plan(steps ...step) ([]client.Receipt, envelope.MessageID) {
+	w.t.Helper()
+	id, now := envelope.NewMessageID(), time.Now()
+	tasks := make([]envelope.Task, len(steps))
+	for i := range tasks {
+		tasks[i].ID = envelope.NewMessageID()
+	}
+	for i, s := range steps {
+		t := &tasks[i]
+		t.Audience, t.Tenant, t.Queue, t.Task, t.Plan = audience, "acme", queueName, "job.run", id
+		t.Issued, t.Expires, t.Priority = now, now.Add(10*time.Minute), int(queue.PriorityNormal)
+		if t.Payload = mustJSON(w.t, s.wish); len(s.after) > 0 {
+			t.Payload = nil
+		}
+		for _, n := range s.after {
+			t.After = append(t.After, tasks[n].ID)
+		}
+	}
+	messages, err := envelope.SignBatch(tasks, shopKey)
+	check(w.t, err)
+	receipts, batch := make([]client.Receipt, len(tasks)), make([]queue.Outgoing, len(tasks))
+	for i, m := range messages {
+		receipts[i] = client.Receipt{ID: tasks[i].ID, Digest: envelope.DigestOf(m), Queue: queueName, Task: "job.run", Expires: tasks[i].Expires, Message: m}
+		batch[i] = queue.Outgoing{Lane: lane(queue.PriorityNormal), Message: m}
+	}
+	check(w.t, w.admin.Send(w.t.Context(), batch))
+	return receipts, id
+}
+
+func mustJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	check(t, err)
+	return b
+}
+
+// TestPlan runs a chain that ends in a step after three: each has what came before it as its payload.
+func TestPlan(t *testing.T) {
+	w := newWorld(t)
+	w.work(func(c *runtime.Config) { c.Concurrency = 4 })
+	again := func(text string) wish { // gives a wish as its output, for the step after it
+		return wish{Mode: "echo", Text: text}
+	}
+	receipts, _ := w.plan(step{wish: again("a")}, step{wish: again("b")}, step{wish: again("c")}, step{after: []int{0, 1, 2}}, step{after: []int{0}})
+	for i, want := range []string{`{"text":"a"}`, `{"text":"b"}`, `{"text":"c"}`} {
+		if r := w.ended(receipts[i]); string(r.Output) != want || r.ContentType != "application/json" {
+			t.Errorf("step %d: %+v", i, r)
+		}
+	}
+	// The guest is given a list where it wants a wish, and says so; it takes one wish without a mode and says that, too.
+	for _, n := range []int{3, 4} {
+		r := w.ended(receipts[n])
+		t.Logf("step %d: %s %s %q %q", n, r.Status, r.Code, r.Error, r.Output)
+		if r.Attempt == 0 {
+			t.Errorf("step %d did not run: %+v", n, r)
+		}
+	}
+}
+
+// TestPlanFails lets the first step of a chain fail: all others are refused for their input, one after the other.
+func TestPlanFails(t *testing.T) {
+	w := newWorld(t)
+	w.work()
+	receipts, _ := w.plan(step{wish: wish{Mode: "fail", Text: "no"}}, step{after: []int{0}}, step{after: []int{1}}, step{after: []int{2}})
+	if r := w.ended(receipts[0]); r.Status != envelope.StatusFailed {
+		t.Errorf("the first: %+v", r)
+	}
+	for _, receipt := range receipts[1:] {
+		if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeInput || r.Attempt != 0 {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+// TestPlanCancelled cancels a plan by its id while its first step runs.
+func TestPlanCancelled(t *testing.T) {
+	w := newWorld(t)
+	w.work()
+	gate := newGate("plan")
+	receipts, id := w.plan(step{wish: wish{Mode: "gate", Key: gate.key}}, step{after: []int{0}}, step{after: []int{1}})
+	gate.await(t, 1)
+	w.cancel(id.String(), shopKey)
+	for _, receipt := range receipts {
+		if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeCancelled {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+// TestForgedInput puts something else where a step's input would be: nothing of it reaches a task.
+func TestForgedInput(t *testing.T) {
+	rows := []struct {
+		name string
+		make func(id envelope.MessageID) []byte
+	}{
+		{"no result", func(envelope.MessageID) []byte { return []byte(`{"mode":"echo"}`) }},
+		{"signed by a sender", func(id envelope.MessageID) []byte {
+			return message(t, shopKey, func(task *envelope.Task) { task.ID = id })
+		}},
+		{"of a worker that the policy does not list", func(id envelope.MessageID) []byte {
+			return result(t, makeKey(envelope.Worker, "another"), id, "acme")
+		}},
+		{"another message's", func(envelope.MessageID) []byte { return result(t, workerKey, envelope.NewMessageID(), "acme") }},
+		{"another tenant's", func(id envelope.MessageID) []byte { return result(t, workerKey, id, "globex") }},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			receipts, _ := w.plan(step{wish: wish{Mode: "echo"}}, step{after: []int{0}})
+			w.server.Do("DEL", "cs:{work}:in:acme:1")
+			w.put(lane(queue.PriorityNormal), receipts[1].Message)
+			key := fmt.Sprintf("cs:{work}:res:%s:%s", shopKey.Public().ID(), receipts[0].ID)
+			w.server.Do("SET", key, string(row.make(receipts[0].ID)))
+			w.work()
+			if r := w.ended(receipts[1]); r.Status != envelope.StatusRefused || r.Code != runtime.CodeInput || r.Attempt != 0 {
+				t.Errorf("got %+v", r)
+			}
+		})
+	}
+}
+
+// result is one of a task that was done.
+func result(t testing.TB, key envelope.PrivateKey, id envelope.MessageID, tenant string) []byte {
+	t.Helper()
+	signed, err := envelope.SignResult(envelope.Result{
+		ID: id, Message: envelope.Digest{1}, Audience: audience, Tenant: tenant, Queue: queueName, Task: "job.run",
+		Status: envelope.StatusDone, Attempt: 1, Finished: time.Now(), Output: []byte(`{"mode":"echo"}`),
+	}, key)
+	check(t, err)
+	return signed
+}
+
+// TestUnique sends three messages with one key: the first runs, the others are told which it was.
+func TestUnique(t *testing.T) {
+	w := newWorld(t)
+	w.work()
+	var first envelope.MessageID
+	for i := range 3 {
+		msg := message(t, shopKey, func(task *envelope.Task) {
+			task.ID, task.UniqueKey, task.UniqueWindow = envelope.NewMessageID(), "invoice 7", time.Minute
+			task.Payload = mustJSON(t, wish{Mode: "echo"})
+		})
+		v, err := envelope.Reader{Keys: parsePolicy(t), Audience: audience}.Open(msg, time.Now())
+		check(t, err)
+		w.put(lane(queue.PriorityNormal), msg)
+		r := w.ended(client.Receipt{ID: v.Task().ID, Digest: v.Digest(), Queue: queueName, Task: v.Task().Task, Expires: v.Task().Expires})
+		switch {
+		case i == 0:
+			if first = v.Task().ID; r.Status != envelope.StatusDone {
+				t.Errorf("the first: %+v", r)
+			}
+		case r.Status != envelope.StatusRefused || r.Code != runtime.CodeDuplicate || string(r.Output) != first.String() || r.ContentType != "text/plain":
+			t.Errorf("a later one: %+v", r)
+		}
+	}
+}
+
+// TestGates bounds what runs of a tenant by policy: no more than one at a time, on two workers, and another tenant's
+// goes on.
+func TestGates(t *testing.T) {
+	w := newWorld(t)
+	gated := func(c *runtime.Config) {
+		c.Policy = parsePolicy(t, "[[tenant]]\nname = \"acme\"\n", "[[tenant]]\nname = \"acme\"\nin_flight = 1\n")
+		c.Concurrency = 4
+	}
+	gate := newGate("gates")
+	var receipts []client.Receipt
+	for range 3 {
+		receipts = append(receipts, w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}}))
+	}
+	first := w.work(gated)
+	second := w.work(gated, func(c *runtime.Config) { c.Name = "worker-2" })
+	gate.await(t, 1)
+	w.await("the others are parked", func() bool {
+		n := 0.0
+		for _, r := range []*running{first, second} {
+			var one float64
+			fmt.Sscan(r.metric(`caisson_parked_total{state="throttled"}`), &one)
+			n += one
+		}
+		return n >= 2
+	})
+	globex := w.client(globexKey, "globex")
+	other, err := globex.Send(t.Context(), client.Task{Name: "job.run", Input: wish{Mode: "echo"}})
+	check(t, err)
+	if r := w.endedFor(globex, other); r.Status != envelope.StatusDone {
+		t.Errorf("the other tenant's: %+v", r)
+	}
+	if n := len(gate.entered); n != 0 {
+		t.Errorf("%d more run", n)
+	}
+	close(gate.open)
+	for _, receipt := range receipts {
+		if r := w.ended(receipt); r.Status != envelope.StatusDone || r.Attempt != 1 {
+			t.Errorf("got %+v", r)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package runtime
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+)
+
+// jsonType is the content type of what can stand in a JSON array as it is.
+const jsonType = "application/json"
+
+// payload returns what j is run with: its own payload or, for a step that comes after others, their results. One
+// result is its output as it is; several are a JSON array in the order of the plan, of outputs that are JSON as they
+// are and of others in base64.
+// Errors, final: *refusal with CodeInput, so that a failure runs down the plan by itself.
+func (w *Worker) payload(j *job) ([]byte, error) {
+	after := j.task.After
+	if len(after) == 0 {
+		return j.task.Payload, nil
+	}
+	if len(j.inputs) != len(after) {
+		return nil, &refusal{CodeInput, fmt.Sprintf("there are %d results, for %d inputs", len(j.inputs), len(after))}
+	}
+	results := make([]envelope.Result, len(after))
+	for i, id := range after {
+		var err error
+		if results[i], err = w.input(j, id, j.inputs[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(results) == 1 {
+		return results[0].Output, nil
+	}
+	return joined(results)
+}
+
+// input verifies one result: it must be of a worker of the policy, for that message of the same deployment, tenant and
+// queue, and of a task that was done.
+func (w *Worker) input(j *job, id envelope.MessageID, b []byte) (envelope.Result, error) {
+	r, err := envelope.ResultReader{Keys: w.rules.Load(), Roots: &w.roots}.Open(b)
+	t := &j.task
+	switch {
+	case err != nil:
+		return r, &refusal{CodeInput, fmt.Sprintf("the result of %s does not count: %v", id, err)}
+	case r.ID != id || r.Audience != t.Audience || r.Tenant != t.Tenant || r.Queue != t.Queue:
+		return r, &refusal{CodeInput, fmt.Sprintf("what stands for the result of %s is another message's", id)}
+	case r.Status != envelope.StatusDone:
+		return r, &refusal{CodeInput, fmt.Sprintf("the task %s of %s ended as %s (%s)", r.Task, id, r.Status, r.Code)}
+	}
+	return r, nil
+}
+
+// joined makes one payload of several outputs.
+// Errors, final: *refusal with CodePayload.
+func joined(results []envelope.Result) ([]byte, error) {
+	size := 2
+	for _, r := range results {
+		if size += base64.StdEncoding.EncodedLen(len(r.Output)) + 3; size > inputsBytesMax {
+			return nil, &refusal{CodePayload, fmt.Sprintf("the results that it comes after have more than %d bytes", inputsBytesMax)}
+		}
+	}
+	out := append(make([]byte, 0, size), '[')
+	for i, r := range results {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if r.ContentType == jsonType && json.Valid(r.Output) {
+			out = append(out, r.Output...)
+			continue
+		}
+		out = append(out, '"')
+		out = base64.StdEncoding.AppendEncode(out, r.Output)
+		out = append(out, '"')
+	}
+	return append(out, ']'), nil
+}
+
+// contentType says what output is, where somebody asks: in a plan.
+func (j *job) contentType(output []byte) string {
+	if !j.task.Plan.IsZero() && json.Valid(output) {
+		return jsonType
+	}
+	return ""
+}
+
+// keep says for how long the result of t is kept from now on, and whether others wait for it: a step's at least until
+// the last step of its plan has expired, which is its own time since all steps of a plan are sent together.
+func (w *Worker) keep(t *envelope.Task, verdict queue.Verdict, now time.Time) (ttl time.Duration, wake bool) {
+	o := verdict.Outcome()
+	if t.Plan.IsZero() || o != queue.OutcomeDone && o != queue.OutcomeDead {
+		return w.cfg.ResultTTL, false
+	}
+	return min(w.cfg.ResultTTL+max(t.Expires.Sub(now), 0), queue.StateTTLMax), true
+}
