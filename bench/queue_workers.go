@@ -130,11 +130,22 @@ func (w *worker) kill() {
 func (w *worker) endProfile() {
 	_ = w.cmd.Process.Signal(syscall.SIGUSR1) // an error says that it has ended already
 	for end := time.Now().Add(profileMax); time.Now().Before(end); time.Sleep(pollEvery) {
-		if f, err := os.Stat(w.profile); err == nil && f.Size() > 0 {
-			time.Sleep(pollEvery) // the rest of it
-			return
+		if _, err := os.Stat(w.profile + ".part"); errors.Is(err, os.ErrNotExist) {
+			return // it has the name that it was meant to have, or there never was one
 		}
 	}
+}
+
+// writeCommands keeps beside a worker's profile what Redis did meanwhile: calls and microseconds of each command.
+func (l *queueLab) writeCommands(w *worker) error {
+	if w.profile == "" {
+		return nil
+	}
+	info, err := l.redis.admin.Info(l.ctx, "commandstats").Result()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.profile+".redis.txt", []byte(info), 0o600)
 }
 
 // logOf is the end of what the last worker of that name said.
@@ -199,6 +210,11 @@ func (l *queueLab) drain(s workerSpec, count int) (d drained, err error) {
 		return d, err
 	}
 	defer w.kill()
+	if w.profile != "" {
+		if err := l.redis.admin.ConfigResetStat(l.ctx).Err(); err != nil {
+			return d, err
+		}
+	}
 	type mark struct {
 		n             int
 		at            time.Time
@@ -224,7 +240,7 @@ func (l *queueLab) drain(s workerSpec, count int) (d drained, err error) {
 			d.rate = float64(d.n) / now.at.Sub(begun.at).Seconds()
 			d.worker, d.redis = each(begun.worker, now.worker), each(begun.redis, now.redis)
 			d.outcomes = w.batchOf(l.ctx)
-			return d, nil
+			return d, l.writeCommands(w)
 		}
 		if n != last {
 			last, moved = n, time.Now()
