@@ -230,6 +230,9 @@ func TestForgedOrders(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
+	w.await("the order for another message is ignored", func() bool {
+		return worker.metric(fmt.Sprintf(`caisson_orders_total{act="",code=%q}`, runtime.CodeOrder)) == "1"
+	})
 	close(gate.open)
 	if got := w.ended(receipt); got.Status != envelope.StatusDone {
 		t.Errorf("what ran: %+v", got)
