@@ -26,7 +26,6 @@ type floor struct {
 	ctx  context.Context
 	here login
 	open map[string]*redis.Client // by address
-	ears map[string]<-chan *redis.Message
 }
 
 // serveFloor serves the floor; path is of a senderSetup, of which it needs the login.
@@ -39,7 +38,7 @@ func serveFloor(ctx context.Context, path string) error {
 	if err := json.Unmarshal(data, &setup); err != nil {
 		return err
 	}
-	e := &floor{ctx: ctx, here: setup.Login, open: map[string]*redis.Client{}, ears: map[string]<-chan *redis.Message{}}
+	e := &floor{ctx: ctx, here: setup.Login, open: map[string]*redis.Client{}}
 	return line.Serve(os.Stdin, os.Stdout, nil, map[string]line.Act{"send": e.send, "trip": e.trip, "serve": e.serve, "check": e.check})
 }
 
@@ -139,19 +138,18 @@ func (e *floor) trip(q line.Request) (line.Answer, error) {
 	if err != nil {
 		return line.Answer{}, err
 	}
-	if e.ears[q.Addr] == nil {
-		sub := c.Subscribe(e.ctx, floorChannel)
-		if _, err := sub.Receive(e.ctx); err != nil {
-			return line.Answer{}, err
-		}
-		e.ears[q.Addr] = sub.Channel()
+	sub := c.Subscribe(e.ctx, floorChannel)
+	defer sub.Close() // or it would hear of the trips of other distances
+	if _, err := sub.Receive(e.ctx); err != nil {
+		return line.Answer{}, err
 	}
+	ear := sub.Channel()
 	payload := goPayload(q.Size)
 	return trips(q.Count, func() error {
 		if err := c.XAdd(e.ctx, floorAdd(payload)).Err(); err != nil {
 			return err
 		}
-		if m := <-e.ears[q.Addr]; m == nil || m.Payload != floorOutput {
+		if m := <-ear; m == nil || m.Payload != floorOutput {
 			return errors.New("no result")
 		}
 		return nil
