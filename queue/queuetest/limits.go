@@ -7,6 +7,9 @@ const (
 	// overloaded machine, not Redis, needs this long.
 	startMax = 20 * time.Second
 
+	// setUpMax bounds waiting for servers that work together to find each other.
+	setUpMax = 40 * time.Second
+
 	// pollEvery is how often a condition on the other side of a wire is looked at.
 	pollEvery = 5 * time.Millisecond
 

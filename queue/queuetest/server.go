@@ -26,43 +26,62 @@ type Options struct {
 
 	// Conf are further lines of redis.conf.
 	Conf []string
+
+	// watch makes it a Sentinel that watches the master at this port; 0: a server.
+	watch int
 }
 
 // Server is a redis-server of its own. It is not safe for concurrent use, except
 // that clients of it may come and go as they like.
 type Server struct {
-	tb       testing.TB
-	dir      string
-	port     int
-	opts     Options
+	tb    testing.TB
+	dir   string
+	port  int
+	opts  Options
+	own   credentials
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// credentials are what servers that work together share with each other and with their clients.
+type credentials struct {
 	ca       []byte
+	server   devtls.Pair
 	client   devtls.Pair
 	password string
-	cmd      *exec.Cmd
-	ended    chan struct{}
 }
 
 // Login is what a client needs to reach a Server.
 type Login struct {
 	Addr     string
+	Addrs    []string // of Sentinels with Master, of nodes with Cluster
+	Master   string
+	Cluster  bool
 	User     string
 	Password string
 	CA       []byte // PEM
 	Cert     []byte // PEM
 	Key      []byte // PEM
+
+	SentinelUser, SentinelPassword string
 }
 
 // Start starts a server and stops it when the test ends.
 func Start(tb testing.TB, opts Options) *Server {
 	tb.Helper()
-	path, err := exec.LookPath("redis-server")
+	return start(tb, opts, newCredentials(tb))
+}
+
+func start(tb testing.TB, opts Options, own credentials) *Server {
+	tb.Helper()
+	path, err := exec.LookPath(binary())
 	if err != nil {
 		tb.Fatal("redis-server is missing; apt-get install redis-server, or run make test, which does")
 	}
 	if opts.Sync == "" {
 		opts.Sync = "everysec"
 	}
-	s := &Server{tb: tb, dir: tb.TempDir(), opts: opts, password: secret(tb)}
+	s := &Server{tb: tb, dir: tb.TempDir(), opts: opts, own: own}
 	s.certificates()
 	s.users()
 	for try := 1; ; try++ {
@@ -85,8 +104,8 @@ func (s *Server) Login(user string) Login {
 		s.tb.Fatalf("no user %q", user)
 	}
 	return Login{
-		Addr: s.Addr(), User: user, Password: s.password,
-		CA: s.ca, Cert: s.client.Cert, Key: s.client.Key,
+		Addr: s.Addr(), User: user, Password: s.own.password,
+		CA: s.own.ca, Cert: s.own.client.Cert, Key: s.own.client.Key,
 	}
 }
 
@@ -122,7 +141,7 @@ func (s *Server) RestartWith(conf ...string) {
 	}
 	s.opts.Conf = append(s.opts.Conf, conf...)
 	s.configure()
-	path, err := exec.LookPath("redis-server")
+	path, err := exec.LookPath(binary())
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -147,24 +166,30 @@ func (s *Server) Do(args ...string) any {
 	return reply
 }
 
-func (s *Server) certificates() {
-	s.tb.Helper()
+func newCredentials(tb testing.TB) credentials {
+	tb.Helper()
 	now := time.Now()
 	authority, err := devtls.NewAuthority(now)
 	if err != nil {
-		s.tb.Fatal(err)
+		tb.Fatal(err)
 	}
-	server, err := authority.Server(now)
-	if err != nil {
-		s.tb.Fatal(err)
+	own := credentials{ca: authority.CertPEM(), password: secret(tb)}
+	if own.server, err = authority.Server(now); err != nil {
+		tb.Fatal(err)
 	}
-	if s.client, err = authority.Client("test", now); err != nil {
-		s.tb.Fatal(err)
+	if own.client, err = authority.Client("test", now); err != nil {
+		tb.Fatal(err)
 	}
-	s.ca = authority.CertPEM()
-	s.write("ca.pem", s.ca)
-	s.write("server.pem", server.Cert)
-	s.write("server.key", server.Key)
+	return own
+}
+
+func (s *Server) certificates() {
+	s.tb.Helper()
+	s.write("ca.pem", s.own.ca)
+	s.write("server.pem", s.own.server.Cert)
+	s.write("server.key", s.own.server.Key)
+	s.write("client.pem", s.own.client.Cert) // what it shows to its like
+	s.write("client.key", s.own.client.Key)
 }
 
 // users writes the ACL file: with it "default" can be off from the first moment.
@@ -173,7 +198,7 @@ func (s *Server) users() {
 	var b strings.Builder
 	b.WriteString(redisacl.Default() + "\n")
 	for name, rights := range rules {
-		fmt.Fprintf(&b, "user %s on >%s %s\n", name, s.password, rights)
+		fmt.Fprintf(&b, "user %s on >%s %s\n", name, s.own.password, rights)
 	}
 	s.write("users.acl", []byte(b.String()))
 }
@@ -184,9 +209,14 @@ func (s *Server) configure() {
 		"bind 127.0.0.1", "port 0", fmt.Sprintf("tls-port %d", s.port),
 		"tls-ca-cert-file " + s.file("ca.pem"), "tls-cert-file " + s.file("server.pem"),
 		"tls-key-file " + s.file("server.key"), "tls-auth-clients yes",
-		"aclfile " + s.file("users.acl"), "dir " + s.dir, "logfile " + s.file("redis.log"),
-		"appendonly yes", "appendfsync " + s.opts.Sync, "save \"\"",
-		"maxmemory-policy noeviction", "daemonize no", "shutdown-timeout 0",
+		"tls-client-cert-file " + s.file("client.pem"), "tls-client-key-file " + s.file("client.key"), "tls-replication yes",
+		"dir " + s.dir, "logfile " + s.file("redis.log"), "daemonize no",
+	}
+	if s.opts.watch == 0 {
+		lines = append(lines, "aclfile "+s.file("users.acl"), "appendonly yes", "appendfsync "+s.opts.Sync, "save \"\"",
+			"maxmemory-policy noeviction", "shutdown-timeout 0", "masteruser "+UserAdmin, "masterauth "+s.own.password)
+	} else {
+		lines = append(lines, s.watching()...)
 	}
 	lines = append(lines, s.opts.Conf...)
 	s.write("redis.conf", []byte(strings.Join(lines, "\n")+"\n"))
@@ -204,7 +234,11 @@ func (s *Server) write(name string, data []byte) {
 // launch starts the process and waits until it answers. The goroutine ends with
 // the process, which end or the test's cleanup sees to.
 func (s *Server) launch(path string) error {
-	cmd := exec.Command(path, s.file("redis.conf"))
+	args := []string{s.file("redis.conf")}
+	if s.opts.watch != 0 {
+		args = append(args, "--sentinel")
+	}
+	cmd := exec.Command(path, args...)
 	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("redis-server: %w", err)
@@ -277,15 +311,23 @@ func (s *Server) end(sig syscall.Signal) {
 }
 
 func (s *Server) connect(user string) (*conn, error) {
-	pair, err := tls.X509KeyPair(s.client.Cert, s.client.Key)
+	pair, err := tls.X509KeyPair(s.own.client.Cert, s.own.client.Key)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.ca)
-	return dial(s.Addr(), user, s.password, &tls.Config{
+	pool.AppendCertsFromPEM(s.own.ca)
+	return dial(s.Addr(), user, s.own.password, &tls.Config{
 		MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{pair},
 	})
+}
+
+// binary is the server to start: redis-server, or what CAISSON_TEST_REDIS names, to try another version.
+func binary() string {
+	if path := os.Getenv("CAISSON_TEST_REDIS"); path != "" {
+		return path
+	}
+	return "redis-server"
 }
 
 func secret(tb testing.TB) string {

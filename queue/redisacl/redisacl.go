@@ -42,7 +42,9 @@ const defaultUser = "user default off ~* &* +@all"
 func Default() string { return defaultUser }
 
 // base takes everything away; each role's rights come after it.
-const base = "resetkeys resetchannels -@all +ping"
+//
+// cluster|slots is how a client of a cluster learns which node has which keys; elsewhere nothing sends it.
+const base = "resetkeys resetchannels -@all +ping +cluster|slots"
 
 // Rules returns the rights of a role in the words of ACL SETUSER.
 // Errors: one that says what the scope lacks.
@@ -68,6 +70,13 @@ func Rules(role Role, scope Scope) (string, error) {
 		return base + " " + scope.watching(), nil
 	}
 	return "", fmt.Errorf("acl: no role %q", role)
+}
+
+// SentinelRules returns the rights of the user as whom Sentinels are asked for the master, in the words of ACL SETUSER: for the
+// Sentinels themselves, whose users are their own.
+func SentinelRules() string {
+	return "resetkeys resetchannels -@all +ping +subscribe +sentinel|get-master-addr-by-name +sentinel|sentinels" +
+		" &+switch-master &+replica-reconf-done"
 }
 
 // keys returns the pattern for each queue of the scope: before + queue's prefix + after.

@@ -20,8 +20,25 @@ import (
 // Config says where Redis is and who we are to it. There is no field that turns
 // the verification of the server off, on purpose.
 type Config struct {
-	// Addr is host:port. Required.
+	// Addr is host:port: of the server, of one Sentinel with Master, of one node with Cluster. Exactly one of Addr and Addrs
+	// is given.
 	Addr string
+
+	// Addrs are several of them, at most addrsMax, of Sentinels or of nodes of a cluster: they are where to begin, and the
+	// others are learned from them.
+	Addrs []string
+
+	// Master is the name under which the Sentinels at Addrs know the master. With it the master is asked for at each
+	// new connection.
+	Master string
+
+	// Cluster says that Addrs are nodes of a Redis Cluster. Not with Master.
+	Cluster bool
+
+	// SentinelUser and SentinelPassword are for the Sentinels. SentinelUser may be "" with a password that all clients of the
+	// Sentinels share (requirepass). Without either they are asked without AUTH.
+	SentinelUser     string
+	SentinelPassword string
 
 	// User and Password of a Redis ACL user. Required. "default" is refused: it
 	// is whoever gave no name, and it should be off.
@@ -36,7 +53,9 @@ type Config struct {
 	Cert []byte
 	Key  []byte
 
-	// ServerName is the name to check the certificate for. Default: Addr's host.
+	// ServerName is the name to check each certificate for. Default: the host that is dialled. With Master or Cluster that
+	// host is what a Sentinel or a node announced, so whoever controls one of them chooses which of CA's certificates is
+	// asked for; with ServerName all servers, Sentinels too, need a certificate for this one name.
 	ServerName string
 
 	// DialTimeout bounds connecting, TLS and authentication. Default 5 s.
@@ -52,10 +71,10 @@ type Config struct {
 	Logger hclog.Logger
 }
 
-// Client is a pool of connections to one Redis. It is safe for concurrent use.
+// Client is a pool of connections to one Redis, or to the nodes of one cluster. It is safe for concurrent use.
 // It connects when it is first needed, and again whenever that fails.
 type Client struct {
-	rdb  *redis.Client
+	rdb  redis.UniversalClient
 	conf Config // as given, with defaults
 
 	late sync.WaitGroup // reads whose caller has gone away
@@ -73,28 +92,46 @@ func Dial(c Config) (*Client, error) {
 		return nil, err
 	}
 	quiet.Do(logging.Disable)
-	rdb := redis.NewClient(&redis.Options{
-		Addr:            c.Addr,
-		Username:        c.User,
-		Password:        c.Password,
-		TLSConfig:       tlsConf,
-		Protocol:        2, // replies are parsed by us, see reply.go
-		DisableIdentity: true,
-		// go-redis would send a command again that may have been done already.
-		// Client.do does, for calls that are built for it.
-		MaxRetries:            -1,
-		DialerRetries:         1,
-		DialTimeout:           c.DialTimeout,
-		ReadTimeout:           c.Timeout,
-		WriteTimeout:          c.Timeout,
-		ContextTimeoutEnabled: true,
-		PoolSize:              c.Connections,
-		PoolTimeout:           c.Timeout,
-		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled,
-		},
+	return &Client{rdb: open(c, tlsConf), conf: c}, nil
+}
+
+// open makes the client that c asks for. All three kinds have the same settings: replies are parsed by us (see reply.go),
+// so protocol 2; and go-redis would send a command again that may have been done already, so no retries: Client.do
+// does, for calls that are built for it. A cluster client follows redirections, and may send again what it sent to a node
+// that went away; every call can be made again.
+func open(c Config, tlsConf *tls.Config) redis.UniversalClient {
+	switch {
+	case c.Master != "":
+		return redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: c.Master, SentinelAddrs: c.seeds(), SentinelUsername: c.SentinelUser, SentinelPassword: c.SentinelPassword,
+			Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+			MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
+		})
+	case c.Cluster:
+		return redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: c.seeds(), Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+			// Policies come from COMMAND, which no role may send; every command here goes to the node of its key.
+			DisableRoutingPolicies: true,
+			MaxRetries:             -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		})
+	}
+	return redis.NewClient(&redis.Options{
+		Addr: c.seeds()[0], Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+		MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+		ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	return &Client{rdb: rdb, conf: c}, nil
+}
+
+// seeds returns the addresses, whichever field they are in.
+func (c *Config) seeds() []string {
+	if c.Addr != "" {
+		return []string{c.Addr}
+	}
+	return c.Addrs
 }
 
 // Ping asks whether Redis is there and knows us.
@@ -126,10 +163,7 @@ func (c *Config) check() (*tls.Config, error) {
 	fault := func(field, format string, args ...any) {
 		faults = append(faults, &ConfigError{Field: field, Text: fmt.Sprintf(format, args...)})
 	}
-	host, err := checkAddr(c.Addr)
-	if err != nil {
-		fault("Addr", "%v", err)
-	}
+	host := c.checkWhere(fault)
 	switch c.User {
 	case "":
 		fault("User", "missing; make an ACL user, see docs/reference/redis.md")
@@ -140,7 +174,7 @@ func (c *Config) check() (*tls.Config, error) {
 		// go-redis sends no AUTH at all without one and would be "default".
 		fault("Password", "missing")
 	}
-	if c.ServerName == "" {
+	if c.ServerName == "" && c.Master == "" && !c.Cluster {
 		c.ServerName = host
 	}
 	orDefault(&c.DialTimeout, 5*time.Second)
@@ -163,6 +197,43 @@ func (c *Config) check() (*tls.Config, error) {
 	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	faults = append(faults, c.checkPEM(tlsConf)...)
 	return tlsConf, errors.Join(faults...)
+}
+
+// checkWhere checks what says where to connect to, and returns the host of Addr.
+func (c *Config) checkWhere(fault func(field, format string, args ...any)) (host string) {
+	var err error
+	switch {
+	case c.Addr != "" && len(c.Addrs) > 0:
+		fault("Addrs", "given beside Addr")
+	case len(c.Addrs) > addrsMax:
+		fault("Addrs", "%d, at most %d", len(c.Addrs), addrsMax)
+	case len(c.Addrs) > 0 && c.Master == "" && !c.Cluster:
+		fault("Addrs", "several addresses are for Sentinels (Master) or a cluster (Cluster)")
+	case len(c.Addrs) == 0:
+		if host, err = checkAddr(c.Addr); err != nil {
+			fault("Addr", "%v", err)
+		}
+	}
+	for _, addr := range c.Addrs {
+		if _, err := checkAddr(addr); err != nil {
+			fault("Addrs", "%q: %v", addr, err)
+		}
+	}
+	switch {
+	case c.Master != "" && c.Cluster:
+		fault("Cluster", "given beside Master")
+	case c.Master == "" && c.SentinelUser+c.SentinelPassword != "":
+		fault("SentinelPassword", "given without Master")
+	case c.SentinelUser != "" && c.SentinelPassword == "":
+		fault("SentinelPassword", "missing for SentinelUser")
+	}
+	for i := range len(c.Master) {
+		if b := c.Master[i]; i >= masterBytesMax || b <= ' ' || b >= 0x7f {
+			fault("Master", "a name has at most %d letters, digits and signs, without spaces", masterBytesMax)
+			break
+		}
+	}
+	return host
 }
 
 func (c *Config) checkPEM(tlsConf *tls.Config) []error {

@@ -86,6 +86,12 @@ const (
 	// eventTextMax bounds the names in an event (task, worker): longer ones are cut.
 	eventTextMax = 256
 
+	// addrsMax bounds the addresses to begin at: any one that answers names all others.
+	addrsMax = 64
+
+	// masterBytesMax bounds the name of a master that Sentinels watch.
+	masterBytesMax = 128
+
 	// caBytesMax bounds certificates and keys given as PEM.
 	caBytesMax = 1 << 20
 

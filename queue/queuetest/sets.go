@@ -1,0 +1,155 @@
+package queuetest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue/redisacl"
+)
+
+// MasterName is what the Sentinels of a Sentinels call its master.
+const MasterName = "work"
+
+// UserSentinel is who asks Sentinels for the master, with the rights that docs/reference/redis.md gives.
+const UserSentinel = "sentinel"
+
+// Sentinels is a master, a replica of it, and three Sentinels that put the replica in its place within seconds.
+type Sentinels struct {
+	Master, Replica *Server
+	watchers        []*Server
+}
+
+// StartSentinels starts them and stops them when the test ends. The replica is up to date when it returns.
+func StartSentinels(tb testing.TB) *Sentinels {
+	tb.Helper()
+	own := newCredentials(tb)
+	s := &Sentinels{Master: start(tb, Options{}, own)}
+	s.Replica = start(tb, Options{Conf: []string{fmt.Sprintf("replicaof 127.0.0.1 %d", s.Master.port)}}, own)
+	s.Synced(tb)
+	for range 3 {
+		s.watchers = append(s.watchers, start(tb, Options{watch: s.Master.port}, own))
+	}
+	eventuallyWithin(tb, setUpMax, "the Sentinels know each other and the replica", func() bool {
+		for _, w := range s.watchers {
+			reply, _ := w.Do("SENTINEL", "MASTER", MasterName).([]any)
+			if field(reply, "num-other-sentinels") != "2" || field(reply, "num-slaves") != "1" {
+				return false
+			}
+		}
+		return true
+	})
+	return s
+}
+
+// Synced waits until the replica has all that the master has.
+func (s *Sentinels) Synced(tb testing.TB) {
+	tb.Helper()
+	eventuallyWithin(tb, setUpMax, "the replica has all that the master has", func() bool { return s.Master.Do("WAIT", "1", "500") == int64(1) })
+}
+
+// Login returns what a client needs to be user of the master; its Addrs are the Sentinels'.
+func (s *Sentinels) Login(user string) Login {
+	l := s.Master.Login(user)
+	l.Addr = ""
+	for _, w := range s.watchers {
+		l.Addrs = append(l.Addrs, w.Addr())
+	}
+	l.Master, l.SentinelUser, l.SentinelPassword = MasterName, UserSentinel, s.Master.own.password
+	return l
+}
+
+// watching are the lines that make a Sentinel of a server.
+func (s *Server) watching() []string {
+	return []string{
+		fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", MasterName, s.opts.watch),
+		"sentinel auth-user " + MasterName + " " + UserAdmin,
+		"sentinel auth-pass " + MasterName + " " + s.own.password,
+		"sentinel down-after-milliseconds " + MasterName + " 500",
+		"sentinel failover-timeout " + MasterName + " 3000",
+		"sentinel sentinel-user " + UserAdmin,
+		"sentinel sentinel-pass " + s.own.password,
+		"user default off",
+		"user " + UserAdmin + " on >" + s.own.password + " " + Rules(UserAdmin),
+		"user " + UserSentinel + " on >" + s.own.password + " " + redisacl.SentinelRules(),
+	}
+}
+
+// field returns the value of a field of a flat list of fields and values.
+func field(list []any, name string) string {
+	for i := 0; i+1 < len(list); i += 2 {
+		if list[i] == name {
+			text, _ := list[i+1].(string)
+			return text
+		}
+	}
+	return ""
+}
+
+// Cluster is three masters that share the slots between them.
+type Cluster struct{ Nodes []*Server }
+
+// slotsAll is how many slots a Redis Cluster has.
+const slotsAll = 16384
+
+// StartCluster starts them and stops them when the test ends. All slots are served when it returns.
+func StartCluster(tb testing.TB) *Cluster {
+	tb.Helper()
+	own := newCredentials(tb)
+	c := &Cluster{}
+	var buses []string
+	const nodes = 3
+	for i := range nodes {
+		bus := fmt.Sprint(freePort(tb))
+		n := start(tb, Options{Conf: []string{"cluster-enabled yes", "tls-cluster yes", "cluster-node-timeout 1000", "cluster-port " + bus}}, own)
+		c.Nodes, buses = append(c.Nodes, n), append(buses, bus)
+		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(slotsAll*i/nodes), fmt.Sprint(slotsAll*(i+1)/nodes-1))
+		n.Do("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))
+	}
+	for i, n := range c.Nodes[1:] {
+		c.Nodes[0].Do("CLUSTER", "MEET", "127.0.0.1", fmt.Sprint(n.port), buses[i+1])
+	}
+	eventuallyWithin(tb, setUpMax, "the cluster serves all slots", func() bool {
+		for _, n := range c.Nodes {
+			info, _ := n.Do("CLUSTER", "INFO").(string)
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+				return false
+			}
+		}
+		return true
+	})
+	return c
+}
+
+// Login returns what a client needs to be user; its Addrs are one node's, which knows the others.
+func (c *Cluster) Login(user string) Login {
+	l := c.Nodes[0].Login(user)
+	l.Addr, l.Addrs, l.Cluster = "", []string{l.Addr}, true
+	return l
+}
+
+// Of returns the node that has the keys of a queue.
+func (c *Cluster) Of(tb testing.TB, queue string) *Server {
+	tb.Helper()
+	slot, ok := c.Nodes[0].Do("CLUSTER", "KEYSLOT", "cs:{"+queue+"}:in").(int64)
+	if !ok {
+		tb.Fatal("no slot of " + queue)
+	}
+	return c.Nodes[min(int(slot)*len(c.Nodes)/slotsAll, len(c.Nodes)-1)]
+}
+
+// eventuallyWithin is Eventually with a time of its own: servers that get to know each other take some seconds.
+func eventuallyWithin(tb testing.TB, most time.Duration, what string, holds func() bool) {
+	tb.Helper()
+	deadline, tick := time.NewTimer(most), time.NewTicker(50*time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline.C:
+			tb.Fatalf("never: %s", what)
+		case <-tick.C:
+		}
+	}
+}
