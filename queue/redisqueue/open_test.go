@@ -30,7 +30,11 @@ type broker struct {
 
 // configOf returns how to reach a server as one of its users.
 func configOf(l queuetest.Login) redisqueue.Config {
-	return redisqueue.Config{Addr: l.Addr, User: l.User, Password: l.Password, CA: l.CA, Cert: l.Cert, Key: l.Key}
+	return redisqueue.Config{
+		Addr: l.Addr, Addrs: l.Addrs, Master: l.Master, Cluster: l.Cluster,
+		SentinelUser: l.SentinelUser, SentinelPassword: l.SentinelPassword,
+		User: l.User, Password: l.Password, CA: l.CA, Cert: l.Cert, Key: l.Key,
+	}
 }
 
 func dial(tb testing.TB, c redisqueue.Config) *redisqueue.Client {

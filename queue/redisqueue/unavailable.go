@@ -24,8 +24,12 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 	tries := 1 + min(int(c.rdb.PoolStats().IdleConns)+1, c.conf.Connections)
 	for {
 		err := f(ctx)
-		if err == nil || errors.Is(err, redis.Nil) {
+		if err == nil || err == redis.Nil {
 			return err
+		}
+		if errors.Is(err, redis.Nil) {
+			// Sentinels that know no such master: their nil is no answer of ours, and would pass for one.
+			err = errors.New(err.Error())
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

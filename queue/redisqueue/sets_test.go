@@ -1,0 +1,291 @@
+package redisqueue_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/devtls"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+)
+
+// The master is killed while workers drain a queue. What was accepted and replicated has its result in the end, and what
+// had one before is not run again.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	s := queuetest.StartSentinels(t)
+	b := &broker{
+		worker: dial(t, configOf(s.Login(queuetest.UserWorker))), producer: dial(t, configOf(s.Login(queuetest.UserProducer))),
+		operator: dial(t, configOf(s.Login(queuetest.UserOperator))),
+	}
+	b.results = redisqueue.OpenResults(b.producer)
+	t.Cleanup(func() { _ = b.results.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const n = 500
+	ids, _ := messages(0, n)
+	load(ctx, t, b, n)
+	s.Synced(t)
+
+	heard := make(chan string, 100)
+	listening := make(chan error, 1)
+	go func() {
+		listening <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) })
+	}()
+	crew := newCrew(t, b, 2, 2*time.Second)
+	var came atomic.Int64
+	some := make(chan struct{})
+	waited := make(chan error, 1)
+	go func() {
+		waited <- b.results.Wait(ctx, "jobs", queuetest.Issuer, ids, func(string, []byte) {
+			if came.Add(1) == n/10 {
+				close(some)
+			}
+		})
+	}()
+	<-some
+	s.Master.Kill()
+	if err := <-waited; err != nil {
+		t.Fatalf("waiting: %v (%d of %d came)", err, came.Load(), n)
+	}
+	// Everything goes on at the new master: sending, orders, and what listens for them.
+	for err := b.operator.Once(ctx, "jobs", []byte("after")); err != nil; err = b.operator.Once(ctx, "jobs", []byte("after")) {
+		if !again(ctx, t, err) {
+			return
+		}
+	}
+	for got := ""; got != "after"; {
+		select {
+		case got = <-heard:
+		case <-ctx.Done():
+			t.Fatal("no order is heard after the failover")
+		}
+	}
+	crew.end()
+	if role, _ := s.Replica.Do("ROLE").([]any); len(role) == 0 || role[0] != "master" {
+		t.Errorf("the replica is %v", role)
+	}
+	cancel()
+	<-listening
+}
+
+// Sentinels and nodes say where to connect to, and never to whom: each certificate is verified all the same.
+func TestAnnouncedServersAreVerified(t *testing.T) {
+	t.Parallel()
+	s := queuetest.StartSentinels(t)
+	authority, err := devtls.NewAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []struct {
+		name   string
+		change func(c *redisqueue.Config)
+		want   queue.Reason
+	}{
+		{"as it should be", func(*redisqueue.Config) {}, ""},
+		{"by one name", func(c *redisqueue.Config) { c.ServerName = "localhost" }, ""},
+		{"another name", func(c *redisqueue.Config) { c.ServerName = "redis.example.com" }, queue.ReasonAuth},
+		{"another authority", func(c *redisqueue.Config) { c.CA = authority.CertPEM() }, queue.ReasonAuth},
+		{"another password of the Sentinels", func(c *redisqueue.Config) { c.SentinelPassword = "wrong" }, queue.ReasonAuth},
+		{"another password", func(c *redisqueue.Config) { c.Password = "wrong" }, queue.ReasonAuth},
+		{"another master", func(c *redisqueue.Config) { c.Master = "play" }, queue.ReasonConnection},
+	}
+	for _, r := range rows {
+		c := configOf(s.Login(queuetest.UserWorker))
+		r.change(&c)
+		err := dial(t, c).Ping(t.Context())
+		if r.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", r.name, err)
+			}
+			continue
+		}
+		wantReason(t, r.name, err, r.want)
+	}
+}
+
+// Queues whose keys lie on different nodes, and everything else that is kept, over one client of a cluster.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := queuetest.StartCluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	worker, producer := dial(t, configOf(c.Login(queuetest.UserWorker))), dial(t, configOf(c.Login(queuetest.UserProducer)))
+	results := redisqueue.OpenResults(producer)
+	t.Cleanup(func() { _ = results.Close() })
+	queues := oneOnEach(t, c)
+
+	// Every sender sends to all queues in one batch; each queue has a worker of its own, as in the runtime.
+	const each = 100
+	var batch []queue.Outgoing
+	var ids []string
+	for i := range each {
+		id := fmt.Sprintf("m%03d", i)
+		ids = append(ids, id)
+		for _, name := range queues {
+			batch = append(batch, queue.Outgoing{Lane: queue.Lane{Queue: name, Tenant: queuetest.Tenant, Priority: queue.PriorityNormal}, Message: []byte(id)})
+		}
+	}
+	q := openQueue(t, worker, "w", 5*time.Second)
+	working, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	for _, name := range queues {
+		workers.Go(func() { workIn(working, t, q, name) })
+	}
+	if err := producer.Send(ctx, batch); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range queues {
+		err := results.Wait(ctx, name, queuetest.Issuer, ids, func(id string, r []byte) {
+			if string(r) != "result of "+id {
+				t.Errorf("%s of %s: %q", id, name, r)
+			}
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	stop()
+	workers.Wait()
+	lanes := make([]queue.Lane, len(queues))
+	for i, name := range queues {
+		lanes[i] = queue.Lane{Queue: name, Tenant: queuetest.Tenant, Priority: queue.PriorityNormal}
+	}
+	depths, err := worker.Depth(ctx, lanes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range depths.Lanes {
+		if d.Waiting != 0 || d.Running != 0 {
+			t.Errorf("left: %+v", d)
+		}
+	}
+	clusterOrders(ctx, t, c, worker, queues)
+	clusterStores(ctx, t, c)
+}
+
+// oneOnEach returns a queue's name for each node.
+func oneOnEach(t *testing.T, c *queuetest.Cluster) []string {
+	byNode := map[*queuetest.Server]string{}
+	for i := 0; len(byNode) < len(c.Nodes) && i < 100; i++ {
+		name := fmt.Sprintf("queue-%d", i)
+		byNode[c.Of(t, name)] = name
+	}
+	var out []string
+	for _, n := range c.Nodes {
+		out = append(out, byNode[n])
+	}
+	return out
+}
+
+// workIn runs what comes into one queue until ctx ends.
+func workIn(ctx context.Context, t *testing.T, q *redisqueue.Queue, name string) {
+	lanes := []queue.Lane{{Queue: name, Tenant: queuetest.Tenant, Priority: queue.PriorityNormal}}
+	for ctx.Err() == nil {
+		ds, err := q.Claim(ctx, queue.Claim{Lanes: lanes, Max: 16, Wait: time.Second})
+		if err != nil && !again(ctx, t, err) {
+			return
+		}
+		if len(ds) == 0 {
+			continue
+		}
+		starts := make([]queue.Start, len(ds))
+		for i, d := range ds {
+			starts[i] = queue.Start{Delivery: d, ID: string(d.Message), Digest: "d", Expires: time.Now().Add(time.Hour)}
+		}
+		started, err := q.Start(ctx, starts)
+		if err != nil {
+			t.Errorf("start: %v", err)
+			return
+		}
+		batch := make([]queue.Settlement, len(started))
+		for i, s := range started {
+			batch[i] = queue.Settlement{
+				Lease: s.Lease, Verdict: queue.Done(), Result: []byte("result of " + s.Lease.ID), ResultKey: queuetest.Issuer, ResultTTL: time.Hour,
+			}
+		}
+		if _, err := q.Settle(ctx, batch); err != nil {
+			t.Errorf("settle: %v", err)
+			return
+		}
+	}
+}
+
+// clusterOrders: one listener hears the orders of queues on all nodes, and events are followed wherever they are.
+func clusterOrders(ctx context.Context, t *testing.T, c *queuetest.Cluster, worker *redisqueue.Client, queues []string) {
+	ctx, cancel := context.WithCancel(ctx)
+	operator, watcher := dial(t, configOf(c.Login(queuetest.UserOperator))), dial(t, configOf(c.Login(queuetest.UserWatcher)))
+	heard, done := make(chan string, 100), make(chan error, 1)
+	go func() { done <- worker.Listen(ctx, queues, func(name string, _ []byte) { heard <- name }) }()
+	seen := map[string]bool{}
+	queuetest.Eventually(t, "orders of all queues are heard", func() bool {
+		for _, name := range queues {
+			if err := operator.Once(ctx, name, []byte("order")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range queues {
+			select {
+			case name := <-heard:
+				seen[name] = true
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+		return len(seen) == len(queues)
+	})
+	cancel()
+	<-done
+	for _, name := range queues {
+		if err := worker.Emit(t.Context(), name, []queue.Event{{Kind: queue.EventDone, ID: name}}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := watcher.Follow(ctx, name, "0", func(_ string, e queue.Event) {
+			if e.ID != name {
+				t.Errorf("event %+v in %s", e, name)
+			}
+			cancel()
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("follow %s: %v", name, err)
+		}
+		cancel()
+		lane := queue.Lane{Queue: name, Tenant: queuetest.Tenant}
+		if n, err := worker.Purge(t.Context(), []queue.Lane{lane}, time.Time{}, 100); err != nil || n != 0 {
+			t.Errorf("purge of %s: %d, %v", name, n, err)
+		}
+	}
+}
+
+// clusterStores: modules have no hash tag and spread, a tenant's values share one.
+func clusterStores(ctx context.Context, t *testing.T, c *queuetest.Cluster) {
+	store := redisqueue.OpenBlobs(dial(t, configOf(c.Login(queuetest.UserStore))))
+	reader := redisqueue.OpenBlobs(dial(t, configOf(c.Login(queuetest.UserWorker))))
+	kv := openKV(t, dial(t, configOf(c.Login(queuetest.UserKV))), redisqueue.KVConfig{})
+	for i := range 10 {
+		name, data := fmt.Sprint("module/", i), bytes.Repeat([]byte{byte(i)}, 1000)
+		if err := store.Put(ctx, name, data); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := reader.Get(ctx, name, 1000); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		tenant := fmt.Sprint("tenant-", i)
+		if err := kv.Put(ctx, tenant, "k", data, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := kv.Get(ctx, tenant, "k"); err != nil || !ok || !bytes.Equal(got, data) {
+			t.Errorf("%s: %d bytes, %v", tenant, len(got), err)
+		}
+	}
+	if names, err := reader.List(ctx, "", 100); err != nil || len(names) != 10 {
+		t.Errorf("listed %q, %v", names, err)
+	}
+}
