@@ -2,11 +2,9 @@ package redisqueue
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/caisson-run/caisson/queue"
 )
@@ -20,18 +18,26 @@ import (
 type Results struct {
 	client *Client
 	ears   *ears
+
+	mu    sync.Mutex
+	reads map[string]*reads // by queue
 }
 
 var _ queue.Results = (*Results)(nil)
 
 // OpenResults returns a reader of results over c. It connects to nothing yet.
 func OpenResults(c *Client) *Results {
-	return &Results{client: c, ears: newEars(c)}
+	return &Results{client: c, ears: newEars(c), reads: map[string]*reads{}}
 }
 
 // Close ends every Wait. It does not close the Client.
 func (r *Results) Close() error {
 	r.ears.close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, of := range r.reads {
+		of.done.Wait()
+	}
 	return nil
 }
 
@@ -68,29 +74,23 @@ func checkResult(name, issuer string, ids ...string) error {
 
 // read returns the results of ids in their places, "" for none, which no result is.
 func (r *Results) read(ctx context.Context, name, issuer string, ids []string) ([]string, error) {
-	out := make([]string, len(ids))
-	err := r.client.do(ctx, "result", func(ctx context.Context) error {
-		pipe := r.client.rdb.Pipeline()
-		cmds := make([]*redis.StringCmd, len(ids))
-		for i, id := range ids {
-			// GETRANGE is a GET with a bound: one byte more than may be there.
-			cmds[i] = pipe.GetRange(ctx, resultKey(name, issuer, id), 0, queue.ResultBytesMax)
-		}
-		_, err := pipe.Exec(ctx)
-		for i, cmd := range cmds {
-			out[i] = cmd.Val()
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = resultKey(name, issuer, id)
 	}
-	for i, v := range out {
-		if len(v) > queue.ResultBytesMax {
-			return nil, damaged("result", fmt.Errorf("result of %s has more than %d bytes", ids[i], queue.ResultBytesMax))
-		}
+	return r.readsOf(name).read(ctx, keys)
+}
+
+// readsOf returns what gathers reads of a queue. There are as many as queues that were asked for results.
+func (r *Results) readsOf(name string) *reads {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.reads[name]
+	if of == nil {
+		of = &reads{client: r.client, ctx: r.ears.ctx}
+		r.reads[name] = of
 	}
-	return out, nil
+	return of
 }
 
 // Wait calls got for each of ids as its result comes.

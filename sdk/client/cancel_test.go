@@ -121,12 +121,12 @@ func TestDuplicatesNameTheFirst(t *testing.T) {
 	}{"as workers say it": {first.String(), true}, "of an old worker": {"", false}} {
 		r := send(t, c, client.Task{Name: "a", UniqueKey: "x", UniqueWindow: time.Minute})
 		b.put("images", r.ID.String(), answer(t, r, workerKey, func(x *envelope.Result) {
-			x.Status, x.Code, x.Output, x.ContentType = envelope.StatusRefused, client.CodeDuplicate, []byte(row.output), "text/plain"
+			x.Status, x.Code, x.Output, x.ContentType = envelope.StatusRefused, "task.duplicate", []byte(row.output), "text/plain"
 		}))
 		_, err := c.Wait(t.Context(), r)
 		var duplicate *client.DuplicateError
 		var refused *client.RefusedError
-		if code(err) != client.CodeDuplicate || !errors.As(err, &refused) || errors.As(err, &duplicate) != row.first {
+		if code(err) != "task.duplicate" || !errors.As(err, &refused) || errors.As(err, &duplicate) != row.first {
 			t.Errorf("%s: %v", name, err)
 		}
 		if row.first && (duplicate.First != first || duplicate.Result.ID != r.ID) {

@@ -113,22 +113,22 @@ type DuplicateError struct {
 }
 
 func (e *DuplicateError) Error() string {
-	return fmt.Sprintf("client: task %s (%s): refused: %s: of %s", e.Result.Task, e.Result.ID, CodeDuplicate, e.First)
+	return fmt.Sprintf("client: task %s (%s): refused: %s: of %s", e.Result.Task, e.Result.ID, e.Result.Code, e.First)
 }
 
-// Code returns CodeDuplicate.
-func (e *DuplicateError) Code() string { return CodeDuplicate }
+// Code returns "task.duplicate".
+func (e *DuplicateError) Code() string { return e.Result.Code }
 
 // Unwrap returns the same as a *RefusedError.
 func (e *DuplicateError) Unwrap() error { return &RefusedError{e.Result} }
 
-// CodeDuplicate is the code with which a worker refuses a message whose unique key is another's. The output is the id of
+// codeDuplicate is the code with which a worker refuses a message whose unique key is another's. The output is the id of
 // that one.
-const CodeDuplicate = "task.duplicate"
+const codeDuplicate = "task.duplicate"
 
 // refusal says how a message was refused.
 func refusal(r envelope.Result) error {
-	if r.Code == CodeDuplicate {
+	if r.Code == codeDuplicate {
 		if first, err := envelope.ParseMessageID(string(r.Output)); err == nil {
 			return &DuplicateError{r, first}
 		}
