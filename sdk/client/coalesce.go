@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	goruntime "runtime"
 	"slices"
 	"sync"
 	"time"
@@ -123,8 +124,11 @@ func (o *outbox) windowOver() {
 // begin writes what is pending in a goroutine, which ends when the write does. The lock is held.
 func (o *outbox) begin() {
 	o.writes++
-	b := o.take()
 	go func() {
+		goruntime.Gosched() // those whom the last write released may have more to send
+		o.mu.Lock()
+		b := o.take()
+		o.mu.Unlock()
 		o.write(b)
 		o.ended()
 	}()
