@@ -87,27 +87,39 @@ func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey,
 
 // redisSection is [redis] of worker.toml and client.toml.
 type redisSection struct {
-	Address      string `toml:"address"`       // host:port
-	User         string `toml:"user"`          // ACL user
-	PasswordFile string `toml:"password_file"` // one line
-	CA           string `toml:"ca"`            // PEM file
-	Cert         string `toml:"cert"`          // PEM file, with key for mutual TLS
-	Key          string `toml:"key"`
-	ServerName   string `toml:"server_name"` // when it is not the address's host
+	Address      string   `toml:"address"`       // host:port
+	Addresses    []string `toml:"addresses"`     // several, of Sentinels or of a cluster's nodes
+	Master       string   `toml:"master"`        // its name to the Sentinels
+	Cluster      bool     `toml:"cluster"`       // the addresses are nodes of a cluster
+	User         string   `toml:"user"`          // ACL user
+	PasswordFile string   `toml:"password_file"` // one line
+	CA           string   `toml:"ca"`            // PEM file
+	Cert         string   `toml:"cert"`          // PEM file, with key for mutual TLS
+	Key          string   `toml:"key"`
+	ServerName   string   `toml:"server_name"` // when it is not the host that is dialled
+
+	SentinelUser         string `toml:"sentinel_user"`
+	SentinelPasswordFile string `toml:"sentinel_password_file"` // one line
 }
 
 // redisKeys are the section's keys by the fields of redisqueue.Config that they set.
-var redisKeys = map[string]string{"Addr": "address", "User": "user", "Password": "password_file", "CA": "ca", "Cert": "cert", "Key": "key"}
+var redisKeys = map[string]string{"Addr": "address", "Addrs": "addresses", "Master": "master", "Cluster": "cluster", "SentinelPassword": "sentinel_password_file", "User": "user", "Password": "password_file", "CA": "ca", "Cert": "cert", "Key": "key"}
 
 // config reads what the section of that name names and makes redisqueue's settings of it. Faults are added to file.
 func (s redisSection) config(file *strict.File, name string, base folder) redisqueue.Config {
-	c := redisqueue.Config{Addr: s.Address, User: s.User, ServerName: s.ServerName}
+	c := redisqueue.Config{
+		Addr: s.Address, Addrs: s.Addresses, Master: s.Master, Cluster: s.Cluster,
+		User: s.User, SentinelUser: s.SentinelUser, ServerName: s.ServerName,
+	}
 	fault := func(key, format string, args ...any) {
 		if key = name + "." + key; !file.Faulty(key) {
 			file.Fault(key, format, args...)
 		}
 	}
-	for _, must := range [][2]string{{"address", s.Address}, {"user", s.User}, {"password_file", s.PasswordFile}, {"ca", s.CA}} {
+	if s.Address == "" && len(s.Addresses) == 0 {
+		fault("address", "is missing")
+	}
+	for _, must := range [][2]string{{"user", s.User}, {"password_file", s.PasswordFile}, {"ca", s.CA}} {
 		if must[1] == "" {
 			fault(must[0], "is missing")
 		}
@@ -126,10 +138,15 @@ func (s redisSection) config(file *strict.File, name string, base folder) redisq
 		return data
 	}
 	c.CA, c.Cert, c.Key = read("ca", s.CA, readText), read("cert", s.Cert, readText), read("key", s.Key, readSecret)
-	c.Password = strings.TrimRight(string(read("password_file", s.PasswordFile, readSecret)), "\r\n")
-	if strings.ContainsAny(c.Password, "\r\n") {
-		fault("password_file", "%s has more than one line", s.PasswordFile)
+	password := func(key, path string) string {
+		text := strings.TrimRight(string(read(key, path, readSecret)), "\r\n")
+		if strings.ContainsAny(text, "\r\n") {
+			fault(key, "%s has more than one line", path)
+		}
+		return text
 	}
+	c.Password = password("password_file", s.PasswordFile)
+	c.SentinelPassword = password("sentinel_password_file", s.SentinelPasswordFile)
 	// Dial connects to nothing: it only judges the settings.
 	client, err := redisqueue.Dial(c)
 	if err == nil {
