@@ -16,8 +16,8 @@ import (
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
-// dial connects to a real redis-server, over TLS.
-func dial(t testing.TB, s *queuetest.Server) *redisqueue.Client {
+// dialRedis connects to a real redis-server, over TLS.
+func dialRedis(t testing.TB, s *queuetest.Server) *redisqueue.Client {
 	t.Helper()
 	l := s.Login(queuetest.UserAdmin)
 	c, err := redisqueue.Dial(redisqueue.Config{Addr: l.Addr, User: l.User, Password: l.Password, CA: l.CA, Cert: l.Cert, Key: l.Key})
@@ -120,10 +120,10 @@ func TestAThousandWaiters(t *testing.T) {
 	s := queuetest.Start(t, queuetest.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var worker sync.WaitGroup
-	worker.Go(func() { serve(ctx, t, dial(t, s)) })
+	worker.Go(func() { serve(ctx, t, dialRedis(t, s)) })
 	defer worker.Wait()
 	defer cancel()
-	c := realClient(t, dial(t, s), client.Coalesce{})
+	c := realClient(t, dialRedis(t, s), client.Coalesce{})
 	var all sync.WaitGroup
 	var good atomic.Int64
 	for i := range 1000 {
@@ -164,7 +164,7 @@ func BenchmarkFire(b *testing.B) {
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			s := queuetest.Start(b, queuetest.Options{})
-			c := realClient(b, dial(b, s), row.how)
+			c := realClient(b, dialRedis(b, s), row.how)
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			b.ResetTimer()
@@ -189,7 +189,7 @@ func BenchmarkFire(b *testing.B) {
 // BenchmarkFireMany is the same with SendMany of 128.
 func BenchmarkFireMany(b *testing.B) {
 	s := queuetest.Start(b, queuetest.Options{})
-	c := realClient(b, dial(b, s), client.Coalesce{})
+	c := realClient(b, dialRedis(b, s), client.Coalesce{})
 	tasks := make([]client.Task, 128)
 	for i := range tasks {
 		tasks[i] = client.Task{Name: "a", Payload: []byte("{}")}
