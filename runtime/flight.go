@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"sync"
+	"time"
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/runtime/policy"
@@ -63,6 +64,25 @@ func (f *flight) cancel(a policy.AuthorisedOrder) (n int) {
 		n++
 	}
 	return n
+}
+
+// renew notes that leases were asked for at a time, and given.
+func (f *flight) renew(batch []queue.Lease, asked time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, lease := range batch {
+		if b := f.held[lease.Token]; b != nil {
+			b.renewed = asked
+		}
+	}
+}
+
+// overdue reports whether b's lease has run out as far as this worker can know: it was stopped, starved or cut off for so
+// long. Another worker may have run the task by now, and ended it. What begins to run in spite of it could settle nothing.
+func (f *flight) overdue(b *begun, lease time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(b.renewed) >= lease
 }
 
 // lose ends the run that a lost lease belonged to. Its outcome would be fenced off, so its work is in vain.

@@ -73,6 +73,7 @@ type begun struct {
 	attempt int       // 1 for the first run
 	crashes int       // runs that ended with their runner
 	inputs  [][]byte  // results that a step needs, as the broker gives them
+	renewed time.Time // when the lease was last asked for and given; guarded by the flight's mu
 
 	principal string // "" until policy has said who sent it
 
@@ -106,7 +107,7 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 		}
 		passed = append(passed, o)
 	}
-	started, err := w.start(ctx, passed)
+	started, asked, err := w.start(ctx, passed)
 	if err != nil {
 		w.leaveUnstarted(ctx, p, passed, err)
 		return
@@ -115,6 +116,7 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 	for i, s := range started {
 		if s.State == queue.Granted {
 			granted = append(granted, w.begin(p, passed[i], s))
+			granted[len(granted)-1].renewed = asked
 			continue
 		}
 		w.turnAway(p, passed[i], s)
@@ -193,10 +195,10 @@ func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []opened, er
 
 // start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
 // which another worker may have taken the deliveries over. An attempt that is under way goes on when ctx ends: whether
-// the broker has recorded it would not be known otherwise.
-func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, error) {
+// the broker has recorded it would not be known otherwise. asked is when the broker was asked: leases count from then.
+func (w *Worker) start(ctx context.Context, batch []opened) (started []queue.Started, asked time.Time, err error) {
 	if len(batch) == 0 {
-		return nil, nil
+		return nil, time.Time{}, nil
 	}
 	starts, now := make([]queue.Start, len(batch)), w.cfg.Clock()
 	for i := range batch {
@@ -205,15 +207,16 @@ func (w *Worker) start(ctx context.Context, batch []opened) ([]queue.Started, er
 	until := time.Now().Add(w.cfg.Lease / 2)
 	for attempt := 1; ; attempt++ {
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease) // after it the answer is worth nothing
-		started, err := w.cfg.Broker.Start(call, starts)
+		asked = time.Now()
+		started, err = w.cfg.Broker.Start(call, starts)
 		cancel()
 		if err == nil {
 			w.broker.up(w.log, actStart)
-			return started, nil
+			return started, asked, nil
 		}
 		w.broker.down(w.log, actStart, err)
 		if time.Now().After(until) || !sleep(ctx, brokerPause(attempt)) {
-			return nil, err
+			return nil, time.Time{}, err
 		}
 	}
 }

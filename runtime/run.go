@@ -33,6 +33,10 @@ func (w *Worker) giveBack() {
 
 // runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.
 func (w *Worker) runOne(b *begun) {
+	if w.flight.overdue(b, w.cfg.Lease) {
+		w.finish(b, queue.Release(), nil, report{code: "released"})
+		return
+	}
 	now := w.cfg.Clock()
 	j, err := w.authorise(b, now)
 	if err != nil {

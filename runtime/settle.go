@@ -192,10 +192,12 @@ func (w *Worker) renew(ctx context.Context, p *post) {
 // renewAll renews every lease once and ends the runs whose lease is lost.
 func (w *Worker) renewAll(ctx context.Context, p *post) error {
 	for batch := range slices.Chunk(w.flight.leases(p.name), queue.BatchMax) {
+		asked := time.Now()
 		lost, err := w.cfg.Broker.Renew(ctx, batch)
 		if err != nil {
 			return err
 		}
+		w.flight.renew(batch, asked)
 		for _, lease := range lost {
 			w.log.Warn("lease lost, run ended", "task_id", lease.ID)
 			w.flight.lose(lease)
