@@ -46,7 +46,10 @@ func findCelery(ctx context.Context, o options, work, folder string) (*celery, e
 			return nil, err
 		}
 	}
-	return c, writeSigningKey(folder, time.Now())
+	if err := writeSigningKey(folder, time.Now()); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // prepare has cmd run in the folder of the application, with all that it needs in its environment. It leaves nothing in the checkout.

@@ -91,6 +91,8 @@ const (
 	waitingCount = 20_000
 	// drainCountMin is the least for one drain, so that a worker is warm before it is over.
 	drainCountMin = 200
+	// shortFactor is by how much more is tried of what was over too soon.
+	shortFactor = 4
 	// sendCountMax bounds what one measurement of enqueueing puts into Redis.
 	sendCountMax = 300_000
 	// checkedMax is of how many results the content is looked at.

@@ -16,7 +16,11 @@ func measureQueue(ctx context.Context, o options, r *report) error {
 			o.rounds = queueRoundsQuick
 		}
 	}
-	lab, err := openQueueLab(ctx, o)
+	work, err := workFolder()
+	if err != nil {
+		return err
+	}
+	lab, err := openQueueLab(ctx, o, work, queueEngines, queueGuests)
 	if err != nil {
 		return err
 	}

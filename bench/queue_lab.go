@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -24,42 +25,46 @@ type queueLab struct {
 	delays     map[time.Duration]*delayProxy
 }
 
-// openQueueLab builds and starts everything but workers. What cannot be had here is told and left out.
-func openQueueLab(ctx context.Context, o options) (*queueLab, error) {
-	work, err := workFolder()
-	if err != nil {
-		return nil, err
-	}
+// Everything that the suite has.
+var (
+	queueEngines = []string{engineFloor, engineCaisson, engineAsynq, engineCelery, engineSigned}
+	queueGuests  = []string{"tiny", "go"}
+)
+
+// openQueueLab builds and starts everything but workers; what is built stays in the folder work. What cannot be had here is told and left out.
+func openQueueLab(ctx context.Context, o options, work string, engines, guests []string) (*queueLab, error) {
 	folder, err := os.MkdirTemp("", "caisson-bench-queue-")
 	if err != nil {
 		return nil, err
 	}
 	l := &queueLab{ctx: ctx, o: o, folder: folder, work: work, guests: map[string]string{}, senders: map[string]*process{}, paths: map[string]string{},
 		delays: map[time.Duration]*delayProxy{}}
-	if err := l.open(); err != nil {
+	if err := l.open(engines, guests); err != nil {
 		l.close()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *queueLab) open() (err error) {
+func (l *queueLab) open(engines, guests []string) (err error) {
 	if l.redis, err = startRedis(l.ctx, l.folder); err != nil {
 		return err
 	}
-	l.buildQueueGuests()
+	l.buildGuests(guests)
 	if l.deployment, err = deploy(l.ctx, l.folder, l.work, l.redis.login, l.guests, l.o.profile != ""); err != nil {
 		return err
 	}
-	if path, err := buildPeer(l.ctx, l.work, engineAsynq); err != nil {
-		l.o.logf("%s: left out: %v", engineAsynq, err)
-	} else {
-		l.paths[engineAsynq] = path
+	if slices.Contains(engines, engineAsynq) {
+		if l.paths[engineAsynq], err = buildPeer(l.ctx, l.work, engineAsynq); err != nil {
+			l.o.logf("%s: left out: %v", engineAsynq, err)
+		}
 	}
-	if l.celery, err = findCelery(l.ctx, l.o, l.work, l.folder); err != nil {
-		l.o.logf("celery: not installed, left out: %v", err)
+	if slices.Contains(engines, engineCelery) {
+		if l.celery, err = findCelery(l.ctx, l.o, l.work, l.folder); err != nil {
+			l.o.logf("celery: not installed, left out: %v", err)
+		}
 	}
-	for _, name := range []string{engineFloor, engineCaisson, engineAsynq, engineCelery, engineSigned} {
+	for _, name := range engines {
 		p, err := l.startEngine(name)
 		if err != nil {
 			l.o.logf("%s: left out: %v", name, err)
@@ -71,13 +76,13 @@ func (l *queueLab) open() (err error) {
 	return l.ctx.Err()
 }
 
-// buildQueueGuests puts both guests where the deployment finds them.
-func (l *queueLab) buildQueueGuests() {
-	for name, build := range map[string]func() ([]byte, error){
-		"tiny": func() ([]byte, error) { return tinyGuest(), nil },
-		"go":   func() ([]byte, error) { return buildTask(l.ctx, "go") },
-	} {
-		guest, err := build()
+// buildGuests puts those guests where the deployment finds them.
+func (l *queueLab) buildGuests(names []string) {
+	for _, name := range names {
+		guest, err := tinyGuest(), error(nil)
+		if name != "tiny" {
+			guest, err = buildTask(l.ctx, name)
+		}
 		path := l.path(name + ".wasm")
 		if err == nil {
 			err = os.WriteFile(path, guest, 0o600)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,11 +35,19 @@ func (p *drainProbe) prepare() error {
 	if p.lab.senders[p.spec.engine] == nil {
 		return fmt.Errorf("%s is not here", p.spec.engine)
 	}
+	if p.spec.engine == engineCaisson && p.lab.guests[p.spec.guest] == "" {
+		return fmt.Errorf("the guest %s is not here", p.spec.guest)
+	}
 	if p.waiting > 0 {
 		return nil // as many as without, and a million tasks are not sent for nothing
 	}
-	_, err := p.once()
-	return err
+	for {
+		_, err := p.once()
+		if !errors.Is(err, errTooShort) || p.count >= countMax/shortFactor {
+			return err
+		}
+		p.count *= shortFactor
+	}
 }
 
 func (p *drainProbe) measure() error {
@@ -68,16 +77,21 @@ func (p *drainProbe) once() (d drained, err error) {
 		return d, err
 	}
 	if p.waiting == 0 {
-		q := line.Request{Op: "check", Count: checkedMax, Guest: p.spec.guest}
-		if p.spec.guest == "go" {
-			q.Want = goWant
-		}
-		if _, err := p.lab.senders[p.spec.engine].ask(q); err != nil {
+		if _, err := p.lab.senders[p.spec.engine].ask(p.check()); err != nil {
 			return d, err
 		}
 	}
 	p.adapt(d.rate)
 	return d, nil
+}
+
+// check asks the sender whether all that it sent has its result.
+func (p *drainProbe) check() line.Request {
+	q := line.Request{Op: "check", Count: checkedMax, Guest: p.spec.guest}
+	if p.spec.guest == "go" {
+		q.Want = goWant
+	}
+	return q
 }
 
 // fill puts so many tasks into the queue that p.count can be done with p.waiting left.

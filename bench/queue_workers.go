@@ -199,6 +199,9 @@ type drained struct {
 	n        int
 }
 
+// errTooShort says that all was done between two looks.
+var errTooShort = errors.New("over before it could be watched")
+
 // drain starts the worker on the full queue and watches it from the time when a part of count is done, which warms it up, until all of count is.
 func (l *queueLab) drain(s workerSpec, count int) (d drained, err error) {
 	done, err := l.counter(s.engine)
@@ -234,6 +237,8 @@ func (l *queueLab) drain(s workerSpec, count int) (d drained, err error) {
 		switch {
 		case begun.n == 0 && n >= warm:
 			begun = now
+		case n >= count && n == begun.n:
+			return d, errTooShort
 		case n >= count:
 			d.n = now.n - begun.n
 			each := func(from, to time.Duration) time.Duration { return (to - from) / time.Duration(d.n) }
