@@ -64,6 +64,9 @@ const (
 	// LeaseMax bounds how long a dead worker's task waits.
 	LeaseMax = 10 * time.Minute
 
+	// busyPause is when a task is taken again for which this worker had no memory within its wall time; others may take it.
+	busyPause = time.Second
+
 	// crashesMax is how often a task may take its runner down before it is put aside as poison.
 	crashesMax = 3
 

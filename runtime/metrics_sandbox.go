@@ -39,6 +39,7 @@ func newSandboxMetrics(stats func() sandbox.Stats) *sandboxMetrics {
 	add(counter, "caisson_cells_restored_total", "Cells made as good as new after a task.", func(s sandbox.Stats) float64 { return float64(s.Restored) })
 	add(counter, "caisson_cell_restore_seconds_total", "Time that restoring took.", func(s sandbox.Stats) float64 { return s.RestoreTime.Seconds() })
 	add(counter, "caisson_cell_restored_pages_total", "Pages that tasks had written and that were copied back.", func(s sandbox.Stats) float64 { return float64(s.Pages) })
+	add(gauge, "caisson_guests_running_bytes", "Memory that running guests may come to take.", func(s sandbox.Stats) float64 { return float64(s.RunningSize) })
 	add(gauge, "caisson_cells_idle", "Cells that wait for a task.", func(s sandbox.Stats) float64 { return float64(s.IdleCells) })
 	add(gauge, "caisson_cells_idle_bytes", "Memory that cells take which wait for a task, as estimated.", func(s sandbox.Stats) float64 { return float64(s.IdleSize) })
 	add(counter, "caisson_templates_built_total", "Templates made.", func(s sandbox.Stats) float64 { return float64(s.Templates) })

@@ -121,6 +121,8 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 		w.release(j, r)
 	case o.Verdict == sandbox.Failed, o.Verdict == sandbox.Limit:
 		w.fail(j, envelope.StatusFailed, result, r, "")
+	case o.Code == sandbox.CodeBusy: // nothing ran, and it is no fault of the task
+		w.finish(j.begun, queue.Park(now.Add(busyPause)), nil, report{code: "parked"})
 	default: // Retry, Crash
 		w.retry(j, release.manifest.Retry, o, result, r, now)
 	}

@@ -6,9 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
@@ -36,14 +33,12 @@ func admitCommandLine() ([]string, error) {
 	return []string{path, admitVerb}, err
 }
 
-// openSandbox opens a sandbox for modules of others: they are admitted in a process of their own, and kept in the folder cache
-// unless that is "".
-func openSandbox(ctx context.Context, rights *host.Host, cache string, log hclog.Logger) (*sandbox.Sandbox, error) {
-	admit, err := admitCommandLine()
-	if err != nil {
+// openSandbox opens a sandbox for modules of others, as c says: they are admitted in a process of their own.
+func openSandbox(ctx context.Context, c sandbox.Config) (_ *sandbox.Sandbox, err error) {
+	if c.Admit, err = admitCommandLine(); err != nil {
 		return nil, err
 	}
-	return sandbox.Open(ctx, sandbox.Config{Host: rights, Logger: log, Admit: admit, CacheDir: cache})
+	return sandbox.Open(ctx, c)
 }
 
 // authorCache is where compiled modules are kept for whoever tries them out, or "" where a user has no such place.

@@ -109,7 +109,7 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 		return info, err
 	}
 	defer rights.Close()
-	box, err := openSandbox(ctx, rights, authorCache(), nil)
+	box, err := openSandbox(ctx, sandbox.Config{Host: rights, CacheDir: authorCache()})
 	if err != nil {
 		return info, err
 	}

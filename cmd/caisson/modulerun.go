@@ -155,7 +155,7 @@ func openLocal(ctx context.Context, path, manifestAt string) (_ *localTask, err 
 			t.close(ctx)
 		}
 	}()
-	if t.box, err = openSandbox(ctx, t.rights, authorCache(), nil); err != nil {
+	if t.box, err = openSandbox(ctx, sandbox.Config{Host: t.rights, CacheDir: authorCache()}); err != nil {
 		return nil, err
 	}
 	t.program, err = t.box.Load(ctx, sandbox.Module{

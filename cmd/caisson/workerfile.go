@@ -50,7 +50,8 @@ type storeSection struct {
 
 // sandboxSection is about the modules that the worker runs.
 type sandboxSection struct {
-	Cache string `toml:"cache"` // folder of compiled modules; "" for cacheDefault in the state folder
+	Cache  string      `toml:"cache"`  // folder of compiled modules; "" for cacheDefault in the state folder
+	Memory strict.Size `toml:"memory"` // of running guests together; 0 for the sandbox's default
 }
 
 type logSection struct {
@@ -203,7 +204,7 @@ var runtimeKeys = map[string]string{
 // checkRuntime adds what the runtime finds wrong, so that it is told together with all else.
 func (s *workerSettings) checkRuntime(file *strict.File) {
 	for key, zero := range map[string]bool{
-		"concurrency": s.file.Concurrency == 0, "lease": s.file.Lease == 0, "result_ttl": s.file.ResultTTL == 0,
+		"concurrency": s.file.Concurrency == 0, "lease": s.file.Lease == 0, "result_ttl": s.file.ResultTTL == 0, "sandbox.memory": s.file.Sandbox.Memory == 0,
 	} {
 		if zero && file.Has(key) && !file.Faulty(key) {
 			file.Fault(key, "is zero; leave it out for the default")

@@ -81,7 +81,8 @@ type admissions struct {
 
 	// For machine code that was compiled elsewhere or earlier; unused without disk and child.
 	engine   [32]byte
-	dir      string // private to this sandbox
+	dir      string   // private to this sandbox
+	dirLock  *os.File // says that it is in use
 	machines wazero.CompilationCache
 	placing  sync.Mutex // while a file is there for wazero to find: two modules can have the same code, and so the same file
 
@@ -111,7 +112,8 @@ func (a *admissions) openMachines(ctx context.Context, c Config) (err error) {
 			return fmt.Errorf("sandbox: CacheDir: %w", err)
 		}
 	}
-	if a.dir, err = os.MkdirTemp("", "caisson-sandbox-"); err != nil { // 0700
+	clearLeft(os.TempDir(), a.log)
+	if a.dir, a.dirLock, err = makeOwnedDir(os.TempDir()); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if a.engine, err = engineIdentity(ctx, c.Host, a.dir); err != nil {
@@ -134,7 +136,7 @@ func (a *admissions) close(ctx context.Context) error {
 		errs = append(errs, a.machines.Close(ctx))
 	}
 	if a.dir != "" {
-		errs = append(errs, os.RemoveAll(a.dir))
+		errs = append(errs, removeOwnedDir(a.dir, a.dirLock))
 	}
 	return errors.Join(errs...)
 }

@@ -98,7 +98,7 @@ func (c *admitChild) why(ctx context.Context, expired, answer, waited error, sta
 		return fmt.Errorf("sandbox: admission process: %w: %v", answer, waited)
 	case errors.Is(expired, context.DeadlineExceeded):
 		return costly(true, "compiling takes more than %v on this machine", c.limits.wall)
-	case killed(state) && state.UserTime()+state.SystemTime() > c.limits.cpu*9/10: // the kernel counts otherwise than it reports
+	case state.ExitCode() == exitCPU, killed(state) && state.UserTime()+state.SystemTime() > c.limits.cpu*9/10: // the kernel counts otherwise than it reports
 		return costly(false, "compiling takes more than %v of CPU time", c.limits.cpu)
 	case slices.ContainsFunc(noMemory, func(s string) bool { return strings.Contains(text, s) }):
 		return costly(false, "compiling takes more than %d MiB of memory", c.limits.memory>>20)

@@ -57,6 +57,7 @@ func ServeAdmission(ctx context.Context, in io.Reader, out io.Writer) error {
 
 const (
 	exitError  = 1 // what a program ends with on an error of ServeAdmission
+	exitCPU    = 4 // of a child that has spent its CPU time
 	exitOrphan = 3 // of a child whose worker is gone; nobody reads it
 )
 

@@ -403,7 +403,7 @@ func TestTemporaryFolderCleared(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	s := openKept(t, sandbox.Config{CacheDir: t.TempDir()})
-	own, err := filepath.Glob(filepath.Join(temp, "caisson-sandbox-*"))
+	own, err := filepath.Glob(filepath.Join(temp, "caisson-sandbox-*[0-9]"))
 	if err != nil || len(own) != 1 {
 		t.Fatal(own, err)
 	}

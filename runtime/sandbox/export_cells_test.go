@@ -62,3 +62,22 @@ func (s *Sandbox) IdleStacks() (sum int) {
 	}
 	return sum
 }
+
+// Waiting is how many runs wait for memory.
+func (s *Sandbox) Waiting() int {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	return len(s.budget.waiting)
+}
+
+// Making says whether a run makes a template.
+func (s *Sandbox) Making() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pl := range s.pools {
+		if pl.making != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -240,7 +240,7 @@ func TestCPULimitOfHostCalls(t *testing.T) {
 			limits := capability.Limits{CPU: 10 * time.Millisecond, Wall: time.Minute, Calls: 1 << 40}
 			out := load(t, s, module(wasm)).Run(context.Background(), sandbox.Job{Limits: limits})
 			check(t, out, expect{sandbox.Limit, "limit.cpu", "", ""})
-			if out.Usage.CPU > limits.CPU+5*time.Millisecond {
+			if out.Usage.CPU > limits.CPU+20*time.Millisecond { // some 0.1 ms where nobody else computes
 				t.Errorf("ended after %s of CPU time", out.Usage.CPU)
 			}
 		})

@@ -24,6 +24,16 @@ const (
 	traceSizeMax = 4 << 10
 )
 
+// Bounds on what running guests take together.
+const (
+	// memoryShare is the part of the machine's memory that running guests get by default: 3/memoryShare of it. The rest is for idle cells, admission and the system.
+	memoryShare = 4
+	// memoryUnknown is what a machine is taken to have that does not say.
+	memoryUnknown = 4 << 30
+	// groupsMax bounds the control groups that are asked, from a process's own to the root.
+	groupsMax = 64
+)
+
 // Bounds on cells that wait for tasks.
 const (
 	// idleMemoryDefault is what Config.IdleMemory means by 0: a thousand small Go cells.
@@ -161,6 +171,15 @@ const (
 	childFiles = 64
 	// childNiceness lets tasks that run go first.
 	childNiceness = 5
+)
+
+// Bounds on what a start looks at of the folders that killed processes left.
+const (
+	leftNamesMax   = 10_000
+	leftFoldersMax = 100
+	// leftAge is how long a folder's maker may take to lock it; leftAgeUnlocked how old a folder without a lock must be: workers that run for longer make it anew when they miss it.
+	leftAge         = time.Minute
+	leftAgeUnlocked = 24 * time.Hour
 )
 
 // Bounds on the compile cache.

@@ -43,6 +43,7 @@ const (
 	CodeCalls     = "limit.calls"    // as host says it
 	CodeCancelled = "task.cancelled" // Crash: the context of Run ended, or the sandbox was closed
 	CodeCrash     = "sandbox.crash"  // Crash: a defect of ours, or no memory left on this machine
+	CodeBusy      = "sandbox.busy"   // Crash: the memory for running guests had no room for this one within its wall time
 )
 
 // Parts of wazero's error texts, which are all it tells. A test holds each against the version in go.mod.
@@ -97,6 +98,10 @@ func closing() Outcome {
 
 func cancelled() Outcome {
 	return Outcome{Verdict: Crash, Code: CodeCancelled, Error: "the run was cancelled"}
+}
+
+func busy() Outcome {
+	return Outcome{Verdict: Crash, Code: CodeBusy, Error: "other tasks take the memory that this worker has"}
 }
 
 func outOfTables() Outcome {

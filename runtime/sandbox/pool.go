@@ -92,64 +92,53 @@ func (s *Sandbox) leavePool(pl *pool) {
 	trash.empty()
 }
 
-// take returns a cell for j: an idle one, or a new one. Its outcome is set when there is none to be had.
-func (pl *pool) take(ctx context.Context, j *Job) (*cell, *Outcome) {
-	t, c, out := pl.idleOrTemplate(ctx, j)
-	if c != nil || out != nil {
-		return c, out
+// take returns a cell for j: an idle one, or a new one. Else its outcome is set, when there is none to be had, or making, when another run is making the template.
+func (pl *pool) take(ctx context.Context, j *Job) (c *cell, out *Outcome, making <-chan struct{}) {
+	t, c, out, making := pl.idleOrTemplate(ctx, j)
+	if t == nil || c != nil || out != nil {
+		return c, out, making
 	}
 	if int64(t.image.size) > j.Limits.Memory {
 		out := outOfMemory()
-		return nil, &out
+		return nil, &out, nil
 	}
 	c, err := pl.build(t, j.Limits.Memory)
 	switch {
 	case errors.Is(err, errNoMemory):
-		return nil, pl.sandbox.noMemory(j, err)
+		return nil, pl.sandbox.noMemory(j, err), nil
 	case err != nil:
-		return nil, pl.sandbox.noInstance(j, err)
+		return nil, pl.sandbox.noInstance(j, err), nil
 	}
-	return c, nil
+	return c, nil, nil
 }
 
 // idleOrTemplate returns an idle cell, or the template, which it makes first if there is none. Of several tasks that need it, one makes it; then it has
-// the first cell, too.
-func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (*template, *cell, *Outcome) {
+// the first cell, too. For the others making is closed when that is over.
+func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (t *template, c *cell, out *Outcome, making <-chan struct{}) {
 	s := pl.sandbox
-	for {
-		s.mu.Lock()
-		pl.region = j.Limits.Memory
-		if c := pl.pop(j.Limits.Memory); c != nil {
-			s.mu.Unlock()
-			return nil, c, nil
-		}
-		switch {
-		case pl.template != nil:
-			t := pl.template
-			s.mu.Unlock()
-			return t, nil, nil
-		case pl.failure.covers(j):
-			out := pl.failure.outcome
-			s.mu.Unlock()
-			return nil, nil, &out
-		case pl.making == nil:
-			made := make(chan struct{})
-			pl.making = made
-			s.mu.Unlock()
-			return pl.makeFirst(ctx, j, made)
-		}
-		making := pl.making
+	s.mu.Lock()
+	pl.region = j.Limits.Memory
+	if c := pl.pop(j.Limits.Memory); c != nil {
 		s.mu.Unlock()
-		select {
-		case <-making:
-		case <-ctx.Done():
-			out := cancelled()
-			return nil, nil, &out
-		case <-s.closing.Done():
-			out := closing()
-			return nil, nil, &out
-		}
+		return nil, c, nil, nil
 	}
+	switch {
+	case pl.template != nil:
+		t = pl.template
+	case pl.failure.covers(j):
+		failed := pl.failure.outcome
+		out = &failed
+	case pl.making != nil:
+		making = pl.making
+	default:
+		made := make(chan struct{})
+		pl.making = made
+		s.mu.Unlock()
+		t, c, out = pl.makeFirst(ctx, j, made)
+		return t, c, out, nil
+	}
+	s.mu.Unlock()
+	return t, nil, out, making
 }
 
 // makeFirst makes the template and lets the others go on.

@@ -23,7 +23,8 @@ type Job struct {
 }
 
 // Run runs the job in a cell that nothing of an earlier task is left in, and returns when it has ended. When ctx ends, the guest is ended and
-// the outcome is "task.cancelled". Its wall time begins when a cell is there and less than Config.Running guests run.
+// the outcome is "task.cancelled". Its wall time begins when a cell is there, less than Config.Running guests run, and Config.Memory has room for it. For
+// the last it waits as long as its wall time at most; then the outcome is "sandbox.busy", and nothing ran.
 // It never panics on anything that a guest does, and leaves no goroutine.
 func (p *Program) Run(ctx context.Context, j Job) Outcome {
 	s := p.sandbox
@@ -47,25 +48,32 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 	}
 	defer s.releaseModule(c)
 
-	select {
-	case s.running <- struct{}{}:
-	default:
-		select {
-		case s.running <- struct{}{}:
-		case <-ctx.Done():
-			return cancelled()
-		case <-s.closing.Done():
-			return closing()
-		}
-	}
-	defer func() { <-s.running }()
 	pl := s.poolOf(p, c, j.Tenant)
 	defer s.leavePool(pl)
-	return pl.run(ctx, &j)
+	e := entrance{sandbox: s, ctx: ctx, until: now() + j.Limits.Wall}
+	for {
+		if out := e.enter(pl.footprint(&j.Limits)); out != nil {
+			return *out
+		}
+		out, making := pl.run(ctx, &j)
+		e.leave()
+		if making == nil {
+			return out
+		}
+		// Its template would have come from its own run under its own limits, had no other come first.
+		if out := e.wait(making, func() Outcome { return judgeEnding(endingWall) }); out != nil {
+			return *out
+		}
+	}
 }
 
-// run runs the job in a cell of pl.
-func (pl *pool) run(ctx context.Context, j *Job) (out Outcome) {
+// footprint is what a run under these limits may come to take, in bytes: its memory, and its stack, which is copied as it grows.
+func (pl *pool) footprint(l *capability.Limits) int64 {
+	return int64(pl.regionSize(l.Memory, 0)) + 2*l.Stack
+}
+
+// run runs the job in a cell of pl. When another run is making the template, nothing has run, and making is closed when it may be tried again.
+func (pl *pool) run(ctx context.Context, j *Job) (out Outcome, making <-chan struct{}) {
 	var c *cell
 	cause := dropCrashed
 	defer func() {
@@ -78,14 +86,17 @@ func (pl *pool) run(ctx context.Context, j *Job) (out Outcome) {
 		}
 	}()
 	if int64(pl.compiled.facts.elements) > j.Limits.Tables {
-		return outOfTables()
+		return outOfTables(), nil
 	}
 	var none *Outcome
-	if c, none = pl.take(ctx, j); c == nil {
-		return *none
+	if c, none, making = pl.take(ctx, j); c == nil {
+		if none != nil {
+			out = *none
+		}
+		return out, making
 	}
 	out, cause = c.serve(ctx, j)
-	return out
+	return out, nil
 }
 
 // runConfig is what a run in package host starts with.

@@ -31,6 +31,9 @@ type Config struct {
 
 	// Running is the most guests that run at once; further ones wait before their wall time begins. 0: 64 for each of GOMAXPROCS.
 	Running int
+	// Memory bounds what the guests that run may take together, in bytes: each counts as its limits.memory, or its module's own maximum, and twice its limits.stack. A
+	// run for which there is no room waits. 0: three quarters of what this machine or control group has.
+	Memory int64
 	// IdleMemory bounds what cells that wait for tasks and templates take, in bytes. 0: 256 MiB.
 	IdleMemory int64
 	// CheckRate is which part of the restores is checked: the whole memory is compared with its image. From 0 to 1; 0 means 1 in 1000, CheckNever none.
@@ -56,6 +59,7 @@ type Sandbox struct {
 	running      chan struct{} // holds one for each guest that runs
 	wanted       chan *pool    // those that lack a cell
 	builderEnded chan struct{}
+	budget       *budget
 	idleMemory   int64
 	checkRate    float64
 
@@ -107,10 +111,11 @@ func open(ctx context.Context, c Config, ways []way) (*Sandbox, error) {
 
 // openCells prepares for cells.
 func (s *Sandbox) openCells(c Config, ways []way) (err error) {
-	if c.Running < 0 || c.IdleMemory < 0 || c.CheckRate > 1 || c.CheckRate < 0 && c.CheckRate != CheckNever {
-		return fmt.Errorf("sandbox: Running, IdleMemory or CheckRate: %d, %d, %g: out of range", c.Running, c.IdleMemory, c.CheckRate)
+	if c.Running < 0 || c.Memory < 0 || c.IdleMemory < 0 || c.CheckRate > 1 || c.CheckRate < 0 && c.CheckRate != CheckNever {
+		return fmt.Errorf("sandbox: Running, Memory, IdleMemory or CheckRate: %d, %d, %d, %g: out of range", c.Running, c.Memory, c.IdleMemory, c.CheckRate)
 	}
 	s.idleMemory, s.checkRate = cmp.Or(c.IdleMemory, idleMemoryDefault), cmp.Or(c.CheckRate, checkRateDefault)
+	s.budget = newBudget(cmp.Or(c.Memory, defaultMemory()))
 	s.page = os.Getpagesize()
 	s.pools = make(map[poolKey]*pool)
 	s.shares = make(map[string]int64)

@@ -19,9 +19,10 @@ type Stats struct {
 	Dropped     map[string]int64
 	RestoreTime time.Duration // of Restored, all together
 	Pages       int64         // pages of the system that tasks had changed and that were copied back
-	Ticks       int64         // times that guests were looked at
-	Fuel        int64         // spent by all tasks
-	CPU         time.Duration // as Usage has it, of all tasks
+	Ticks       int64         // times that guests were looked at, tasks and modules that were initialised for a template, as the next two
+	Fuel        int64         // spent by all of them
+	CPU         time.Duration // as Usage has it, of all of them
+	RunningSize int64         // what guests that run now may come to take, bytes
 	IdleCells   int           // now
 	IdleSize    int64         // what these take, estimated, bytes
 	ImageSize   int64         // what templates take, bytes
@@ -39,6 +40,7 @@ func (s *Sandbox) Stats() Stats {
 	stats.Compiles, stats.Costly = s.admissions.admitted.Load(), s.admissions.costly.Load()
 	stats.CacheHits, stats.CacheRejects = s.admissions.cacheHits.Load(), s.admissions.cacheRejects.Load()
 	stats.IdleCells, stats.IdleSize, stats.ImageSize = s.idleCells, s.idleSize, s.imageSize
+	stats.RunningSize = s.budget.used()
 	stats.RestoredBy = s.restorer.name
 	stats.Dropped = make(map[string]int64, dropCauses)
 	for cause := dropNone + 1; cause < dropCauses; cause++ {
@@ -47,7 +49,7 @@ func (s *Sandbox) Stats() Stats {
 	return stats
 }
 
-// count adds one run, under Sandbox.mu.
+// count adds one run or initialisation, under Sandbox.mu.
 func (s *Stats) count(m *meter, written int) {
 	s.Pages += int64(written)
 	s.Ticks += m.ticks

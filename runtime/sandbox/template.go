@@ -100,6 +100,10 @@ func (c *cell) initialise(ctx context.Context, j *Job) *Outcome {
 	err := c.callInit(run.Context(&c.meter))
 	run.Finish()
 	c.finish()
+	s := c.pool.sandbox
+	s.mu.Lock()
+	s.stats.count(&c.meter, 0)
+	s.mu.Unlock()
 	if err == nil && run.Ending().Kind == host.EndingNone {
 		return nil
 	}

@@ -74,7 +74,7 @@ func hostiles() []hostile {
 	return []hostile{
 		{name: "loop", bodies: []string{asmLoop + asmAgain}},
 		{name: "loop/conditional", bodies: []string{asmLoop + "\x41\x01\x0d\x00\x0b"}},
-		{name: "loop/deep", bodies: []string{strings.Repeat(asmLoop, 1000) + "\x0c\xe7\x07" + strings.Repeat("\x0b", 1000)}}, // br 999
+		{name: "loop/deep", bodies: []string{strings.Repeat(asmLoop, 900) + "\x0c\x83\x07" + strings.Repeat("\x0b", 900)}}, // br 899
 		{name: "straight", bodies: []string{units(200_000)}, ends: errDone},
 		{name: "branches over charges", arg: 1, bodies: []string{asmLoop + jumps + asmAgain}},
 		{name: "charges", bodies: []string{asmLoop + jumps + asmAgain}},
