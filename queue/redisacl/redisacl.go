@@ -99,7 +99,7 @@ func (s Scope) worker() string {
 		"+xgroup|create +xgroup|delconsumer +xinfo|consumers",
 		"+get +mget +set +del +strlen +pexpire +pttl +hget +hset +hexists +hdel +publish +subscribe",
 		"+sadd +srem +scard +smembers +xtrim",
-		"+zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zpopmin +zscore +zcard +getrange",
+		"+zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zpopmin +zscore +zcount +zcard +getrange",
 		s.keys("~", "*"), "%R~cs:mod:*", s.keys("&", "done:*"), s.keys("&", "orders"),
 	}, " ")
 }

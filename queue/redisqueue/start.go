@@ -36,7 +36,8 @@ func (q *Queue) Start(ctx context.Context, batch []queue.Start) ([]queue.Started
 }
 
 func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, places []int, out []queue.Started) error {
-	keys, args := q.startArgs(name, batch, places)
+	now := q.conf.Now()
+	keys, args := q.startArgs(name, batch, places, now)
 	reply, err := q.client.run(ctx, "start", startScript, keys, args)
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, pla
 		return damaged("start", fmt.Errorf("script returned %d states, want %d", len(codes), len(places)))
 	}
 	for n, i := range places {
-		if err := startedOf(codes[n], batch[i], &out[i]); err != nil {
+		if err := startedOf(codes[n], &batch[i], now, &out[i]); err != nil {
 			return damaged("start", err)
 		}
 	}
@@ -71,8 +72,7 @@ func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, pla
 }
 
 // startArgs returns KEYS and ARGV of lua/start.lua.
-func (q *Queue) startArgs(name string, batch []queue.Start, places []int) ([]string, []any) {
-	now := q.conf.Now()
+func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now time.Time) ([]string, []any) {
 	lanes := numbering{}
 	for _, i := range places {
 		lanes.add(laneName(batch[i].Delivery.Lane))
@@ -142,14 +142,16 @@ func text(v any) string {
 }
 
 // startedOf reads one letter of the script's answer.
-func startedOf(code byte, s queue.Start, out *queue.Started) error {
+func startedOf(code byte, s *queue.Start, now time.Time, out *queue.Started) error {
 	st := queue.Started{State: queue.State(code - 'a' + 1), Lease: s.Delivery.Unstarted()}
 	st.Lease.ID = s.ID
 	switch st.State {
 	case queue.Granted:
 		st.Attempt = 1
 		st.Lease.Token = s.Delivery.Token
-		st.Lease.Gates = placesOf(s.Gates)
+		if s.Expires.After(now) { // else it was asked nothing, see askOf
+			st.Lease.Gates = placesOf(s.Gates)
+		}
 	case queue.Taken:
 		st.Lease.Token = s.Delivery.Token
 	case queue.Replayed, queue.Duplicate, queue.Conflict, queue.Lost, queue.Waits, queue.Throttled:

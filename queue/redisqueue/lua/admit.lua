@@ -52,10 +52,9 @@ local function missing(rest)
   return out, size
 end
 
--- enlist has a message wait for results, and returns when it is to look by itself.
+-- enlist has a message that is parked wait for results.
 local function enlist(it, rest, ids)
   local need, keep = prefix .. 'need:' .. it.member, it.left + 3600000
-  local at = now() + it.left
   redis.call('DEL', need)
   for _, id in ipairs(ids) do
     local key = prefix .. 'wait:' .. rest.from .. ':' .. id
@@ -63,12 +62,11 @@ local function enlist(it, rest, ids)
       redis.call('SADD', key, it.member)
       if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
     else
-      at = math.min(at, now() + look_again)
+      redis.call('ZADD', due, 'LT', now() + look_again, it.member)
     end
     redis.call('SADD', need, id)
   end
   redis.call('PEXPIRE', need, keep)
-  return at
 end
 
 -- inputs returns the results, or -1: read them apart, -2: they are too large,
@@ -100,6 +98,9 @@ local function granted(st)
   return st.fails + st.crashes > 0 or not aside[st.verdict]
 end
 
+-- At maxmemory Redis refuses the first command of a script that may need more, and only
+-- the first that writes at all. So what may need more comes before what does not.
+
 -- Of each gate that this call meets: used, places taken; waits, how many stand in
 -- line; even, its rate; and limit, every, burst. Written back by settle_gates.
 local met, met_order = {}, {}
@@ -114,8 +115,7 @@ end
 
 local function used(g)
   if not g.used then
-    sound(0, 'ZREMRANGEBYSCORE', places(g.name), '-inf', now())
-    g.used = sound(0, 'ZCARD', places(g.name))
+    g.used = sound(0, 'ZCOUNT', places(g.name), string.format('%.0f', now()), '+inf')
   end
   return g.used
 end
@@ -145,7 +145,8 @@ local function take_own(it, gates)
   for _, gate in ipairs(gates) do
     local g = meet(gate[1])
     g.limit, g.every, g.burst = gate[2], gate[3], gate[4]
-    if g.limit > 0 and it.st and used(g) > 0 and sound(false, 'ZSCORE', places(g.name), it.member) then
+    local ends = g.limit > 0 and it.st and used(g) > 0 and sound(false, 'ZSCORE', places(g.name), it.member)
+    if ends and tonumber(ends) >= now() then
       g.used = g.used - 1
       own[#own + 1] = g
     end
@@ -212,6 +213,7 @@ local function settle_gates()
       redis.call('SET', prefix .. 'rate:' .. g.name, string.format('%.0f', g.even), 'PX', math.max(1, left))
     end
     if g.limit > 0 then
+      redis.call('ZREMRANGEBYSCORE', places(g.name), '-inf', string.format('(%.0f', now()))
       for _ = 1, math.min(g.limit - used(g), hand_max) do
         if not hand(g.name, lease) then break end
       end
@@ -226,7 +228,11 @@ local function admit(it)
   it.left = rest.left
   if rest.after then
     local ids, size = missing(rest)
-    if #ids > 0 then return aside_until(enlist(it, rest, ids), 'waits', 6) end
+    if #ids > 0 then
+      local code = aside_until(now() + it.left, 'waits', 6)
+      if code == 6 then enlist(it, rest, ids) end
+      return code
+    end
     it.inputs = inputs(it, size)
     if it.inputs == -3 then return aside_until(now() + come_again, 'throttled', 7) end
   end
@@ -248,6 +254,5 @@ local function admit(it)
     if at then return aside_until(at, why, 7) end
   end
   if key then redis.call('SET', key, string.match(it.member, ':(.*)$'), 'PX', rest.window) end
-  if rest.after and it.st then redis.call('DEL', prefix .. 'need:' .. it.member) end
   return 1
 end

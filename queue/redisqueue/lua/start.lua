@@ -88,6 +88,7 @@ local function start(it, text)
   local code = it.ask and admit(it) or 1
   if code == 8 then new.verdict = 'taken' end
   if code == 1 or code == 8 then save(it.key, new, it.ttl) end
+  if code == 1 and st and st.verdict == 'waits' then redis.call('DEL', prefix .. 'need:' .. it.member) end
   return code
 end
 
