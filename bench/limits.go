@@ -68,6 +68,8 @@ const (
 const (
 	queueRoundsFull  = 5
 	queueRoundsQuick = 3
+	queueMostFull    = 20 * time.Minute // of all rounds, unless their number is given: a busy machine measures fewer
+	queueMostQuick   = 42 * time.Second
 	drainSlotFull    = 1200 * time.Millisecond // of what is measured of one drain
 	drainSlotQuick   = 600 * time.Millisecond
 	sendSlotFull     = 500 * time.Millisecond

@@ -39,6 +39,7 @@ type options struct {
 	quick    bool
 	json     bool
 	rounds   int            // 0: as many as the mode has
+	most     time.Duration  // no round is begun that would end later than this after the first; 0: no bound
 	only     *regexp.Regexp // nil: all
 	out      string         // folder in which the results are kept, "" for none
 	profile  string         // folder for processor profiles of Caisson's workers, "" for none

@@ -31,6 +31,7 @@ func TestParse(t *testing.T) {
 		{"sandbox", options{}, ""},
 		{"sandbox --quick --json", options{quick: true, json: true}, ""},
 		{"--quick sandbox --rounds 2", options{quick: true, rounds: 2}, ""},
+		{"sandbox --out results --profile p", options{out: "results", profile: "p"}, ""},
 		{"", options{}, `NAME: "" is not one of: queue, sandbox`},
 		{"nothing", options{}, `NAME: "nothing" is not one of: queue, sandbox`},
 		{"sandbox more", options{}, `"more" is one argument too many`},

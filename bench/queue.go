@@ -11,9 +11,9 @@ import (
 // measureQueue is the suite of the queue.
 func measureQueue(ctx context.Context, o options, r *report) error {
 	if o.rounds == 0 {
-		o.rounds = queueRoundsFull
+		o.rounds, o.most = queueRoundsFull, queueMostFull
 		if o.quick {
-			o.rounds = queueRoundsQuick
+			o.rounds, o.most = queueRoundsQuick, queueMostQuick
 		}
 	}
 	work, err := workFolder()
@@ -26,11 +26,11 @@ func measureQueue(ctx context.Context, o options, r *report) error {
 	}
 	defer lab.close()
 	m := newQueueProbes(lab)
-	if err := measureRounds(ctx, o, m.all()); err != nil {
+	if r.rounds, err = measureRounds(ctx, o, m.all()); err != nil {
 		return err
 	}
 	m.report(r)
-	r.redis, r.rounds = lab.redis.version(ctx), o.rounds
+	r.redis = lab.redis.version(ctx)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func TestQueueForReal(t *testing.T) {
 	for _, p := range m.sends {
 		p.slot, p.request.Count = time.Millisecond, 256
 	}
-	if err := measureRounds(t.Context(), o, m.all()); err != nil {
+	if _, err := measureRounds(t.Context(), o, m.all()); err != nil {
 		t.Fatal(err)
 	}
 	var r report

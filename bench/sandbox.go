@@ -99,11 +99,10 @@ func measureSandbox(ctx context.Context, o options, r *report) error {
 	}
 	defer lab.close()
 	m := newSandboxProbes(lab, slot)
-	if err := measureRounds(ctx, o, m.all()); err != nil {
+	if r.rounds, err = measureRounds(ctx, o, m.all()); err != nil {
 		return err
 	}
 	m.report(r)
-	r.rounds = o.rounds
 	return nil
 }
 

@@ -51,7 +51,7 @@ func TestTinyTasks(t *testing.T) {
 	l := smallLab(t, "wazero", "cell", "bare")
 	l.o.only = regexp.MustCompile(`^tiny: (wazero fresh|cell|cell without restore) x2$`)
 	m := newSandboxProbes(l, time.Millisecond)
-	if err := measureRounds(t.Context(), l.o, m.all()); err != nil {
+	if _, err := measureRounds(t.Context(), l.o, m.all()); err != nil {
 		t.Fatal(err)
 	}
 	var r report
@@ -89,7 +89,7 @@ func TestEngineWithoutGuest(t *testing.T) {
 	}
 	l.load(map[load]bool{{"wazero", "fresh", "tiny"}: true, {"wazero", "no such way", "tiny"}: true})
 	bad, good := one("something"), one("")
-	if err := measureRounds(t.Context(), l.o, []probe{bad, good}); err != nil {
+	if _, err := measureRounds(t.Context(), l.o, []probe{bad, good}); err != nil {
 		t.Fatal(err)
 	}
 	if len(bad.took) != 0 || len(good.took) != 2 {

@@ -18,8 +18,10 @@ type probe interface {
 }
 
 // measureRounds takes all probes in turn, so many times. One that fails is left out from then on, with a line that says why: what cannot run here
-// must not keep the rest from being measured.
-func measureRounds(ctx context.Context, o options, probes []probe) error {
+// must not keep the rest from being measured. It begins no further round that would, by what the last took, end later than o.most from here; it returns
+// how many there were.
+func measureRounds(ctx context.Context, o options, probes []probe) (rounds int, err error) {
+	begun := time.Now()
 	probes = slices.DeleteFunc(probes, func(p probe) bool { return !o.wants(p.title()) })
 	each := func(step string, do func(probe) error) error {
 		rest := make([]probe, 0, len(probes))
@@ -40,14 +42,19 @@ func measureRounds(ctx context.Context, o options, probes []probe) error {
 		return nil
 	}
 	if err := each("calibrated", probe.prepare); err != nil {
-		return err
+		return 0, err
 	}
 	for i := range o.rounds {
+		round := time.Now()
 		if err := each(fmt.Sprintf("round %d of %d", i+1, o.rounds), probe.measure); err != nil {
-			return err
+			return i, err
+		}
+		if took := time.Since(round); o.most > 0 && i+1 < o.rounds && time.Since(begun)+took > o.most {
+			o.logf("no further round: this one took %.0f s", took.Seconds())
+			return i + 1, nil
 		}
 	}
-	return nil
+	return o.rounds, nil
 }
 
 // A series is a probe of one speed: runs of a guest in a way of an engine, by so many goroutines.

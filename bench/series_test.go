@@ -41,8 +41,8 @@ func (c *counted) measure() error {
 func TestRoundsInterleave(t *testing.T) {
 	var asked []string
 	a, b, c := &counted{"a", 0, &asked, 0}, &counted{"b", 2, &asked, 0}, &counted{"c", 0, &asked, 0}
-	if err := measureRounds(t.Context(), options{rounds: 3, progress: io.Discard}, []probe{a, b, c}); err != nil {
-		t.Fatal(err)
+	if rounds, err := measureRounds(t.Context(), options{rounds: 3, progress: io.Discard}, []probe{a, b, c}); err != nil || rounds != 3 {
+		t.Fatalf("%d rounds, error %v", rounds, err)
 	}
 	want := []string{"a prepare", "b prepare", "c prepare", "a", "b", "c", "a", "b", "c", "a", "c"}
 	if !slices.Equal(asked, want) {
@@ -58,9 +58,18 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var asked []string
-	err := measureRounds(ctx, options{rounds: 3, progress: io.Discard}, []probe{&counted{"a", 0, &asked, 0}, &counted{"b", 0, &asked, 0}})
+	_, err := measureRounds(ctx, options{rounds: 3, progress: io.Discard}, []probe{&counted{"a", 0, &asked, 0}, &counted{"b", 0, &asked, 0}})
 	if !errors.Is(err, context.Canceled) || len(asked) != 1 {
 		t.Errorf("error %v after %q", err, asked)
+	}
+}
+
+// TestBound: rounds end where a further one would be too late; the first is measured in any case.
+func TestBound(t *testing.T) {
+	var asked []string
+	rounds, err := measureRounds(t.Context(), options{rounds: 3, most: 1, progress: io.Discard}, []probe{&counted{"a", 0, &asked, 0}})
+	if err != nil || rounds != 1 || !slices.Equal(asked, []string{"a prepare", "a"}) {
+		t.Errorf("%d rounds, asked %q, error %v", rounds, asked, err)
 	}
 }
 
