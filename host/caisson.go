@@ -24,6 +24,9 @@ func caissonFunctions(acts []act) []function {
 		abi.LogWrite: func(ctx context.Context, r *Run, p []uint64) abi.Code {
 			return r.logWrite(ctx, int32(uint32(p[0])), uint32(p[1]), uint32(p[2]))
 		},
+		abi.ProgressWrite: func(_ context.Context, r *Run, p []uint64) abi.Code {
+			return r.progressWrite(uint32(p[0]), uint32(p[1]))
+		},
 		abi.AnswerRead: func(_ context.Context, r *Run, p []uint64) abi.Code { return r.answerRead(uint32(p[0]), uint32(p[1])) },
 	}
 	for _, a := range acts {

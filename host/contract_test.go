@@ -32,7 +32,7 @@ func TestContractPage(t *testing.T) {
 	}
 	for what, bound := range map[string]int{"request frame": abi.RequestSizeMax, "answer frame": abi.AnswerSizeMax, "fields of a frame": abi.FieldsMax,
 		"body of an HTTP answer, decompressed": abi.HTTPBodySizeMax, "header lines of an HTTP request or answer": abi.HTTPHeadersMax, "kv key": abi.KVKeySizeMax,
-		"kv value": abi.KVValueSizeMax, "keys of one list": abi.KVListMax, "error text": abi.ErrorSizeMax, "log line": abi.LogLineSizeMax} {
+		"kv value": abi.KVValueSizeMax, "keys of one list": abi.KVListMax, "error text": abi.ErrorSizeMax, "report of progress": abi.ProgressSizeMax, "log line": abi.LogLineSizeMax} {
 		want = append(want, fmt.Sprintf("| %s | %d", what, bound))
 	}
 	for _, s := range want {

@@ -45,6 +45,9 @@ type RunConfig struct {
 	// Log takes one line at a time, escaped and at most abi.LogLineSizeMax bytes before escaping. It is called on the run's goroutine.
 	// level is "debug", "info", "warn" or "error". nil drops the lines.
 	Log func(level, line string)
+	// Progress takes what the guest says of how far it is, escaped and at most abi.ProgressSizeMax bytes. It is called on the run's goroutine, as often
+	// as the limit of calls lets the guest, and must not wait. nil drops it.
+	Progress func(text string)
 }
 
 // A Meter counts what a guest computes, its calls included. The time that a call waits for the world is not that.

@@ -32,6 +32,10 @@ type Config struct {
 	Listener queue.Listener
 	Keeper   queue.Keeper
 
+	// Events is told what happens to messages, and Progress how far tasks say they are. nil: nobody is.
+	Events   queue.Events
+	Progress queue.Progress
+
 	// Queues are the names of the queues that this worker serves, each at most once. Required.
 	Queues []string
 

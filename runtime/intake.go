@@ -126,6 +126,9 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 		if started[i].State != queue.Granted {
 			continue
 		}
+		if started[i].Attempt == 1 && started[i].Crashes == 0 {
+			w.note(granted[at], queue.EventAccepted, "", "")
+		}
 		if w.ordered(p, &granted[at].opened, &started[i]) {
 			granted[at].end(errCancelled)
 		}

@@ -154,7 +154,7 @@ name = "runner"
 [[role.grant]]
 queues = ["work"]
 tasks  = ["job.*"]
-caps   = ["kv rw test/*", "kv ro gate/*"]
+caps   = ["kv rw test/*", "kv ro gate/*", "progress"]
 
 [[role]]
 name = "reader"

@@ -92,6 +92,9 @@ const (
 	// broker that is there, short enough that a supervisor's kill does not come first.
 	drainFlush = 3 * time.Second
 
+	// eventsMax bounds the events of one queue that wait to be written; more are dropped.
+	eventsMax = 1024
+
 	// onceMax bounds the orders of one queue that wait to be carried out. The broker keeps them too.
 	onceMax = 64
 

@@ -16,20 +16,21 @@ import (
 // Labels carry only what is bounded: task names are those of releases that ran, or empty; codes come from the fixed
 // list in docs/reference/refusals.md.
 type metrics struct {
-	registry  *prometheus.Registry
-	tasks     *prometheus.CounterVec
-	run       *prometheus.HistogramVec
-	cpu       *prometheus.CounterVec
-	fuel      *prometheus.HistogramVec
-	waited    *prometheus.HistogramVec
-	claimed   prometheus.Histogram
-	settled   prometheus.Histogram
-	renewed   prometheus.Histogram
-	recovered prometheus.Counter
-	vanished  prometheus.Counter
-	busy      prometheus.Gauge
-	orders    *prometheus.CounterVec
-	parked    *prometheus.CounterVec
+	registry      *prometheus.Registry
+	tasks         *prometheus.CounterVec
+	run           *prometheus.HistogramVec
+	cpu           *prometheus.CounterVec
+	fuel          *prometheus.HistogramVec
+	waited        *prometheus.HistogramVec
+	claimed       prometheus.Histogram
+	settled       prometheus.Histogram
+	renewed       prometheus.Histogram
+	recovered     prometheus.Counter
+	vanished      prometheus.Counter
+	busy          prometheus.Gauge
+	orders        *prometheus.CounterVec
+	parked        *prometheus.CounterVec
+	eventsDropped prometheus.Counter
 }
 
 func newMetrics(w *Worker) *metrics {
@@ -65,6 +66,8 @@ func newMetrics(w *Worker) *metrics {
 		Help: "Orders by act and what became of them: heard, dropped, or the code for which they were ignored."}, []string{"act", "code"})
 	m.parked = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_parked_total",
 		Help: "Deliveries that the broker parked at their start: they wait for inputs, or a gate is closed."}, []string{"state"})
+	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{Name: "caisson_events_dropped_total",
+		Help: "Events that were not written, since they came faster than the broker took them."})
 	for _, act := range envelope.Acts() {
 		m.orders.WithLabelValues(string(act), "heard")
 	}
@@ -81,7 +84,7 @@ func newMetrics(w *Worker) *metrics {
 		}
 		return 0
 	})
-	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.parked, paused, held, ready,
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.parked, m.eventsDropped, paused, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

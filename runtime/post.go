@@ -14,6 +14,7 @@ type post struct {
 	name    string
 	ended   endings
 	orders  *orders
+	events  events
 	intakes sync.WaitGroup // batches that are being verified and started; waited for by its claimer
 }
 

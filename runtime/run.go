@@ -72,13 +72,15 @@ func (w *Worker) runOne(b *begun) {
 		return
 	}
 	began := w.cfg.Clock()
+	w.note(b, queue.EventStarted, "", "")
 	outcome := release.program.Run(j.ctx, sandbox.Job{
-		ID:     b.id,
-		Tenant: j.allowed.Tenant(),
-		Held:   held,
-		Limits: limits,
-		Input:  payload,
-		Log:    func(level, line string) { w.guestLine(b, level, line) },
+		ID:       b.id,
+		Tenant:   j.allowed.Tenant(),
+		Held:     held,
+		Limits:   limits,
+		Input:    payload,
+		Log:      func(level, line string) { w.guestLine(b, level, line) },
+		Progress: w.reporter(b),
 	})
 	w.conclude(j, release, outcome, began)
 }

@@ -54,7 +54,7 @@ func (w *world) work(edit ...func(*runtime.Config)) *running {
 		w.t.Fatal(err)
 	}
 	if cfg.Listener == nil {
-		cfg.Listener, cfg.Keeper = conn, conn
+		cfg.Listener, cfg.Keeper, cfg.Events, cfg.Progress = conn, conn, conn, conn
 	}
 	if cfg.Broker == nil {
 		cfg.Broker = r.lanes

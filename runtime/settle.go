@@ -164,6 +164,7 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
 			e.report.outcome = outcomeLost
 		}
 		w.metrics.count(e.report)
+		w.noteEnd(e)
 		w.say(e.report)
 	}
 }

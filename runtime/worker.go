@@ -27,9 +27,10 @@ type Worker struct {
 
 	posts   []*post          // one for each queue
 	postOf  map[string]*post // by the queue's name
-	roots   envelope.Roots   // of batches of messages and results whose signatures held
-	settled ended            // messages that have ended here
-	flight  flight           // what this worker holds a lease for
+	reports reports
+	roots   envelope.Roots // of batches of messages and results whose signatures held
+	settled ended          // messages that have ended here
+	flight  flight         // what this worker holds a lease for
 	pace    pace
 	room    room            // how much more it may hold
 	ready   *ready          // started, waiting for a runner
@@ -72,12 +73,13 @@ func Open(cfg Config) (*Worker, error) {
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
 		ready:    newReady(),
 		work:     context.Background(), // until Run
+		reports:  reports{waiting: map[*begun]string{}, some: make(chan struct{}, 1)},
 		cut:      make(chan struct{}),
 	}
 	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
 	w.room = room{pace: &w.pace, freed: make(chan struct{}, 1)}
 	for _, name := range cfg.Queues {
-		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders()}
+		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders(), events: events{on: cfg.Events != nil, some: make(chan struct{}, 1)}}
 		w.posts, w.postOf[name] = append(w.posts, p), p
 	}
 	w.metrics = newMetrics(w)
@@ -159,9 +161,18 @@ func (w *Worker) Run(ctx context.Context) error {
 		keepers.Go(func() { w.settle(flush, p) })
 		keepers.Go(func() { w.renew(renewing, p) })
 	}
-	intake.Go(func() { w.share(ctx) })
 	hearing, endHearing := context.WithCancel(context.WithoutCancel(ctx)) // cancels count while it drains, too
 	defer endHearing()
+	intake.Go(func() { w.share(ctx) })
+	keepers.Go(func() { w.passOn(hearing) })
+	watching, endWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWatching()
+	var watchers sync.WaitGroup
+	if w.cfg.Events != nil {
+		for _, p := range w.posts {
+			watchers.Go(func() { w.emit(watching, p) })
+		}
+	}
 	if w.cfg.Listener != nil {
 		keepers.Go(func() { w.listen(hearing) })
 	}
@@ -177,6 +188,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	endRenewing()
 	endHearing()
 	keepers.Wait()
+	endWatching()
+	watchers.Wait()
 	w.log.Info("worker stopped", "name", w.cfg.Name, "cut", cut)
 	if cut > 0 {
 		return fmt.Errorf("worker: %d running tasks were cut and will run again", cut)

@@ -121,7 +121,10 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		return nil, misused(err)
 	}
 	o.closers = append(o.closers, func() { lanes.Close() })
-	c.Listener, c.Keeper = client, client
+	c.Listener, c.Keeper, c.Progress = client, client, client
+	if s.file.Events.Enabled {
+		c.Events = client
+	}
 	c.Broker = brokerOf(lanes)
 	if c.Modules = s.store; s.file.Store.Redis {
 		c.Modules = modstore.Over(redisqueue.OpenBlobs(client))

@@ -40,6 +40,7 @@ type workerFile struct {
 	Log         logSection      `toml:"log"`
 	HTTP        httpSection     `toml:"http"`
 	Outbound    outboundSection `toml:"outbound"`
+	Events      eventsSection   `toml:"events"`
 }
 
 // storeSection says where releases and modules are: exactly one of its fields.
@@ -62,6 +63,11 @@ type logSection struct {
 // httpSection is where the worker's own pages are: metrics and health.
 type httpSection struct {
 	Address string `toml:"address"`
+}
+
+// eventsSection is about the stream of events that `caisson events` follows.
+type eventsSection struct {
+	Enabled bool `toml:"enabled"`
 }
 
 // outboundSection rules what tasks' http requests may reach beside the public internet.
@@ -99,6 +105,7 @@ func readWorkerFile(path string, log hclog.Logger) (*workerSettings, error) {
 	s := &workerSettings{file: workerFile{
 		Queues: []string{"default"}, Policy: "policy.toml", Key: "worker.key", State: stateDefault,
 		Log: logSection{Level: "info", Format: "text"}, HTTP: httpSection{Address: httpAddressDefault},
+		Events: eventsSection{Enabled: true},
 	}}
 	file, base, err := decodeFile(path, &s.file)
 	if err != nil {

@@ -18,16 +18,17 @@ const (
 
 // Names of what a guest imports from Module.
 const (
-	ResultWrite = "result_write"
-	ErrorWrite  = "error_write"
-	LogWrite    = "log_write"
-	AnswerRead  = "answer_read"
-	HTTPFetch   = "http_fetch"
-	KVGet       = "kv_get"
-	KVPut       = "kv_put"
-	KVDelete    = "kv_delete"
-	KVList      = "kv_list"
-	ClockFine   = "clock_fine"
+	ResultWrite   = "result_write"
+	ErrorWrite    = "error_write"
+	LogWrite      = "log_write"
+	AnswerRead    = "answer_read"
+	HTTPFetch     = "http_fetch"
+	KVGet         = "kv_get"
+	KVPut         = "kv_put"
+	KVDelete      = "kv_delete"
+	KVList        = "kv_list"
+	ClockFine     = "clock_fine"
+	ProgressWrite = "progress_write"
 )
 
 // A Status is what a run ends with: the return value of caisson_run, or the exit status of a command.
@@ -71,9 +72,10 @@ const (
 // Words of authority that Imports names, equal to the kinds of manifest/capability. They are repeated here because this package imports nothing; a test
 // in host compares them.
 const (
-	KindClock = "clock"
-	KindHTTP  = "http"
-	KindKV    = "kv"
+	KindClock    = "clock"
+	KindHTTP     = "http"
+	KindKV       = "kv"
+	KindProgress = "progress"
 )
 
 // An Import is one function of Module that a guest may import.
@@ -97,5 +99,6 @@ func Imports() []Import {
 		{KVDelete, 2, KindKV},
 		{KVList, 2, KindKV},
 		{ClockFine, 2, KindClock},
+		{ProgressWrite, 2, KindProgress},
 	}
 }

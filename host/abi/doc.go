@@ -17,6 +17,7 @@
 //	kv_delete(ptr, len)          -> length or Code frame [key] -> []
 //	kv_list(ptr, len)            -> length or Code frame [prefix, after, max] -> [key1, key2, ...]
 //	clock_fine(ptr, len)         -> length or Code frame [] -> [realtime, monotonic]
+//	progress_write(ptr, len)     -> 0 or Code      text, of which the newest counts
 //
 // A frame is its fields one after the other, each a u32 in little-endian order that counts the bytes of the field, then
 // those bytes. A frame of no fields is no bytes. Numbers inside a frame are decimal text: status, after (milliseconds, at least 0),

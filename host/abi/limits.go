@@ -20,6 +20,8 @@ const (
 	KVListMax = 1000
 	// ErrorSizeMax bounds the message of error_write in bytes; what is longer is cut.
 	ErrorSizeMax = 4 << 10
+	// ProgressSizeMax bounds one report of progress in bytes, before and after escaping: it is for a person, or a number for a bar.
+	ProgressSizeMax = 1 << 10
 	// LogLineSizeMax bounds one log line in bytes before escaping; what is longer is cut and marked.
 	LogLineSizeMax = 4 << 10
 )

@@ -99,5 +99,8 @@ func KVListRequest(prefix string) (Capability, error) {
 	return c, nil
 }
 
+// ReportProgress is the power to say how far a run has come.
+func ReportProgress() Capability { return Capability{kind: Progress} }
+
 // ClockFine is the power to read a clock finer than a millisecond.
 func ClockFine() Capability { return Capability{kind: Clock, verb: "fine"} }

@@ -20,6 +20,8 @@ type Job struct {
 	// Log takes the task's log, one line at a time, escaped, at most limits.log bytes and limits.log_lines lines in all.
 	// level is "debug", "info", "warn" or "error". It is called on the goroutine of Run. nil drops the log.
 	Log func(level, line string)
+	// Progress takes what the task says of how far it is, as host.RunConfig says. nil drops it.
+	Progress func(text string)
 }
 
 // Run runs the job in a cell that nothing of an earlier task is left in, and returns when it has ended. When ctx ends, the guest is ended and
@@ -103,6 +105,6 @@ func (pl *pool) run(ctx context.Context, j *Job) (out Outcome, making <-chan str
 func (p *Program) runConfig(j *Job, m *meter) host.RunConfig {
 	return host.RunConfig{
 		Tenant: j.Tenant, Held: j.Held, Limits: j.Limits, Input: j.Input,
-		Args: p.module.Args, Env: p.module.Env, StdoutLogs: p.stdout, Log: j.Log, Meter: m,
+		Args: p.module.Args, Env: p.module.Env, StdoutLogs: p.stdout, Log: j.Log, Progress: j.Progress, Meter: m,
 	}
 }

@@ -19,6 +19,7 @@ func kvGet(unsafe.Pointer, uint32) int32           { return codeOutside }
 func kvPut(unsafe.Pointer, uint32) int32           { return codeOutside }
 func kvDelete(unsafe.Pointer, uint32) int32        { return codeOutside }
 func kvList(unsafe.Pointer, uint32) int32          { return codeOutside }
+func progressWrite(unsafe.Pointer, uint32) int32   { return codeOutside }
 
 // errorWrite tells whoever started the program.
 func errorWrite(ptr unsafe.Pointer, size uint32) int32 {

@@ -44,6 +44,10 @@ func kvDelete(ptr unsafe.Pointer, size uint32) int32
 //go:noescape
 func kvList(ptr unsafe.Pointer, size uint32) int32
 
+//go:wasmimport caisson progress_write
+//go:noescape
+func progressWrite(ptr unsafe.Pointer, size uint32) int32
+
 //go:wasmimport wasi_snapshot_preview1 random_get
 //go:noescape
 func randomGet(ptr unsafe.Pointer, size uint32) uint32

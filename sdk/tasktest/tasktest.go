@@ -24,6 +24,8 @@ type Task struct {
 	TTL map[string]time.Duration
 	// Log holds what the last run logged, each line as "level: text", at most logLinesMax (1000) of them.
 	Log []string
+	// Progress holds what the last run said of how far it was, oldest first, at most logLinesMax of them.
+	Progress []string
 	// Usage is what the last run took: what to choose the limits of task.toml by.
 	Usage sandbox.Usage
 
@@ -90,7 +92,7 @@ func (task *Task) Run(t testing.TB, in, out any) error {
 	if err != nil {
 		t.Fatalf("tasktest: input: %v", err)
 	}
-	task.Log = nil
+	task.Log, task.Progress = nil, nil
 	outcome := task.run(t, input)
 	task.Usage = outcome.Usage
 	if theWorld(t).sandbox.Stats().Dropped["dirty"] > 0 {
@@ -137,6 +139,11 @@ func (task *Task) run(t testing.TB, input []byte) sandbox.Outcome {
 		Log: func(level, line string) {
 			if len(task.Log) < logLinesMax {
 				task.Log = append(task.Log, level+": "+line)
+			}
+		},
+		Progress: func(text string) {
+			if len(task.Progress) < logLinesMax {
+				task.Progress = append(task.Progress, text)
 			}
 		},
 	})
