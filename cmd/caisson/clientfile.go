@@ -111,7 +111,7 @@ func (c *connection) open(settings redisqueue.Config) (err error) {
 	}
 	c.results = redisqueue.OpenResults(c.redis)
 	c.client, err = client.Open(client.Config{
-		Sender: c.redis, Results: c.results, Key: c.key, Workers: c.workers,
+		Sender: c.redis, Results: c.results, Orders: c.redis, Key: c.key, Workers: c.workers,
 		Audience: c.file.Audience, Tenant: c.file.Tenant, Queue: c.file.Queue,
 		Rejected: func(err *client.RejectedError) {
 			if c.warn != nil {

@@ -16,42 +16,93 @@ import (
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
+// waitFlags are those of task wait.
+type waitFlags struct {
+	clientFlags
+	timeout  time.Duration
+	digest   string
+	receipts string
+}
+
 func taskWaitCommand() *cobra.Command {
-	f, timeout, digest := clientFlags{}, time.Duration(0), ""
+	f := waitFlags{}
 	c := &cobra.Command{
-		Use:   "wait ID",
-		Short: "Wait for a task's result, check the worker's signature, print the result",
+		Use:   "wait ID...",
+		Short: "Wait for results, check the workers' signatures, print them",
 		Long: `Exit status 0 when the task is done, 1 when it failed, 3 when it was refused. With --digest, as printed by
-task send --json, only a result for exactly those message bytes is believed.`,
-		Example: "  caisson task wait 0192f3a4b5c6d7e8f901234567890abc --timeout 1m",
-		Args:    exactly("ID"),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := envelope.ParseMessageID(args[0])
-			if err != nil {
-				return misuse("%v", err)
-			}
-			if err := checkTimeout(timeout); err != nil {
-				return err
-			}
-			r := client.Receipt{ID: id}
-			if digest != "" {
-				if r.Digest, err = envelope.ParseDigest(digest); err != nil {
-					return misuse("--digest: %v", err)
-				}
-			}
-			conn, err := connect(f.config, f.queue)
-			if err != nil {
-				return err
-			}
-			defer conn.close()
-			r.Queue = conn.file.Queue
-			return waitAndPrint(c, conn, r, timeout, f.json)
-		},
+task send --json, only a result for exactly those message bytes is believed.
+
+Of several tasks, each result is printed as it comes, on a line of its own: the id, how it ended, and the output or the reason. The exit
+status is then 3 when one was refused, else 1 when one failed. --receipts reads what task send --json printed, with the
+digests, instead of ids.`,
+		Example: "  caisson task wait 0192f3a4b5c6d7e8f901234567890abc --timeout 1m\n  caisson task wait --receipts receipts.jsonl --json",
+		RunE:    func(c *cobra.Command, args []string) error { return runWait(c, args, f) },
 	}
 	f.add(c)
-	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time (default: never)")
-	c.Flags().StringVar(&digest, "digest", "", "digest of the message, sha256:...")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time (default: never)")
+	c.Flags().StringVar(&f.digest, "digest", "", "digest of the message, sha256:...; of one task only")
+	c.Flags().StringVar(&f.receipts, "receipts", "", "file with what task send --json printed, - for stdin")
 	return c
+}
+
+func runWait(c *cobra.Command, args []string, f waitFlags) error {
+	if err := checkTimeout(f.timeout); err != nil {
+		return err
+	}
+	if c.Flags().Changed("receipts") && f.receipts == "" {
+		return misuse("--receipts: is empty")
+	}
+	switch {
+	case f.receipts == "" && len(args) == 0:
+		return misuse("%s takes ID, or --receipts", c.CommandPath()).withHint("%s --help", c.CommandPath())
+	case f.receipts != "" && len(args) > 0:
+		return misuse("--receipts: instead of ids, not beside them")
+	case f.digest != "" && len(args) != 1:
+		return misuse("--digest: is for one ID")
+	}
+	receipts, err := f.given(args)
+	if err != nil {
+		return err
+	}
+	conn, err := connect(f.config, f.queue)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	if f.receipts != "" {
+		if receipts, err = readReceipts(c.Context(), f.receipts, c.InOrStdin()); err != nil {
+			return err
+		}
+	}
+	for i := range receipts {
+		if receipts[i].Queue == "" {
+			receipts[i].Queue = conn.file.Queue
+		}
+	}
+	if len(receipts) == 1 && f.receipts == "" {
+		return waitAndPrint(c, conn, receipts[0], f.timeout, f.json)
+	}
+	return waitForMany(c, conn, receipts, f.timeout, f.json)
+}
+
+// given makes receipts of the ids on the command line.
+func (f waitFlags) given(args []string) ([]client.Receipt, error) {
+	receipts := make([]client.Receipt, len(args))
+	for i, text := range args {
+		id, err := envelope.ParseMessageID(text)
+		if err != nil {
+			return nil, misuse("%v", err)
+		}
+		receipts[i].ID = id
+	}
+	if f.digest != "" {
+		digest, err := envelope.ParseDigest(f.digest)
+		if err != nil {
+			return nil, misuse("--digest: %v", err)
+		}
+		receipts[0].Digest = digest
+	}
+	return receipts, nil
 }
 
 // waitAndPrint prints the result's output as it is, so that it can be piped on.
@@ -78,6 +129,10 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 			return printed
 		}
 		return err
+	}
+	var duplicate *client.DuplicateError
+	if errors.As(err, &duplicate) {
+		return &hintError{err, "caisson task wait " + duplicate.First.String()}
 	}
 	if err != nil {
 		return err
