@@ -318,7 +318,7 @@ func (w *world) dial(user string) *redisqueue.Client {
 func (w *world) client(key envelope.PrivateKey, tenant string) *client.Client {
 	w.t.Helper()
 	c, err := client.Open(client.Config{
-		Sender: w.admin, Results: w.results, Key: key, Workers: parsePolicy(w.t),
+		Sender: w.admin, Orders: w.admin, Results: w.results, Key: key, Workers: parsePolicy(w.t),
 		Audience: audience, Tenant: tenant, Queue: queueName, Within: 10 * time.Minute,
 	})
 	check(w.t, err)

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"strconv"
@@ -22,10 +23,33 @@ type input struct {
 	Text   string `json:"text"`
 	Key    string `json:"key"`
 	Number int    `json:"number"` // status, milliseconds or times, as the mode wants
+
+	whole string // all of the input, for a step of a plan, whose input is what others gave
+}
+
+// UnmarshalJSON takes an object without a mode, and anything else, as a whole.
+func (in *input) UnmarshalJSON(b []byte) error {
+	in.whole = string(b)
+	if len(b) == 0 || b[0] != '{' {
+		return nil
+	}
+	type plain input
+	return json.Unmarshal(b, (*plain)(in))
 }
 
 type output struct {
 	Text string `json:"text"`
+
+	raw string // instead, when it is not ""
+}
+
+// MarshalJSON gives raw as it is.
+func (o output) MarshalJSON() ([]byte, error) {
+	if o.raw != "" {
+		return []byte(o.raw), nil
+	}
+	type plain output
+	return json.Marshal(plain(o))
 }
 
 // hoard keeps the compiler from dropping what was allocated.
@@ -33,10 +57,14 @@ var hoard [][]byte
 
 func work(ctx context.Context, in input) (output, error) {
 	switch in.Mode {
+	case "":
+		return output{Text: in.whole}, nil
+	case "give": // what the step after it gets
+		return output{raw: in.Text}, nil
 	case "echo":
-		return output{in.Text}, nil
+		return output{Text: in.Text}, nil
 	case "repeat":
-		return output{strings.Repeat(in.Text, in.Number)}, nil
+		return output{Text: strings.Repeat(in.Text, in.Number)}, nil
 	case "status":
 		os.Exit(in.Number)
 	case "error":
@@ -49,7 +77,7 @@ func work(ctx context.Context, in input) (output, error) {
 		panic(in.Text)
 	case "sleep":
 		time.Sleep(time.Duration(in.Number) * time.Millisecond)
-		return output{in.Text}, nil
+		return output{Text: in.Text}, nil
 	case "spin":
 		for i := 0; ; i++ {
 			hoard = hoard[:0]
@@ -60,14 +88,14 @@ func work(ctx context.Context, in input) (output, error) {
 		}
 	case "gate":
 		value, err := guest.KV.Get(ctx, "gate/"+in.Key)
-		return output{string(value)}, err
+		return output{Text: string(value)}, err
 	case "flaky":
 		return flaky(ctx, in)
 	case "put":
 		return output{}, guest.KV.Put(ctx, "test/"+in.Key, []byte(in.Text))
 	case "get":
 		value, err := guest.KV.Get(ctx, "test/"+in.Key)
-		return output{string(value)}, err
+		return output{Text: string(value)}, err
 	case "calls":
 		for range in.Number {
 			_, _ = guest.KV.Get(ctx, "test/none")
@@ -79,7 +107,7 @@ func work(ctx context.Context, in input) (output, error) {
 		}
 		return output{}, nil
 	case "env":
-		return output{os.Getenv(in.Key)}, nil
+		return output{Text: os.Getenv(in.Key)}, nil
 	}
 	return output{}, guest.Fail(errors.New("unknown mode"))
 }
@@ -97,5 +125,5 @@ func flaky(ctx context.Context, in input) (output, error) {
 	if runs <= in.Number {
 		return output{}, errors.New(in.Text)
 	}
-	return output{strconv.Itoa(runs)}, nil
+	return output{Text: strconv.Itoa(runs)}, nil
 }
