@@ -87,7 +87,7 @@ func TestDeployedScripts(t *testing.T) {
 				return err // the deployment brings its server's own
 			}
 			server := queuetest.Start(tb, queuetest.Options{})
-			newDeploymentIn(tb, e.WorkDir, server, "page", "callout", "hostile")
+			newDeploymentIn(tb, e.WorkDir, server, "page", "callout", "hostile", "words")
 			return writeNew(filepath.Join(e.WorkDir, "address"), []byte(server.Addr()+"\n"), 0o644)
 		},
 		Cmds: scriptCommands(),
