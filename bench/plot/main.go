@@ -138,6 +138,7 @@ func (p picture) draw(rows []row, path string) error {
 	c.Title.Text = p.title
 	c.X.Scale, c.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	c.X.Min, c.X.Max = from, most*4 // room for the numbers
+	c.Y.Label.Text = " "            // and for names
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		names[i] = r.Row
