@@ -53,6 +53,10 @@ const (
 	// InputsBytesMax bounds the results that one message is given together: they become its payload, in memory.
 	InputsBytesMax = 64 << 20
 
+	// SuspectCrashes is how many crashes make a message a suspect. When a worker dies, all that it had counts a crash,
+	// whichever was to blame; so from then on a broker grants suspects one at a time in each queue, and the next crash tells.
+	SuspectCrashes = 2
+
 	// GatesMax bounds the gates before one message: queue, tenant, task and principal, each with either bound.
 	GatesMax = 8
 

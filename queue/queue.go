@@ -149,7 +149,8 @@ const (
 	// Waits: a result in After is missing. The broker has parked the message; it comes again when the last of them
 	// has been settled (see Settlement.Wake), or when it expires. Forget it.
 	Waits
-	// Throttled: a gate is closed. The broker has parked the message until it may pass. Forget it.
+	// Throttled: a gate is closed, or the message is a suspect (see SuspectCrashes) and another one runs. The broker has
+	// parked the message until it may pass. Forget it.
 	Throttled
 	// Taken: the unique key is another message's, Started.First. Nothing was granted, but the lease can be settled
 	// with Dead, so that the sender is told.

@@ -1,6 +1,10 @@
 package runtime
 
-import "time"
+import (
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+)
 
 // Bounds of the worker. Each says what it protects.
 const (
@@ -68,7 +72,8 @@ const (
 	busyPause = time.Second
 
 	// crashesMax is how often a task may take its runner down before it is put aside as poison.
-	crashesMax = 3
+	// Before that it is a suspect, which runs alone among such, so that no other message is taken for it.
+	crashesMax = queue.SuspectCrashes + 1
 
 	// releaseFresh is how long a resolved release is used before the store is asked again. A new release or
 	// a revoked publisher takes effect within it.

@@ -89,6 +89,8 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"leases/fenced before start", testFencedBeforeStart},
 		{"leases/renewed", testRenewed},
 		{"leases/recovered in pieces", testRecoverInPieces},
+		{"leases/suspects one at a time", testSuspects},
+		{"leases/a suspect crashes", testSuspectCrashes},
 		{"promotes/in pieces and in time", testPromote},
 		{"results/kept and expire", testResult},
 		{"results/wait", testWait},

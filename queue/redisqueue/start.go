@@ -162,6 +162,9 @@ func startedOf(code byte, s *queue.Start, now time.Time, out *queue.Started) err
 	return nil
 }
 
+// suspectGate is where a suspect has its place, see lua/admit.lua.
+const suspectGate = "_suspect"
+
 // placesOf names the gates where a message that passed them has a place.
 func placesOf(gates []queue.Gate) string {
 	if len(gates) == 0 {
@@ -198,6 +201,9 @@ func moreOf(reply any, places []int, batch []queue.Start, out []queue.Started) (
 		return i, false, queue.CheckID("first", first)
 	}
 	st.Attempt, st.Crashes = int(attempt), int(crashes)
+	if st.State == queue.Granted && st.Crashes == queue.SuspectCrashes {
+		st.Lease.Gates = strings.TrimSpace(st.Lease.Gates + " " + suspectGate)
+	}
 	for _, c := range cancels {
 		if order, ok := c.(string); ok && len(order) <= queue.OrderBytesMax {
 			st.Cancels = append(st.Cancels, []byte(order))

@@ -189,9 +189,22 @@ func (j *judgement) explained(a, b event, saids []event) bool {
 			return true
 		}
 	}
+	if j.silenced(a, saids) {
+		return true
+	}
 	return slices.ContainsFunc(j.faults, func(f event) bool {
 		met := f.Who == a.Who || f.Who == "redis"
 		return met && f.At.Before(b.At) && f.Until.After(a.At.Add(-j.Lease-time.Second))
+	})
+}
+
+// silenced says whether the worker of a run was killed before it could say how the run ended: it may have lost its lease before
+// that, on a machine that did not let it renew in time.
+func (j *judgement) silenced(a event, saids []event) bool {
+	return slices.ContainsFunc(j.faults, func(f event) bool {
+		return f.Who == a.Who && f.Text == "kill" && f.At.After(a.At) && !slices.ContainsFunc(saids, func(s event) bool {
+			return s.Who == a.Who && s.At.After(a.At) && s.At.Before(f.At)
+		})
 	})
 }
 
@@ -351,6 +364,8 @@ func TestJudge(t *testing.T) {
 		{"a run without a reason", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"}), []string{again}},
 		{"a run after a lost lease", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"},
 			event{At: at(1700), Kind: said, ID: "c", Who: "worker-1", Text: "lost"}), nil},
+		{"a run whose worker was killed before it told", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-2"},
+			event{At: at(1450), Kind: fault, Who: "worker-2", Text: "kill", Until: at(1450)}), nil},
 		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, again}},
 		{"a run before its time", "always", func(es []event) []event {
 			es[0].Until = at(11)

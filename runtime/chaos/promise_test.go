@@ -145,3 +145,39 @@ func TestForgottenState(t *testing.T) {
 		t.Errorf("it ran %d times, want 2: an expired message does not run", n)
 	}
 }
+
+// TestPoisonAlone sends a message that kills its worker each time it runs, together with others that do no harm: it is put
+// aside, and none of the others is taken for it, though they were in the same worker's hands each time.
+func TestPoisonAlone(t *testing.T) {
+	r := alone(t)
+	for _, p := range r.places {
+		p.end() // what starts now has the poison's fault in it
+	}
+	r.plan.batches = []batchPlan{{tasks: []taskPlan{{kind: "poison"}}}}
+	var tasks []client.Task
+	for i := range 12 {
+		kind := "sleep"
+		if i == 3 {
+			kind = "poison"
+		}
+		task, _ := taskOf(taskPlan{kind, 1}, time.Now())
+		tasks = append(tasks, task)
+	}
+	receipts, err := r.client.SendMany(t.Context(), tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.places[0]
+	again := &place{run: r, name: p.name, dir: p.dir, ready: make(chan struct{}), done: make(chan struct{})}
+	go again.keep() // ends when end is called
+	t.Cleanup(again.end)
+	for i, receipt := range receipts {
+		got := r.result(t, receipt)
+		if i == 3 && got.Code != "worker.poison" {
+			t.Errorf("the poison ended as %s %s", got.Status, got.Code)
+		}
+		if i != 3 && got.Status != envelope.StatusDone {
+			t.Errorf("a task that does no harm ended as %s %s", got.Status, got.Code)
+		}
+	}
+}

@@ -19,6 +19,14 @@ local inputs_max = 67108864  -- bytes of inputs of one message; queue.InputsByte
 
 local hand_max = 64          -- places of one gate that one call hands out
 
+-- A suspect is a message whose next crash makes it poison. When a worker dies all
+-- that it had counts a crash, whichever was to blame, so by then the guilty and the
+-- innocent look the same. From here on they run one at a time in each queue, behind
+-- a gate of their own, and a crash tells.
+local suspect_crashes = 2                    -- queue.SuspectCrashes
+local suspect_gate = {'_suspect', 1, 0, 1}   -- suspectGate in start.go
+local state_grace = 3600000                  -- ms; queue.StateGrace
+
 local prefix, lease, message_max = ARGV[3], tonumber(ARGV[6]), tonumber(ARGV[7])
 local inline_left, batch_left = inline_max, batch_max
 
@@ -225,7 +233,7 @@ end
 local function admit(it)
   local rest = decode(it.ask.rest)
   local function aside_until(at, why, code) return set_aside(it, why, at) and code or 5 end
-  it.left = rest.left
+  it.left = rest.left or math.max(1, tonumber(it.ttl) - state_grace)
   if rest.after then
     local ids, size = missing(rest)
     if #ids > 0 then
@@ -249,8 +257,13 @@ local function admit(it)
       key = nil
     end
   end
-  if it.ask.gates ~= '' then
-    local at, why = pass(it, decode(it.ask.gates))
+  local gates = it.ask.gates ~= '' and decode(it.ask.gates) or {}
+  if it.new.crashes == suspect_crashes then
+    gates = {unpack(gates)}
+    gates[#gates + 1] = suspect_gate
+  end
+  if #gates > 0 then
+    local at, why = pass(it, gates)
     if at then return aside_until(at, why, 7) end
   end
   if key then redis.call('SET', key, string.match(it.member, ':(.*)$'), 'PX', rest.window) end

@@ -85,6 +85,7 @@ local function start(it, text)
     end
     if not again and st.phase == 'running' and st.verdict ~= 'taken' then new.crashes = st.crashes + 1 end
   end
+  if new.crashes == suspect_crashes and not it.ask then it.ask = {gates = '', rest = ''} end
   local code = it.ask and admit(it) or 1
   if code == 8 then new.verdict = 'taken' end
   if code == 1 or code == 8 then save(it.key, new, it.ttl) end
