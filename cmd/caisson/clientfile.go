@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
@@ -48,13 +49,18 @@ func (w workerKeys) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) {
 
 // connect reads client.toml, every fault of it at once, and connects. queueName replaces the file's when set.
 func connect(path, queueName string) (*connection, error) {
-	conn := &connection{file: clientFile{Queue: "default", Key: "submit.key"}}
+	return connectAs(path, queueName, envelope.Submit)
+}
+
+// connectAs is connect for a key of any of purposes. Only with a submit key there is a client; others need no tenant.
+func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connection, error) {
+	conn := &connection{file: clientFile{Queue: "default", Key: string(purposes[0]) + ".key"}}
 	file, base, err := decodeFile(path, &conn.file)
 	if err != nil {
 		return nil, err
 	}
 	settings := conn.file.Redis.config(file, "redis", base)
-	if conn.key, err = readPrivateKey(base.path(conn.file.Key), envelope.Submit); err != nil && !file.Faulty("key") {
+	if conn.key, err = readPrivateKey(base.path(conn.file.Key), purposes...); err != nil && !file.Faulty("key") {
 		file.Fault("key", "%s", textOf(err))
 	}
 	conn.workers = workerKeys{}
@@ -74,6 +80,9 @@ func connect(path, queueName string) (*connection, error) {
 		}
 	}
 	for key, name := range map[string]string{"audience": conn.file.Audience, "tenant": conn.file.Tenant, "queue": conn.file.Queue} {
+		if key == "tenant" && name == "" && !slices.Contains(purposes, envelope.Submit) {
+			continue
+		}
 		if err := checkName(key, name); err != "" && !file.Faulty(key) {
 			file.Fault(key, "%s", err)
 		}
@@ -110,6 +119,9 @@ func (c *connection) open(settings redisqueue.Config) (err error) {
 		return err
 	}
 	c.results = redisqueue.OpenResults(c.redis)
+	if c.key.Public().Purpose() != envelope.Submit {
+		return nil
+	}
 	c.client, err = client.Open(client.Config{
 		Sender: c.redis, Results: c.results, Orders: c.redis, Key: c.key, Workers: c.workers,
 		Audience: c.file.Audience, Tenant: c.file.Tenant, Queue: c.file.Queue,

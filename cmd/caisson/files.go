@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/caisson-run/caisson/manifest/strict"
@@ -70,7 +71,7 @@ func readSecret(path string) ([]byte, error) {
 }
 
 // readPrivateKey reads a private key of the given purpose from a file that only its owner can read.
-func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey, error) {
+func readPrivateKey(path string, purposes ...envelope.Purpose) (envelope.PrivateKey, error) {
 	text, err := readSecret(path)
 	if err != nil {
 		return envelope.PrivateKey{}, err
@@ -79,8 +80,8 @@ func readPrivateKey(path string, purpose envelope.Purpose) (envelope.PrivateKey,
 	if err != nil {
 		return envelope.PrivateKey{}, fmt.Errorf("%s: %w", path, err)
 	}
-	if key.Purpose() != purpose {
-		return envelope.PrivateKey{}, misuse("%s: is a %s key, and a %s key is needed", path, key.Purpose(), purpose)
+	if !slices.Contains(purposes, key.Purpose()) {
+		return envelope.PrivateKey{}, misuse("%s: is a %s key, and a %s key is needed", path, key.Purpose(), purposes[0])
 	}
 	return key, nil
 }

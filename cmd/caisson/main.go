@@ -77,7 +77,7 @@ Exit status: 0 done, 1 failed, 2 misused, 3 refused.`,
 		return misuse("%v", err).withHint("%s --help", c.CommandPath())
 	})
 	root.AddCommand(
-		demoCommand(), keyCommand(), manifestCommand(), moduleCommand(), planCommand(), policyCommand(), redisCommand(), scheduleCommand(),
+		deadCommand(), demoCommand(), eventsCommand(), keyCommand(), manifestCommand(), moduleCommand(), planCommand(), policyCommand(), queueCommand(), redisCommand(), scheduleCommand(),
 		taskCommand(), workerCommand(), versionCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -23,6 +23,6 @@ func taskCommand() *cobra.Command {
 		Short:   "Send tasks, wait for them, look at them",
 		Example: "  caisson task send text.upper --input '\"hello\"' --wait",
 	}
-	c.AddCommand(taskSendCommand(), taskWaitCommand(), taskShowCommand())
+	c.AddCommand(taskSendCommand(), taskWaitCommand(), taskShowCommand(), taskCancelCommand())
 	return c
 }

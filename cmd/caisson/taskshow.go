@@ -13,23 +13,30 @@ import (
 
 // taskInfo is what can be told of a task: where it stands, and its result once there is one.
 type taskInfo struct {
-	ID      string      `json:"id"`
-	Queue   string      `json:"queue"`
-	Phase   string      `json:"phase"`
-	Attempt int         `json:"attempt,omitempty"`
-	Crashes int         `json:"crashes,omitempty"`
-	Worker  string      `json:"worker,omitempty"`
-	Result  *resultInfo `json:"result,omitempty"`
+	ID      string `json:"id"`
+	Queue   string `json:"queue"`
+	Phase   string `json:"phase"`
+	Attempt int    `json:"attempt,omitempty"`
+	Crashes int    `json:"crashes,omitempty"`
+	Worker  string `json:"worker,omitempty"`
+
+	Progress   string    `json:"progress,omitempty"` // the newest report
+	ProgressAt time.Time `json:"progress_at,omitzero"`
+
+	Result *resultInfo `json:"result,omitempty"`
 }
 
 func taskShowCommand() *cobra.Command {
-	f := clientFlags{}
+	f, follow := clientFlags{}, false
 	c := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show where a task stands, and its result when it has one",
 		Long: `The state is the broker's word: it says waiting, running, done or dead, and "unknown" for a task that no worker
-has seen yet or whose state has expired, and "hidden" when this user of Redis may not read states. A result is shown only if a worker that client.toml lists signed it.`,
-		Example: "  caisson task show 0192f3a4b5c6d7e8f901234567890abc",
+has seen yet or whose state has expired, and "hidden" when this user of Redis may not read states. A result is shown only if a worker that client.toml lists signed it.
+
+With --follow it says on stderr, or with --json on stdout, how the state changes and what the task reports of its progress,
+until there is a result.`,
+		Example: "  caisson task show 0192f3a4b5c6d7e8f901234567890abc\n  caisson task show 0192f3a4b5c6d7e8f901234567890abc --follow",
 		Args:    exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := envelope.ParseMessageID(args[0])
@@ -41,6 +48,11 @@ has seen yet or whose state has expired, and "hidden" when this user of Redis ma
 				return err
 			}
 			defer conn.close()
+			if follow {
+				if err := followTask(c, conn, id, f.json); err != nil {
+					return err
+				}
+			}
 			info, err := showTask(c, conn, id)
 			if err != nil {
 				return err
@@ -52,6 +64,7 @@ has seen yet or whose state has expired, and "hidden" when this user of Redis ma
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "say how it goes on, until it has a result")
 	return c
 }
 
@@ -69,6 +82,9 @@ func showTask(c *cobra.Command, conn *connection, id envelope.MessageID) (taskIn
 		info.Phase = "unknown"
 	default:
 		info.Phase, info.Attempt, info.Crashes, info.Worker = string(state.Phase), state.Attempt, state.Crashes, state.Worker
+	}
+	if info.Progress, info.ProgressAt, err = reportOf(c.Context(), conn, lane, id); err != nil {
+		return info, err
 	}
 	raw, err := conn.results.Result(c.Context(), conn.file.Queue, conn.key.Public().ID().String(), id.String())
 	if errors.Is(err, queue.ErrNoResult) {
@@ -101,6 +117,9 @@ func printTask(c *cobra.Command, info taskInfo) error {
 	fmt.Fprintf(w, "id       %s\nqueue    %s\nphase    %s\n", info.ID, info.Queue, info.Phase)
 	if info.Attempt > 0 {
 		fmt.Fprintf(w, "attempt  %d\n", info.Attempt)
+	}
+	if info.Progress != "" {
+		fmt.Fprintf(w, "progress %s\n", oneLine(info.Progress))
 	}
 	if r := info.Result; r != nil {
 		fmt.Fprintf(w, "task     %s\nstatus   %s\n", r.Task, r.Status)

@@ -47,6 +47,27 @@ func (c *Client) DeadLetters(ctx context.Context, name, after string, n int) ([]
 	return out, nil
 }
 
+// DeadLetter returns the letter of that entry, the zero DeadLetter when there is none.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (c *Client) DeadLetter(ctx context.Context, name, entry string) (queue.DeadLetter, error) {
+	if err := queue.CheckName("queue", name); err != nil {
+		return queue.DeadLetter{}, err
+	}
+	if !entryID(entry) {
+		return queue.DeadLetter{}, &queue.FieldError{Field: "entry", Text: "is no entry"}
+	}
+	var found []redis.XMessage
+	err := c.do(ctx, "dead letter", func(ctx context.Context) error {
+		var err error
+		found, err = c.rdb.XRange(ctx, deadKey(name), entry, entry).Result()
+		return err
+	})
+	if err != nil || len(found) != 1 {
+		return queue.DeadLetter{}, err
+	}
+	return deadLetter(name, found[0]), nil
+}
+
 // entryID says whether s is <digits>-<digits>.
 func entryID(s string) bool {
 	ms, seq, ok := strings.Cut(s, "-")

@@ -37,6 +37,27 @@ func (c *Client) Mode(ctx context.Context, name string, order []byte, ttl time.D
 	})
 }
 
+// KeptMode returns the order kept as the queue's mode, nil when there is none: the broker's word, until it is opened.
+// Errors: *queue.FieldError, *queue.UnavailableError.
+func (c *Client) KeptMode(ctx context.Context, name string) ([]byte, error) {
+	if err := queue.CheckName("queue", name); err != nil {
+		return nil, err
+	}
+	var text string
+	err := c.do(ctx, "mode", func(ctx context.Context) error {
+		var err error
+		text, err = c.rdb.GetRange(ctx, modeKey(name), 0, queue.OrderBytesMax).Result()
+		return err
+	})
+	if err != nil || text == "" {
+		return nil, err
+	}
+	if len(text) > queue.OrderBytesMax {
+		return nil, damaged("mode", fmt.Errorf("has more than %d bytes", queue.OrderBytesMax))
+	}
+	return []byte(text), nil
+}
+
 // Cancel keeps order for the message or plan and tells the workers: those that listen at once, those whose connection is
 // lost when they are back. Workers that do not run the message find it when they start it.
 // Errors: *queue.FieldError, *queue.UnavailableError.

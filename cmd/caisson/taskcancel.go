@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
+)
+
+// cancelWait is how long a cancellation waits to see the task end.
+const cancelWait = 5 * time.Second
+
+// cancelInfo is what came of an order to cancel.
+type cancelInfo struct {
+	Order  string `json:"order"`
+	ID     string `json:"id"`
+	Status string `json:"status"` // cancelled, ended (before it was cancelled), ordered (it has not ended yet)
+	Result string `json:"result,omitempty"`
+	Code   string `json:"code,omitempty"`
+}
+
+func taskCancelCommand() *cobra.Command {
+	f, name, tenant := operatorFlags{}, "", ""
+	c := &cobra.Command{
+		Use:   "cancel ID",
+		Short: "Cancel a task: if it waits it never starts, if it runs it is ended",
+		Long: `Signs an order with the key of the settings: a submit key may cancel what its own principal sent, an operate key everything, with
+--tenant. Then waits a little for the end. A task that waits ends, refused with task.cancelled, when its turn comes: until
+then the order is kept, which is a success, too. ID may also be a plan's.`,
+		Example: "  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc\n  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc --config operator.toml --tenant acme",
+		Args:    exactly("ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := envelope.ParseMessageID(args[0])
+			if err != nil {
+				return misuse("%v", err)
+			}
+			o, err := connectOperator(f, name, envelope.Submit, envelope.Operate)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			if tenant == "" {
+				tenant = o.file.Tenant
+			}
+			if err := checkName("tenant", tenant); err != "" {
+				return misuse("--tenant: %s", err)
+			}
+			return o.cancel(c, tenant, id)
+		},
+	}
+	c.Flags().StringVarP(&f.config, "config", "c", "client.toml", "who cancels, and where")
+	c.Flags().StringVarP(&name, "queue", "q", "", "queue (default: the one in the settings)")
+	c.Flags().StringVar(&tenant, "tenant", "", "whose task it is (default: the tenant in the settings)")
+	c.Flags().DurationVar(&f.timeout, "timeout", cancelWait, "how long to wait for the end; 0s: not at all")
+	c.Flags().StringVar(&f.note, "note", "", "why, for the workers' logs")
+	jsonFlag(c, &f.json)
+	return c
+}
+
+// cancel gives the order and waits for what comes first of it: the task's result, for its sender, or a worker's answer.
+func (o *operator) cancel(c *cobra.Command, tenant string, id envelope.MessageID) error {
+	s, err := o.sign(envelope.Order{Act: envelope.ActCancel, Tenant: tenant, Target: id.String()}, envelope.CancelLifetimeMax)
+	if err != nil {
+		return err
+	}
+	lane := queue.Lane{Queue: o.file.Queue, Tenant: tenant}
+	if err := o.redis.Cancel(c.Context(), lane, id.String(), s.bytes, envelope.CancelLifetimeMax); err != nil {
+		return err
+	}
+	info := cancelInfo{Order: s.order.ID.String(), ID: id.String(), Status: "ordered"}
+	if o.key.Public().Purpose() == envelope.Operate {
+		answer, err := o.await(c.Context(), s)
+		if err != nil && !errors.Is(err, errUnanswered) {
+			return err
+		}
+		if err == nil && answer.Status == string(envelope.StatusDone) {
+			info.Status = "cancelled"
+		}
+	} else if err := o.awaitEnd(c.Context(), id, &info); err != nil {
+		return err
+	}
+	if o.flags.json {
+		return printJSON(c.OutOrStdout(), info)
+	}
+	return printCancel(c.OutOrStdout(), info)
+}
+
+// awaitEnd waits for the task's result and says in info what it is.
+func (o *operator) awaitEnd(ctx context.Context, id envelope.MessageID, info *cancelInfo) error {
+	within, cancel := context.WithTimeout(ctx, o.flags.timeout)
+	defer cancel()
+	var raw []byte
+	err := o.results.Wait(within, o.file.Queue, o.key.Public().ID().String(), []string{id.String()}, func(_ string, r []byte) { raw = r })
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil // the order is kept
+	case err != nil:
+		return err
+	}
+	r, err := envelope.OpenResult(raw, o.workers)
+	if err != nil || r.ID != id || r.Audience != o.file.Audience || r.Queue != o.file.Queue {
+		return errors.Join(errors.New("the result in the broker is not a worker's for this task"), err)
+	}
+	info.Status, info.Result, info.Code = "ended", string(r.Status), r.Code
+	if r.Code == runtime.CodeCancelled {
+		info.Status = "cancelled"
+	}
+	return nil
+}
+
+func printCancel(w io.Writer, info cancelInfo) error {
+	text := "ordered: it is ended when a worker meets it; caisson task show " + info.ID
+	switch info.Status {
+	case "cancelled":
+		text = "cancelled"
+	case "ended":
+		text = "had ended: " + info.Result
+		if info.Code != "" {
+			text += " " + info.Code
+		}
+	}
+	_, err := fmt.Fprintf(w, "task %s %s\n", info.ID, text)
+	return err
+}
