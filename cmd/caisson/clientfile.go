@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
@@ -79,8 +78,9 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 			conn.workers[key.ID()] = key
 		}
 	}
+	sends := conn.key.Public().Purpose() == envelope.Submit || len(purposes) == 1 && purposes[0] == envelope.Submit
 	for key, name := range map[string]string{"audience": conn.file.Audience, "tenant": conn.file.Tenant, "queue": conn.file.Queue} {
-		if key == "tenant" && name == "" && !slices.Contains(purposes, envelope.Submit) {
+		if key == "tenant" && name == "" && !sends {
 			continue
 		}
 		if err := checkName(key, name); err != "" && !file.Faulty(key) {
