@@ -195,6 +195,7 @@ state       = "state"
 concurrency = 4
 lease       = "@LEASE"
 drain       = "3s"
+result_ttl  = "@TTL"
 
 [store]
 dir = "@STORE"
@@ -218,13 +219,13 @@ format = "json"
 address = "@HTTP"
 `
 
-// deploy writes what one worker needs into dir.
-func (k *kit) deploy(dir, name, address, http string, lease time.Duration, login queuetest.Login) error {
+// deploy writes what one worker needs into dir. It keeps results for keep.
+func (k *kit) deploy(dir, name, address, http string, keep time.Duration, login queuetest.Login) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@publisher", k.publisher.Public().String(), "@worker", k.worker.Public().String())
-	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
+	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@TTL", keep.String(), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
 	for file, text := range map[string]string{
 		"policy.toml": policy.Replace(policyText), "worker.toml": worker.Replace(workerText), "worker.key": k.worker.Text() + "\n",
 		"worker.pass": login.Password + "\n", "ca.pem": string(login.CA), "worker.crt": string(login.Cert), "worker.pem": string(login.Key),

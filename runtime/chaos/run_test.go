@@ -37,8 +37,9 @@ type run struct {
 	admin  *redisqueue.Client // straight to Redis, with every right: the attacker's and the observer's
 	client *client.Client     // through the clients' wire
 	begun  time.Time
-	pages  bool // workers serve their metrics
-	quiet  bool // no history is kept
+	keep   time.Duration // of results; 0: an hour
+	pages  bool          // workers serve their metrics
+	quiet  bool          // no history is kept
 
 	mu       sync.Mutex
 	events   []event
@@ -154,7 +155,7 @@ func (r *run) open() {
 		if r.pages {
 			p.page = freeAddress(tb)
 		}
-		if err := r.kit.deploy(p.dir, name, r.wires[i].addr(), cmp.Or(p.page, "off"), lease, worker); err != nil {
+		if err := r.kit.deploy(p.dir, name, r.wires[i].addr(), cmp.Or(p.page, "off"), cmp.Or(r.keep, time.Hour), worker); err != nil {
 			tb.Fatal(err)
 		}
 		r.places = append(r.places, p)

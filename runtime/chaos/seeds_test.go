@@ -13,7 +13,10 @@ var found = []struct {
 	name string
 	seed uint64
 }{
-	{"first", 1},
+	{"the first", 1},
+	{"a bare deadline of the dialler gave an outcome up", 1009},
+	{"a stopped worker ran what had ended", 1003},
+	{"poison took what was in the same hands", 1053},
 }
 
 // TestSeeds plays plans and lets the judge read what was seen.
