@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -260,6 +261,42 @@ func told(results map[string]envelope.Result, err error) string {
 	}
 	slices.Sort(names)
 	return strings.Join(names, " ")
+}
+
+// guide is what docs/guide/workflows.md shows of Go.
+func guide(ctx context.Context, c *client.Client) (map[string]envelope.Result, error) {
+	plan := client.Chord(client.Task{Name: "report.words"},
+		client.Task{Name: "report.words", Input: "the sea, the deep sea"},
+		client.Task{Name: "report.words", Input: "under the sea"})
+	sent, err := c.SendPlan(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	results, err := c.WaitPlan(ctx, sent, nil)
+	return results, err
+}
+
+func TestGuideShowsGoThatCompiles(t *testing.T) {
+	page, err := os.ReadFile("../../docs/guide/workflows.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("plan_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "```go\n")
+	block, _, _ = strings.Cut(block, "```")
+	for line := range strings.Lines(block) {
+		if !strings.Contains(string(source), "\t"+line) {
+			t.Errorf("the guide shows a line that is in no test: %s", line)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := guide(ctx, open(t, config(newBroker()))); !errors.Is(err, context.Canceled) || block == "" {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestWaitPlanEndsWithItsContext(t *testing.T) {
