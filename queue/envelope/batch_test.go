@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/caisson-run/caisson/queue/envelope"
@@ -406,6 +407,36 @@ func TestRootsDoNotOutliveKeys(t *testing.T) {
 	asTask := mustParse(t, signed[1]).with(str(envelope.TaskType), 1)
 	if _, err := r.Open(asTask.bytes(), now); code(err) != envelope.CodeKeyPurpose {
 		t.Errorf("a result's root used for a task: %v", err)
+	}
+}
+
+// One Roots serves any number of readers at once, of good messages and of forged ones.
+func TestRootsAtOnce(t *testing.T) {
+	var roots envelope.Roots
+	var batches [][][]byte
+	for n := range 8 {
+		batches = append(batches, mustSignBatch(t, tasks(16+n), submitKey))
+	}
+	forged := mustParse(t, batches[0][3]).with(bin(make([]byte, 64)), 3, 0, 1).bytes()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			r := envelope.Reader{Keys: keys, Audience: "prod", Roots: &roots}
+			for _, messages := range batches {
+				for _, msg := range messages {
+					if _, err := r.Open(msg, now); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := r.Open(forged, now); code(err) != envelope.CodeSignature {
+					t.Errorf("forged: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := envelope.RootsSize(&roots); n != len(batches) {
+		t.Errorf("%d roots of %d batches", n, len(batches))
 	}
 }
 
