@@ -79,9 +79,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitMisused
 	}
 	var r report
-	if err := suites[name](ctx, o, &r); err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return exitFailed
+	interrupted := suites[name](ctx, o, &r) // what was measured before is worth having
+	if interrupted != nil {
+		fmt.Fprintln(stderr, "bench:", interrupted)
+		if len(r.rows) == 0 {
+			return exitFailed
+		}
 	}
 	if o.json {
 		err = r.writeJSON(stdout)
@@ -90,12 +93,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err == nil && o.out != "" {
 		var folder string
-		if folder, err = save(ctx, name, o, &r); err == nil {
+		if folder, err = save(context.WithoutCancel(ctx), name, o, &r); err == nil {
 			o.logf("results are in %s", folder)
 		}
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
+	}
+	if err != nil || interrupted != nil {
 		return exitFailed
 	}
 	return exitDone

@@ -26,12 +26,11 @@ func measureQueue(ctx context.Context, o options, r *report) error {
 	}
 	defer lab.close()
 	m := newQueueProbes(lab)
-	if r.rounds, err = measureRounds(ctx, o, m.all()); err != nil {
-		return err
-	}
-	m.report(r)
 	r.redis = lab.redis.version(ctx)
-	return nil
+	if r.rounds, err = measureRounds(ctx, o, m.all()); r.rounds > 0 {
+		m.report(r)
+	}
+	return err
 }
 
 // queueProbes are all probes of the suite, in the order of a round.

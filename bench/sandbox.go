@@ -99,11 +99,10 @@ func measureSandbox(ctx context.Context, o options, r *report) error {
 	}
 	defer lab.close()
 	m := newSandboxProbes(lab, slot)
-	if r.rounds, err = measureRounds(ctx, o, m.all()); err != nil {
-		return err
+	if r.rounds, err = measureRounds(ctx, o, m.all()); r.rounds > 0 {
+		m.report(r)
 	}
-	m.report(r)
-	return nil
+	return err
 }
 
 // sandboxProbes are all probes of the suite.
