@@ -1,7 +1,9 @@
 package queuetest
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -153,3 +155,27 @@ func eventuallyWithin(tb testing.TB, most time.Duration, what string, holds func
 		}
 	}
 }
+
+// Keep copies the data of a server that has ended, as somebody who makes backups would, and returns where to.
+func (s *Server) Keep() string {
+	s.tb.Helper()
+	dir := s.tb.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(s.file(dataFolder))); err != nil {
+		s.tb.Fatal(err)
+	}
+	return dir
+}
+
+// Restore replaces the data of a server that has ended by what Keep has copied.
+func (s *Server) Restore(dir string) {
+	s.tb.Helper()
+	if s.cmd != nil {
+		s.tb.Fatal("the server still runs")
+	}
+	if err := errors.Join(os.RemoveAll(s.file(dataFolder)), os.CopyFS(s.file(dataFolder), os.DirFS(dir))); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// dataFolder is where Redis keeps its append-only files.
+const dataFolder = "appendonlydir"

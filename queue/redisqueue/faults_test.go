@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -424,5 +425,37 @@ func TestReplica(t *testing.T) {
 	s.Do("REPLICAOF", "NO", "ONE")
 	if err := b.producer.Send(t.Context(), []queue.Outgoing{{Lane: acme, Message: []byte("m")}}); err != nil {
 		t.Errorf("promoted again: %v", err)
+	}
+}
+
+// A disk that cannot be written stops writes; reads go on, and writes when the disk is well again.
+func TestDiskFault(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{Conf: []string{"enable-protected-configs yes", "appendonly no"}})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	ctx := t.Context()
+	home, _ := s.Do("CONFIG", "GET", "dir").([]any)
+	gone := t.TempDir()
+	s.Do("CONFIG", "SET", "dir", gone)
+	s.Do("CONFIG", "SET", "save", "3600 1")
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	saved := func(how string) {
+		queuetest.Eventually(t, "a save is "+how, func() bool {
+			s.Do("BGSAVE")
+			info, _ := s.Do("INFO", "persistence").(string)
+			return strings.Contains(info, "rdb_last_bgsave_status:"+how)
+		})
+	}
+	saved("err")
+	one := []queue.Outgoing{{Lane: acme, Message: []byte("m")}}
+	wantReason(t, "send", b.producer.Send(ctx, one), queue.ReasonReadOnly)
+	if _, err := b.worker.State(ctx, acme, "id"); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	s.Do("CONFIG", "SET", "dir", home[1].(string))
+	saved("ok")
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

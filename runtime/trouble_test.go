@@ -1,0 +1,97 @@
+package runtime_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+// TestTroubleNamesItself brings Redis into states in which it cannot serve, one after the other under the same worker. In
+// each the worker pauses and says why; when it is over the worker goes on by itself, and what is sent then runs.
+func TestTroubleNamesItself(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work(func(c *runtime.Config) { c.Lease = time.Second })
+	echo := func() {
+		t.Helper()
+		if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Code != "" {
+			t.Errorf("a task ends with %q: %s", r.Code, r.Error)
+		}
+	}
+	echo()
+	rows := []struct {
+		name   string
+		happen [][]string
+		say    string
+		mend   [][]string
+	}{
+		{"a right is taken away", [][]string{{"ACL", "SETUSER", queuetest.UserWorker, "-xreadgroup"}}, "permission",
+			[][]string{{"ACL", "SETUSER", queuetest.UserWorker, "+xreadgroup"}}},
+		{"the user is turned off", [][]string{{"ACL", "SETUSER", queuetest.UserWorker, "off"}, {"CLIENT", "KILL", "USER", queuetest.UserWorker}}, "auth",
+			[][]string{{"ACL", "SETUSER", queuetest.UserWorker, "on"}}},
+		{"it becomes a replica", [][]string{{"REPLICAOF", "127.0.0.1", "1"}}, "readonly", [][]string{{"REPLICAOF", "NO", "ONE"}}},
+	}
+	for _, r := range rows {
+		for _, c := range r.happen {
+			w.server.Do(c...)
+		}
+		w.await(r.name+": /readyz says "+r.say, func() bool {
+			code, text := worker.page("/readyz")
+			return code == 503 && text == "broker unavailable: "+r.say+"\n"
+		})
+		for _, c := range r.mend {
+			w.server.Do(c...)
+		}
+		w.await(r.name+" no more: ready again", func() bool { code, _ := worker.page("/readyz"); return code == 200 })
+		echo()
+	}
+	// Not more often, as in a loop of crashes. (It may pause once more for a connection that was cut.)
+	if resumed := len(worker.log.all("intake resumed")); resumed != len(rows) {
+		t.Errorf("resumed was said %d times for %d troubles", resumed, len(rows))
+	}
+}
+
+// TestFlushedUnderWorker flushes Redis while the worker works: what was there is lost, as it would be for anybody, and what is sent
+// afterwards runs.
+func TestFlushedUnderWorker(t *testing.T) {
+	w := newWorld(t)
+	w.work(func(c *runtime.Config) { c.Lease = time.Second })
+	for range 3 {
+		w.ended(w.send(client.Task{Input: wish{Mode: "echo"}}))
+		w.server.Do("FLUSHALL")
+	}
+	if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Code != "" || r.Attempt != 1 {
+		t.Errorf("after the flush: %+v", r)
+	}
+}
+
+// TestRestoredFromOldData restores data from before a task ran: its message is in the lane again and no state says that it
+// is done. The worker that has settled it does not run it again.
+func TestRestoredFromOldData(t *testing.T) {
+	w := newWorld(t)
+	old := w.send(client.Task{Input: wish{Mode: "echo"}})
+	w.server.Stop()
+	kept := w.server.Keep()
+	w.server.Restart()
+	worker := w.work(func(c *runtime.Config) { c.Lease = time.Second })
+	w.ended(old)
+	w.server.Stop()
+	w.server.Restore(kept)
+	w.server.Restart()
+	if s := w.state(old.ID); s.Phase != "" {
+		t.Fatalf("the old data know the task: %+v", s)
+	}
+	for range 3 {
+		w.ended(w.send(client.Task{Input: wish{Mode: "echo"}}))
+	}
+	w.await("the old message is gone", func() bool {
+		d, err := w.admin.Depth(t.Context(), []queue.Lane{lane(queue.PriorityNormal)})
+		return err == nil && d.Lanes[0].Waiting == 0 && d.Lanes[0].Running == 0
+	})
+	if runs := worker.log.all("task done", "task_id", old.ID.String()); len(runs) != 1 {
+		t.Errorf("the restored task ran %d times", len(runs))
+	}
+}
