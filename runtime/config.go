@@ -63,6 +63,9 @@ type Config struct {
 	// a task that waits for the network leaves no processor idle.
 	Concurrency int
 
+	// Limits bound how many of these may be of one queue, tenant or task, each up to Concurrency. Default: none.
+	Limits Limits
+
 	// Lease is how long a delivery belongs to this worker without a sign of life, LeaseMin to LeaseMax.
 	// Must be the broker's. Default 15 s.
 	Lease time.Duration
@@ -150,6 +153,9 @@ func (c Config) check() error {
 		seen[q] = true
 	}
 	fault(c.Concurrency < 1 || c.Concurrency > ConcurrencyMax, "Concurrency", "%d is not within 1 and %d", c.Concurrency, ConcurrencyMax)
+	for name, n := range map[string]int{"Queue": c.Limits.Queue, "Tenant": c.Limits.Tenant, "Task": c.Limits.Task} {
+		fault(n < 0 || n > ConcurrencyMax, "Limits."+name, "%d is not within 0 and %d", n, ConcurrencyMax)
+	}
 	fault(c.Lease < LeaseMin || c.Lease > LeaseMax, "Lease", "%v is not within %v and %v", c.Lease, LeaseMin, LeaseMax)
 	if b, says := c.Broker.(interface{ Lease() time.Duration }); says {
 		fault(b.Lease() != c.Lease, "Lease", "%v is not the broker's %v: leases would be renewed too late or for nothing", c.Lease, b.Lease())

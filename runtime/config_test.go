@@ -50,6 +50,8 @@ func TestConfigFaults(t *testing.T) {
 		{"an unlisted key", "Key", func(c *runtime.Config) { c.Key = makeKey(envelope.Worker, "unlisted") }},
 		{"negative concurrency", "Concurrency", func(c *runtime.Config) { c.Concurrency = -1 }},
 		{"too much concurrency", "Concurrency", func(c *runtime.Config) { c.Concurrency = runtime.ConcurrencyMax + 1 }},
+		{"a negative limit", "Limits.Task", func(c *runtime.Config) { c.Limits.Task = -1 }},
+		{"orders without a keeper", "Listener", func(c *runtime.Config) { c.Listener = &redisqueue.Client{} }},
 		{"short lease", "Lease", func(c *runtime.Config) { c.Lease = runtime.LeaseMin - 1 }},
 		{"long lease", "Lease", func(c *runtime.Config) { c.Lease = runtime.LeaseMax + 1 }},
 		{"another lease than the broker's", "Lease", func(c *runtime.Config) { c.Lease = 20 * time.Second }},

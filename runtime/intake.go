@@ -137,7 +137,7 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 	if before != nil {
 		<-before
 	}
-	w.ready.add(granted)
+	w.ready.add(granted, time.Duration(w.pace.mean.Load()), w.giveAway)
 }
 
 // openAll verifies batch, on as many goroutines as are worth it, and returns when all is done.

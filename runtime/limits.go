@@ -100,6 +100,14 @@ const (
 	// eventsMax bounds the events of one queue that wait to be written; more are dropped.
 	eventsMax = 1024
 
+	// blockedMax bounds the deliveries that wait for Config.Limits and do not count against what a worker may hold.
+	blockedMax = 512
+
+	// limitedWait is how long a claim blocks that leaves lanes out, since too much of theirs waits here; surplusWait
+	// how long, at most, a delivery is parked of whose task too much waits.
+	limitedWait = 100 * time.Millisecond
+	surplusWait = time.Second
+
 	// onceMax bounds the orders of one queue that wait to be carried out. The broker keeps them too.
 	onceMax = 64
 

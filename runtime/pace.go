@@ -44,6 +44,7 @@ func (p *pace) ahead(now time.Time) int {
 // room counts the deliveries that have not ended yet, so that a worker takes no more than it can run soon.
 type room struct {
 	pace  *pace
+	ready *ready
 	held  atomic.Int64
 	below atomic.Int64  // who waits for room is woken when held is that or less
 	freed chan struct{} // holds one wake-up for those who wait
@@ -53,7 +54,8 @@ type room struct {
 // the runners, so that claims are few when tasks are short.
 func (r *room) most() (most, enough int) {
 	ahead := r.pace.ahead(time.Now())
-	return len(r.pace.runners) + ahead, max(1, ahead/2)
+	// What limits hold up is no work for the runners that are free, and must not keep others' out.
+	return len(r.pace.runners) + ahead + min(r.ready.blocked(), blockedMax), max(1, ahead/2)
 }
 
 // free returns how many more deliveries the post may take.
@@ -105,21 +107,38 @@ type ready struct {
 	some    sync.Cond // of mu: something came, or no more is given out
 	waiting []*begun
 	halted  bool
+	local   local
 }
 
-func newReady() *ready {
-	r := &ready{}
+func newReady(limits Limits) *ready {
+	r := &ready{local: local{limits: limits, of: map[class]*tally{}}}
 	r.some.L = &r.mu
 	return r
 }
 
-// add takes a batch.
-func (r *ready) add(batch []*begun) {
+// add takes a batch, and calls away for those that it does not take, with byLane as local.surplus says it. mean is how
+// long a task takes.
+func (r *ready) add(batch []*begun, mean time.Duration, away func(b *begun, byLane bool)) {
+	type surplus struct {
+		*begun
+		byLane bool
+	}
+	var over []surplus
 	r.mu.Lock()
-	r.waiting = append(r.waiting, batch...)
+	for _, b := range batch {
+		if yes, byLane := r.local.surplus(b, mean); yes {
+			over = append(over, surplus{b, byLane})
+			continue
+		}
+		r.waiting = append(r.waiting, b)
+		r.local.count(b, 0, 1)
+	}
 	r.mu.Unlock()
-	for range min(len(batch), ConcurrencyMax) {
+	for range min(len(batch)-len(over), ConcurrencyMax) {
 		r.some.Signal()
+	}
+	for _, s := range over {
+		away(s.begun, s.byLane)
 	}
 }
 
@@ -127,18 +146,48 @@ func (r *ready) add(batch []*begun) {
 func (r *ready) next() *begun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.waiting) == 0 && !r.halted {
+	for !r.halted {
+		for i, b := range r.waiting { // the first, unless limits hold it up
+			if r.local.blocked(b) {
+				continue
+			}
+			copy(r.waiting[1:i+1], r.waiting[:i])
+			r.waiting[0] = nil
+			if r.waiting = r.waiting[1:]; len(r.waiting) == 0 {
+				r.waiting = nil
+			}
+			r.local.count(b, 1, -1)
+			return b
+		}
 		r.some.Wait()
 	}
-	if r.halted {
-		return nil
+	return nil
+}
+
+// done says that a runner is done with b, which may let another of its classes run.
+func (r *ready) done(b *begun) {
+	if r.local.limits == (Limits{}) {
+		return
 	}
-	b := r.waiting[0]
-	r.waiting[0] = nil
-	if r.waiting = r.waiting[1:]; len(r.waiting) == 0 {
-		r.waiting = nil
+	r.mu.Lock()
+	r.local.count(b, -1, 0)
+	r.mu.Unlock()
+	r.some.Signal()
+}
+
+// blocked returns how many wait that limits hold up.
+func (r *ready) blocked() (n int) {
+	if r.local.limits == (Limits{}) {
+		return 0
 	}
-	return b
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.waiting {
+		if r.local.blocked(b) {
+			n++
+		}
+	}
+	return n
 }
 
 // halt ends the giving out: a worker that drains begins nothing.
@@ -177,6 +226,9 @@ func (r *ready) excess(keep int, before time.Time) []*begun {
 		return nil
 	}
 	taken := append([]*begun(nil), r.waiting[keep:old]...)
+	for _, b := range taken {
+		r.local.count(b, 0, -1)
+	}
 	r.waiting = append(r.waiting[:keep], r.waiting[old:]...)
 	return taken
 }

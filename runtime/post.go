@@ -104,10 +104,18 @@ func (w *Worker) claim(ctx context.Context, p *post) {
 		if most == 0 || changed == nil {
 			return
 		}
-		lanes := w.rules.Load().lanes[p.name]
+		lanes, all := w.claimable(w.rules.Load().lanes[p.name])
+		wait := claimWait
+		if !all {
+			wait = limitedWait
+		}
+		if len(lanes) == 0 {
+			sleep(ctx, limitedWait)
+			continue
+		}
 		reading, stop := context.WithCancel(ctx)
 		unhook := context.AfterFunc(changed, stop)
-		batch, err := w.cfg.Broker.Claim(reading, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: claimWait})
+		batch, err := w.cfg.Broker.Claim(reading, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: wait})
 		unhook()
 		cut := reading.Err() != nil && ctx.Err() == nil // by an order to pause
 		stop()

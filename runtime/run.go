@@ -21,6 +21,7 @@ func (w *Worker) runReady(runner int) {
 		w.runOne(b)
 		w.metrics.busy.Dec()
 		w.pace.end(runner, time.Now())
+		w.ready.done(b)
 	}
 }
 

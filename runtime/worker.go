@@ -71,13 +71,13 @@ func Open(cfg Config) (*Worker, error) {
 		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
-		ready:    newReady(),
+		ready:    newReady(cfg.Limits),
 		work:     context.Background(), // until Run
 		reports:  reports{waiting: map[*begun]string{}, some: make(chan struct{}, 1)},
 		cut:      make(chan struct{}),
 	}
 	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
-	w.room = room{pace: &w.pace, freed: make(chan struct{}, 1)}
+	w.room = room{pace: &w.pace, ready: w.ready, freed: make(chan struct{}, 1)}
 	for _, name := range cfg.Queues {
 		p := &post{name: name, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders(), events: events{on: cfg.Events != nil, some: make(chan struct{}, 1)}}
 		w.posts, w.postOf[name] = append(w.posts, p), p

@@ -41,6 +41,7 @@ type workerFile struct {
 	HTTP        httpSection     `toml:"http"`
 	Outbound    outboundSection `toml:"outbound"`
 	Events      eventsSection   `toml:"events"`
+	Limits      limitsSection   `toml:"limits"`
 }
 
 // storeSection says where releases and modules are: exactly one of its fields.
@@ -63,6 +64,13 @@ type logSection struct {
 // httpSection is where the worker's own pages are: metrics and health.
 type httpSection struct {
 	Address string `toml:"address"`
+}
+
+// limitsSection bounds how many tasks of one kind this worker runs at a time; 0 is no bound but the concurrency.
+type limitsSection struct {
+	Queue  int `toml:"queue"`
+	Tenant int `toml:"tenant"`
+	Task   int `toml:"task"`
 }
 
 // eventsSection is about the stream of events that `caisson events` follows.
@@ -206,6 +214,7 @@ func (s *workerSettings) checkOutbound(file *strict.File) {
 // runtimeKeys are the keys of worker.toml by the fields of runtime.Config that they set.
 var runtimeKeys = map[string]string{
 	"Queues": "queues", "Key": "key", "Name": "name", "Concurrency": "concurrency", "Lease": "lease", "Drain": "drain", "ResultTTL": "result_ttl",
+	"Limits.Queue": "limits.queue", "Limits.Tenant": "limits.tenant", "Limits.Task": "limits.task",
 }
 
 // checkRuntime adds what the runtime finds wrong, so that it is told together with all else.
@@ -242,7 +251,7 @@ func (s *workerSettings) runtimeConfig() runtime.Config {
 	}
 	return runtime.Config{
 		Queues: s.file.Queues, Policy: s.policy, Key: s.key, Name: s.file.Name, Concurrency: s.file.Concurrency,
-		Lease: time.Duration(s.file.Lease), Drain: drain,
+		Lease: time.Duration(s.file.Lease), Drain: drain, Limits: runtime.Limits(s.file.Limits),
 		ResultTTL: time.Duration(s.file.ResultTTL), Logger: s.logger,
 	}
 }
