@@ -72,3 +72,26 @@ func TestPlanPages(t *testing.T) {
 		}
 	}
 }
+
+// TestMovingGuideCommands: each command that the pages for those who come from elsewhere name within a line exists, with its flags.
+func TestMovingGuideCommands(t *testing.T) {
+	for _, page := range []string{"coming-from-celery.md", "coming-from-asynq.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "guide", page))
+		check(t, err)
+		seen := 0
+		for _, part := range strings.Split(string(text), "`caisson ")[1:] {
+			words, _, _ := strings.Cut(part, "`")
+			seen++
+			c, rest, err := newRoot().Find(strings.Fields(words))
+			if err == nil {
+				err = c.ParseFlags(rest)
+			}
+			if err != nil || c == c.Root() || len(c.Flags().Args()) > 0 && !strings.HasPrefix(rest[0], "-") {
+				t.Errorf("%s: caisson %s: %v", page, words, err)
+			}
+		}
+		if seen < 5 {
+			t.Errorf("%s names %d commands", page, seen)
+		}
+	}
+}
