@@ -32,6 +32,7 @@ const (
 	leak     = "leak"            // Redis keeps what should have gone
 	died     = "died by itself"  // a worker ended, and nobody had killed it
 	unkept   = "garbage unkept"  // what cannot run is not among the dead letters
+	double   = "unique twice"    // two with one key were done
 	innocent = "innocent poison" // put aside as poison, without so many faults to blame it for
 )
 
@@ -56,6 +57,10 @@ var ends = map[string][]string{
 	"brief":  {"done", "refused envelope.expired"},
 	"denied": {"refused policy.denied"},
 	"poison": {"refused worker.poison"},
+	"unique": {"done", "refused task.duplicate"},
+	"step":   {"done"},
+	"cut":    {"refused plan.input"},
+	"cancel": {"done", "refused task.cancelled"},
 }
 
 // judge returns every finding in h, which must be sorted.
@@ -77,6 +82,7 @@ func judge(h history) []finding {
 	for _, id := range sortedKeys(j.byID) {
 		j.one(id, j.byID[id])
 	}
+	j.unique()
 	j.pace()
 	j.garbage()
 	return j.findings
@@ -145,7 +151,7 @@ func (j *judgement) one(id string, events []event) {
 	if n := j.blows(sends[0].At, last.At); poisoned && n < poisonAfter {
 		j.find(innocent, id, "a task of kind %s was put aside, and only %d faults could have ended its lease", kind, n)
 	}
-	if !poisoned && !slices.Contains(ends[kind], end) {
+	if !poisoned && !j.afterPoison(kind, end) && !slices.Contains(ends[kind], end) {
 		j.find(wrong, id, "a task of kind %s ended as %q", kind, end)
 	}
 	if !j.lossy(sends[0].At) && !j.lossy(last.At) {
@@ -247,6 +253,45 @@ func (j *judgement) agreement(id string, last event, told, states, letters []eve
 	if n := len(letters); (last.Text == "done") != (n == 0) || n > 1 && !j.lossy(letters[0].At) {
 		j.find(disagree, id, "the result is %s, with %d dead letters", last.Text, n)
 	}
+}
+
+// unique holds that of those with one key exactly one was done.
+func (j *judgement) unique() {
+	done := map[string]int{}
+	for _, id := range sortedKeys(j.byID) {
+		for _, e := range j.byID[id] {
+			if e.Kind == sent && e.Code != "" {
+				if end := j.endOf(id); end == "done" {
+					done[e.Code]++
+				} else if end != "refused task.duplicate" || j.lossy(e.At) {
+					done[e.Code] += 100 // not accepted, lost with Redis, or poison: nothing follows
+				}
+			}
+		}
+	}
+	for _, key := range sortedKeys(done) {
+		if n := done[key]; n > 1 && n < 100 {
+			j.find(double, "", "%s: %d were done", key, n)
+		}
+	}
+}
+
+// endOf is the last status and code that anybody saw of a message.
+func (j *judgement) endOf(id string) string {
+	end := ""
+	for _, e := range j.byID[id] {
+		if e.Kind == seen {
+			end = strings.TrimSpace(e.Text + " " + e.Code)
+		}
+	}
+	return end
+}
+
+// afterPoison says whether a step may have been refused since the one before it was put aside as poison.
+func (j *judgement) afterPoison(kind, end string) bool {
+	return kind == "step" && end == "refused plan.input" && slices.ContainsFunc(j.events, func(e event) bool {
+		return e.Kind == seen && e.Code == "worker.poison"
+	})
 }
 
 // pace holds that all ends in time once the faults are over.
@@ -366,6 +411,11 @@ func TestJudge(t *testing.T) {
 			event{At: at(1700), Kind: said, ID: "c", Who: "worker-1", Text: "lost"}), nil},
 		{"a run whose worker was killed before it told", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-2"},
 			event{At: at(1450), Kind: fault, Who: "worker-2", Text: "kill", Until: at(1450)}), nil},
+		{"one of two with a key", "always", with(event{At: at(30), Kind: sent, ID: "u", Text: "unique", Code: "key"}, event{At: at(30), Kind: sent, ID: "v", Text: "unique", Code: "key"},
+			event{At: at(40), Kind: seen, ID: "u", Text: "done", Sum: "U"}, event{At: at(40), Kind: seen, ID: "v", Text: "refused", Code: "task.duplicate", Sum: "V"},
+			event{At: at(50), Kind: letter, ID: "v", Code: "task.duplicate"}), nil},
+		{"both of two with a key", "always", with(event{At: at(30), Kind: sent, ID: "u", Text: "unique", Code: "key"}, event{At: at(30), Kind: sent, ID: "v", Text: "unique", Code: "key"},
+			event{At: at(40), Kind: seen, ID: "u", Text: "done", Sum: "U"}, event{At: at(40), Kind: seen, ID: "v", Text: "done", Sum: "V"}), []string{double}},
 		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, again}},
 		{"a run before its time", "always", func(es []event) []event {
 			es[0].Until = at(11)

@@ -225,7 +225,7 @@ func (k *kit) deploy(dir, name, address, http string, keep time.Duration, login 
 		return err
 	}
 	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@publisher", k.publisher.Public().String(), "@worker", k.worker.Public().String())
-	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@TTL", keep.String(), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
+	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@TTL", fmt.Sprintf("%ds", int(keep.Seconds())), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
 	for file, text := range map[string]string{
 		"policy.toml": policy.Replace(policyText), "worker.toml": worker.Replace(workerText), "worker.key": k.worker.Text() + "\n",
 		"worker.pass": login.Password + "\n", "ca.pem": string(login.CA), "worker.crt": string(login.Cert), "worker.pem": string(login.Key),

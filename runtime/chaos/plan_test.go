@@ -18,6 +18,7 @@ type plan struct {
 	redis   []breakage  // one at a time, in the order of time
 	wires   []breakage
 	forge   []time.Duration // when the attacker writes an entry
+	extras  []extraPlan     // what is more than a batch, in the order of time
 }
 
 // workerPlan is one place for a worker. Whenever its process has been killed, the next one starts there.
@@ -36,6 +37,14 @@ type batchPlan struct {
 type taskPlan struct {
 	kind     string
 	priority int
+}
+
+// extraPlan is something that belongs together: two with one unique key, a chain of steps, or a task and an order to cancel it.
+type extraPlan struct {
+	at    time.Duration
+	what  string // unique, chain, cancel
+	kinds []string
+	wait  time.Duration // before the order
 }
 
 // breakage is one fault.
@@ -84,7 +93,26 @@ func planOf(seed uint64) plan {
 		p.batches = append(p.batches, batchPlan{p.lasts / 2, []taskPlan{{"poison", 1}, {"done", 1}, {"done", 1}}})
 		slices.SortFunc(p.batches, func(a, b batchPlan) int { return int(a.at - b.at) })
 	}
+	p.drawExtras()
 	return p
+}
+
+// drawExtras draws from a source of its own, so that what seeds meant before there were extras they still mean.
+func (p *plan) drawExtras() {
+	r := rand.New(rand.NewPCG(p.seed, 0xe717a5))
+	for range r.IntN(8) {
+		e := extraPlan{at: between(r, 0, p.lasts), what: []string{"unique", "chain", "cancel"}[r.IntN(3)], wait: between(r, 0, time.Second)}
+		switch e.what {
+		case "unique":
+			e.kinds = []string{"unique", "unique"}
+		case "chain":
+			e.kinds = [][]string{{"done", "step", "step"}, {"until", "step"}, {"final", "cut", "cut"}}[r.IntN(3)]
+		case "cancel":
+			e.kinds = []string{"cancel"}
+		}
+		p.extras = append(p.extras, e)
+	}
+	slices.SortFunc(p.extras, func(a, b extraPlan) int { return int(a.at - b.at) })
 }
 
 func between(r *rand.Rand, low, high time.Duration) time.Duration {

@@ -88,6 +88,7 @@ func play(tb testing.TB, p plan, dir string) history {
 	var sending, breaking, looking sync.WaitGroup
 	sending.Go(func() { r.produce(ctx, p.batches, 0) })
 	sending.Go(func() { r.produce(ctx, p.batches, 1) })
+	sending.Go(func() { r.produceExtras(ctx) })
 	sending.Go(func() { r.attack(ctx) })
 	breaking.Go(func() { r.breakWires() })
 	looking.Go(func() { r.observe(ctx) })
@@ -144,7 +145,7 @@ func (r *run) open() {
 	tb.Cleanup(func() { results.Close() })
 	var err error
 	r.client, err = client.Open(client.Config{
-		Sender: shop, Results: results, Key: r.kit.shop, Workers: r.kit, Audience: audience, Tenant: tenant, Queue: queueName,
+		Sender: shop, Results: results, Orders: shop, Key: r.kit.shop, Workers: r.kit, Audience: audience, Tenant: tenant, Queue: queueName,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -374,7 +375,7 @@ func (r *run) awaitEmpty(ctx context.Context) {
 }
 
 // kept are the keys that may stay, each with its own end. What may not stay is looked at by its content in endState.
-var kept = regexp.MustCompile(`^cs:\{work\}:(in:acme:[012]|st:acme:[0-9a-f]{32}|res:[0-9a-f]{32}:[0-9a-f]{32}|dead|events?|pg:.*)$`)
+var kept = regexp.MustCompile(`^cs:\{work\}:(in:acme:[012]|st:acme:[0-9a-f]{32}|res:[0-9a-f]{32}:[0-9a-f]{32}|dead|events|orders|cancels|cancel:.*|unique:acme:.*)$`)
 
 // endState notes what Redis holds once all is over.
 func (r *run) endState() {

@@ -43,6 +43,10 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 		in.Kind, task.Within = "done", 400*time.Millisecond
 	case "denied":
 		in.Kind, task.Name = "done", "other.work"
+	case "unique", "step", "cut":
+		in.Kind = "done"
+	case "cancel":
+		in.Kind, in.For = "sleep", int(lease.Milliseconds())
 	case "poison":
 		in.Kind, in.For, in.Text = "sleep", 400, poisonMark
 	}
@@ -72,30 +76,103 @@ func (r *run) produce(ctx context.Context, batches []batchPlan, parity int) {
 		for i, c := range receipts {
 			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Text: b.tasks[i].kind, Until: notBefore[i]})
 		}
-		r.mu.Lock()
-		r.receipts = append(r.receipts, receipts...)
-		r.mu.Unlock()
-		for err != nil {
-			var away *queue.UnavailableError
-			if !errors.As(err, &away) {
-				r.fail(fmt.Errorf("send: %w", err))
-				return
-			}
-			if !sleep(ctx, 30*time.Millisecond) {
-				return
-			}
-			err = r.client.Resend(ctx, receipts)
+		r.persist(ctx, receipts, err)
+	}
+}
+
+// produceExtras sends what belongs together.
+func (r *run) produceExtras(ctx context.Context) {
+	for i, e := range r.plan.extras {
+		r.until(e.at)
+		now := time.Now()
+		var tasks []client.Task
+		for _, kind := range e.kinds {
+			task, _ := taskOf(taskPlan{kind, 1}, now)
+			tasks = append(tasks, task)
 		}
-		at := time.Now()
-		r.mu.Lock()
-		for _, c := range receipts {
-			r.accepted[c.ID.String()] = true
+		var receipts []client.Receipt
+		var err error
+		switch key := fmt.Sprint("key-", i); e.what {
+		case "chain":
+			for i := range tasks {
+				tasks[i].Within = 0 // the plan's
+				if i > 0 {
+					tasks[i].Input = nil // the result of the one before
+				}
+			}
+			p := client.Chain(tasks...)
+			p.Within = time.Hour
+			var got client.PlanReceipt
+			got, err = r.client.SendPlan(ctx, p)
+			receipts = got.Receipts()
+		case "unique":
+			for i := range tasks {
+				tasks[i].UniqueKey, tasks[i].UniqueWindow = key, time.Hour
+			}
+			receipts, err = r.client.SendMany(ctx, tasks)
+		default:
+			receipts, err = r.client.SendMany(ctx, tasks)
 		}
-		r.mu.Unlock()
-		for _, c := range receipts {
-			r.add(event{At: at, Kind: accepted, ID: c.ID.String()})
+		if len(receipts) != len(tasks) {
+			r.fail(fmt.Errorf("send: %w", err))
+			return
+		}
+		for n, c := range receipts {
+			s := event{At: now, Kind: sent, ID: c.ID.String(), Text: e.kinds[n]}
+			if e.what == "unique" {
+				s.Code = fmt.Sprint("key-", i)
+			}
+			r.add(s)
+		}
+		if !r.persist(ctx, receipts, err) {
+			return
+		}
+		if e.what == "cancel" && sleep(ctx, e.wait) {
+			r.cancel(ctx, receipts[0])
 		}
 	}
+}
+
+// cancel orders the end of a task, until the order is taken.
+func (r *run) cancel(ctx context.Context, receipt client.Receipt) {
+	for sleep(ctx, 30*time.Millisecond) {
+		err := r.client.Cancel(ctx, receipt)
+		var away *queue.UnavailableError
+		if err == nil || !errors.As(err, &away) {
+			if err != nil {
+				r.fail(fmt.Errorf("cancel: %w", err))
+			}
+			return
+		}
+	}
+}
+
+// persist notes what was sent and, while that failed, sends it again until it is taken. It reports whether it was.
+func (r *run) persist(ctx context.Context, receipts []client.Receipt, err error) bool {
+	r.mu.Lock()
+	r.receipts = append(r.receipts, receipts...)
+	r.mu.Unlock()
+	for err != nil {
+		var away *queue.UnavailableError
+		if !errors.As(err, &away) {
+			r.fail(fmt.Errorf("send: %w", err))
+			return false
+		}
+		if !sleep(ctx, 30*time.Millisecond) {
+			return false
+		}
+		err = r.client.Resend(ctx, receipts)
+	}
+	at := time.Now()
+	r.mu.Lock()
+	for _, c := range receipts {
+		r.accepted[c.ID.String()] = true
+	}
+	r.mu.Unlock()
+	for _, c := range receipts {
+		r.add(event{At: at, Kind: accepted, ID: c.ID.String()})
+	}
+	return true
 }
 
 // attack writes what somebody writes who has every right over Redis and no key: copies of what was sent, the same in another
