@@ -54,13 +54,13 @@ func newCells(ctx context.Context, folder string) (*cells, error) {
 }
 
 // openSandbox opens the product's sandbox as the worker does: modules are admitted in a process of their own, and kept in folder. Only so many guests may run
-// at once that all which warm wants together can be inside.
+// at once that all which warm wants together can be inside, whatever memory there is.
 func openSandbox(ctx context.Context, h *host.Host, folder string) (*sandbox.Sandbox, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return sandbox.Open(ctx, sandbox.Config{Host: h, Admit: []string{self, engineVerb, "admit"}, CacheDir: folder, Running: cellsWarm})
+	return sandbox.Open(ctx, sandbox.Config{Host: h, Admit: []string{self, engineVerb, "admit"}, CacheDir: folder, Running: cellsWarm, Memory: 1 << 40})
 }
 
 func (e *cells) close() {

@@ -258,26 +258,57 @@ func (a *admissions) admit(ctx context.Context, m *Module) (art *artifact, err e
 	}
 	defer os.RemoveAll(dir)
 	art.engine = a.engine
-	return art, compileApart(ctx, dir, art)
+	if err := compileApart(ctx, dir, art); err != nil {
+		return nil, err
+	}
+	return art, hollowOut(ctx, dir, art)
 }
 
 // compile makes art's module in the sandbox's runtime: from its machine code, which costs some tenth of compiling, where it has that.
 func (a *admissions) compile(art *artifact) (wazero.CompiledModule, error) {
-	if len(art.machine) > 0 {
-		a.placing.Lock()
-		defer a.placing.Unlock()
-		file := filepath.Join(a.dir, filepath.FromSlash(art.machineName))
-		if err := errors.Join(makeOwn(a.dir), makeOwn(filepath.Dir(file))); err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(file, art.machine, cacheFileMode); err != nil {
-			return nil, err
-		}
-		defer os.Remove(file)
+	defer art.settle()
+	if len(art.machine) == 0 {
+		return compileCode(context.Background(), a.runtime, art.code)
+	}
+	a.placing.Lock()
+	defer a.placing.Unlock()
+	name := filepath.Join(a.dir, filepath.FromSlash(art.machineName))
+	if err := errors.Join(makeOwn(a.dir), makeOwn(filepath.Dir(name))); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, cacheFileMode)
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(name)
+	defer file.Close()
+	if _, err := file.Write(art.machine); err != nil {
+		return nil, err
 	}
 	m, err := compileCode(context.Background(), a.runtime, art.code)
-	art.settle()
+	if err == nil && !isAlone(file, name) {
+		// Wazero did not find the machine code, or did not like it, and compiled the hollow module, every function of which traps.
+		return nil, errors.Join(errNotPlaced, m.Close(context.Background()), os.RemoveAll(filepath.Dir(name)))
+	}
 	return m, err
+}
+
+// errNotPlaced is that somebody took the machine code away before wazero read it.
+var errNotPlaced = errors.New("sandbox: machine code was not found where it had been written")
+
+// isAlone says whether name is the open file and nothing else is in its folder: when wazero compiles, it writes what it compiled there, in the place of a file that it
+// did not take.
+func isAlone(file *os.File, name string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Lstat(name)
+	if err != nil || !os.SameFile(opened, now) {
+		return false
+	}
+	all, err := os.ReadDir(filepath.Dir(name))
+	return err == nil && len(all) == 1
 }
 
 // tempDir makes an empty folder for the compiler's file.

@@ -78,5 +78,8 @@ func admitAnswer(ctx context.Context, r *admitRequest) ([]byte, error) {
 	if err := compileApart(ctx, r.dir, art); err != nil {
 		return nil, err
 	}
+	if err := hollowOut(ctx, r.dir, art); err != nil {
+		return nil, err
+	}
 	return art.encode(), nil
 }

@@ -15,13 +15,13 @@ type artifact struct {
 	engine  [32]byte // who admitted it: what engineIdentity answers there
 	digest  [32]byte // of the module that was admitted
 	facts   moduleFacts
-	code    []byte             // instrumented, what wazero gets; nil once it is compiled
+	code    []byte             // instrumented, or hollow where there is machine code: what wazero gets; nil once it is compiled
 	data    []wasm.Segment     // active data, to be written to memory in order before anything runs
 	globals []wasm.SavedGlobal // to be recorded and restored
 	start   string             // export name of what is to be called first, or ""
 	names   functionNames
 
-	// machine is the file that wazero's compilation cache wrote for code, and machineName its name there.
+	// machine is the file that wazero's compilation cache wrote for the instrumented code, and machineName the name that it looks for by the hollow one.
 	// Both are empty where wazero interprets, or where nothing is kept. nil once it is loaded.
 	machine     []byte
 	machineName string
@@ -98,7 +98,7 @@ func namesOf(m *wasm.Module) functionNames {
 const artifactMagic = "caisson-artifact"
 
 // artifactVersion is part of the identity of the engine, so that an entry of another form is not even looked at.
-const artifactVersion = 2
+const artifactVersion = 3
 
 // errArtifact is that bytes are not an artifact of this version. They were sealed by us or come from our own child, so a detail helps nobody.
 var errArtifact = errors.New("not an encoded artifact")

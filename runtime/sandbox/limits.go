@@ -45,6 +45,8 @@ const (
 	idleCellsAllMax = 10_000
 	// poolsMax bounds pools, for each has a descriptor and some mappings of this process.
 	poolsMax = 512
+	// discardedMax bounds the cells that were dropped and not freed yet: their memory is nobody's, and not counted.
+	discardedMax = 4
 	// wantedMax bounds the cells to be built ahead.
 	wantedMax = 256
 	// cellOverhead and tableElementCost estimate what a cell takes besides its pages, in bytes: stacks, wazero's instance, one heap object for each

@@ -225,7 +225,7 @@ func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 	s.mu.Unlock()
 	trash.empty()
 	if cause != dropNone {
-		c.close()
+		s.discard(c)
 		if cause != dropIdle {
 			s.want(pl)
 		}

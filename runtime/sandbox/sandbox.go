@@ -58,6 +58,7 @@ type Sandbox struct {
 	page         int           // of the system, bytes
 	running      chan struct{} // holds one for each guest that runs
 	wanted       chan *pool    // those that lack a cell
+	discarded    chan *cell    // those that were dropped, and are to be freed
 	builderEnded chan struct{}
 	budget       *budget
 	idleMemory   int64
@@ -121,6 +122,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.shares = make(map[string]int64)
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.wanted = make(chan *pool, wantedMax)
+	s.discarded = make(chan *cell, discardedMax)
 	s.builderEnded = make(chan struct{})
 	if s.restorer, err = openRestorer(s.log, ways); err != nil {
 		return err
@@ -172,6 +174,9 @@ func (s *Sandbox) Close(ctx context.Context) error {
 func (s *Sandbox) closeCells() {
 	s.mu.Lock()
 	var trash trash
+	for len(s.discarded) > 0 {
+		trash.cells = append(trash.cells, <-s.discarded)
+	}
 	for _, c := range s.modules {
 		trash.add(s.dropPools(c))
 	}

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -238,6 +239,10 @@ func difference(calls []genCall, want, got []observation) string {
 	return "none"
 }
 
+// differCases has TestWasmDifferential go on with as many smaller modules. A seed tells a fuzzer's coverage nothing, and without its instrumentation of wazero this is ten times as fast:
+// go test -run TestWasmDifferential -timeout 0 ./runtime/sandbox -cases 10000.
+var differCases = flag.Uint64("cases", 0, "modules that TestWasmDifferential generates beyond its own")
+
 // TestWasmDifferential runs generated modules on both engines, with and without the instrumenter, and compares what can be seen; and it compares what was charged with what ran.
 func TestWasmDifferential(t *testing.T) {
 	if unraced(t) {
@@ -251,8 +256,12 @@ func TestWasmDifferential(t *testing.T) {
 	for seed := range seeds {
 		d.try(t, seed)
 	}
+	d.budget = fuzzBudget
+	for seed := range *differCases {
+		d.try(t, 1_000_000+seed)
+	}
 	t.Logf("%d modules, %d calls, %d of them trapped; on %d modules wazero's engines differ by themselves; units charged for a unit that ran: %.2f over all, %.2f at most",
-		seeds, d.calls, d.traps, d.known, float64(d.sum[0])/float64(d.sum[1]), d.most)
+		seeds+*differCases, d.calls, d.traps, d.known, float64(d.sum[0])/float64(d.sum[1]), d.most)
 	if d.known > int(seeds)/50 || d.calls-d.traps < int(seeds) {
 		t.Error("the generator makes little of use")
 	}
