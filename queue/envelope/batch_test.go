@@ -105,7 +105,7 @@ func rawPlace(typ string, index int, key envelope.PrivateKey, bodies ...[]byte) 
 // writer gives, and needs no other message of its batch.
 func TestSignedBatchesOpen(t *testing.T) {
 	var roots envelope.Roots
-	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33, 100, 1000} {
+	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33, 300} {
 		list := tasks(n)
 		messages := mustSignBatch(t, list, submitKey)
 		if len(messages) != n {
@@ -134,7 +134,7 @@ func TestSignedBatchesOpen(t *testing.T) {
 }
 
 func TestBatchesAreThoseOfTheRFC(t *testing.T) {
-	for n := 2; n <= 40; n++ {
+	for _, n := range []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 31, 33} {
 		list := tasks(n)
 		bodies := make([][]byte, n)
 		for i := range list {
@@ -328,7 +328,8 @@ func TestDuplicateLeaves(t *testing.T) {
 	}
 }
 
-func TestEveryBitOfABatchMatters(t *testing.T) {
+// Of each byte one bit, another one from byte to byte; every bit of a lone message is turned in TestEveryBitMatters.
+func TestEveryByteOfABatchMatters(t *testing.T) {
 	var roots envelope.Roots
 	remembering := envelope.Reader{Keys: keys, Audience: "prod", Roots: &roots}
 	msg := mustSignBatch(t, tasks(5), submitKey)[2]
@@ -340,21 +341,17 @@ func TestEveryBitOfABatchMatters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at := range msg {
-		for bit := range 8 {
-			b := bytes.Clone(msg)
-			b[at] ^= 1 << bit
-			if _, err := remembering.Open(b, now); err == nil {
-				t.Errorf("a step with bit %d of byte %d turned opens", bit, at)
-			}
+		b := bytes.Clone(msg)
+		b[at] ^= 1 << (at % 8)
+		if _, err := remembering.Open(b, now); err == nil {
+			t.Errorf("a step with bit %d of byte %d turned opens", at%8, at)
 		}
 	}
 	for at := range signed {
-		for bit := range 8 {
-			b := bytes.Clone(signed)
-			b[at] ^= 1 << bit
-			if _, err := (envelope.ResultReader{Keys: keys, Roots: &roots}).Open(b); err == nil {
-				t.Errorf("a result with bit %d of byte %d turned opens", bit, at)
-			}
+		b := bytes.Clone(signed)
+		b[at] ^= 1 << (at % 8)
+		if _, err := (envelope.ResultReader{Keys: keys, Roots: &roots}).Open(b); err == nil {
+			t.Errorf("a result with bit %d of byte %d turned opens", at%8, at)
 		}
 	}
 	for n := range msg {
