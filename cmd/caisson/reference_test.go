@@ -28,7 +28,8 @@ of its own. With ` + "`--json`" + ` the output is one JSON value a line, whose f
 
 ` + "`caisson completion bash|zsh|fish|powershell`" + ` prints a completion script.
 
-Two files carry settings: [worker.toml](worker.md) for a worker, and client.toml for whoever sends:
+These files carry settings: [worker.toml](worker.md) for a worker, and client.toml for whoever sends. operator.toml is the same
+for whoever operates: its key is of purpose operate, and it needs no tenant.
 
 ` + "```toml" + `
 audience = "prod"            # the deployment, as in its policy
@@ -44,7 +45,14 @@ password_file = "shop.pass"  # one line, readable by its owner only
 ca            = "ca.pem"     # who signs the server's certificate; always verified
 cert          = "shop.crt"   # for mutual TLS, with key
 key           = "shop.pem"   # readable by its owner only
-server_name   = ""           # when it is not the address's host
+server_name   = ""           # when it is not the host that is dialled
+
+# Instead of address, for Sentinels or a cluster:
+# addresses = ["s1.example.com:26379", "s2.example.com:26379"]
+# master    = "work"                     # Sentinels: what they call the master
+# sentinel_user          = "sentinel"    # Sentinels: who asks them; without both they are asked without AUTH
+# sentinel_password_file = "sentinel.pass"
+# cluster   = true                       # the addresses are nodes of a Redis Cluster
 ` + "```" + `
 `
 
