@@ -38,6 +38,17 @@ func TestWorkerPage(t *testing.T) {
 	}
 }
 
+// TestFairnessGuide reads the part of worker.toml that the guide shows.
+func TestFairnessGuide(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "guide", "fairness-and-limits.md"))
+	check(t, err)
+	shown := regexp.MustCompile("(?ms)^```toml\n(.*?)^```$").FindAllSubmatch(page, -1)
+	var file workerFile
+	if _, err := strict.Decode("worker.toml", shown[1][1], &file); err != nil || file.Limits != (limitsSection{Tenant: 8, Task: 4}) {
+		t.Errorf("%+v, %v", file.Limits, err)
+	}
+}
+
 // TestWorkerPageDefaults compares the defaults that the example states with those that are used.
 func TestWorkerPageDefaults(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "worker.md"))
