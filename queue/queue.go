@@ -23,7 +23,7 @@ type Sender interface {
 
 // Claim says what a worker is ready to take.
 type Claim struct {
-	Lanes []Lane        // 1 to LanesMax; served in turn, so that no lane waits for another
+	Lanes []Lane        // 1 to LanesMax, all of one queue, and always the same; see Queue.Claim for whose turn it is
 	Max   int           // 1 to BatchMax
 	Wait  time.Duration // how long to wait for the first message; 0 means only what is there
 }
@@ -218,6 +218,8 @@ type Lease struct {
 type Queue interface {
 	// Claim waits in the broker, never by sleeping and asking again, and returns
 	// as soon as one message is there: from 0 (Wait has passed) to Max of them.
+	// Lanes of one priority share alike, and one with few messages does not wait
+	// for one with many. Where several priorities have many, they share 6 to 3 to 1.
 	// When ctx ends it returns ctx's error at once and loses nothing.
 	Claim(ctx context.Context, c Claim) ([]Delivery, error)
 

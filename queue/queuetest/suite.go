@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"claims/cancel loses nothing", testClaimCancelLosesNothing},
 		{"claims/one lane cannot starve another", testClaimIsFair},
 		{"claims/more lanes than max", testClaimManyLanes},
+		{"claims/priorities", testClaimPriorities},
+		{"claims/one at a time", testClaimOneAtATime},
 		{"claims/malformed entries", testClaimMalformed},
 		{"starts/granted", testStartGranted},
 		{"starts/same bytes", testStartSameBytes},

@@ -181,6 +181,74 @@ func testClaimManyLanes(t *testing.T, b Broker) {
 	}
 }
 
+// Priorities that all have much to do share 6 to 3 to 1, and tenants alike.
+func testClaimPriorities(t *testing.T, b Broker) {
+	w := b.Worker(t, "w", long)
+	var lanes []queue.Lane
+	for _, p := range queue.Priorities() {
+		for _, tenant := range []string{Tenant, "other"} {
+			l := queue.Lane{Queue: "jobs", Tenant: tenant, Priority: p}
+			lanes = append(lanes, l)
+			send(t, b, l, numbered(fmt.Sprint(tenant, p), 300)...)
+		}
+	}
+	for range 3 { // until all are known to be busy
+		claim(t, w, 20, lanes...)
+	}
+	got := map[queue.Lane]int{}
+	for range 10 {
+		batch := claim(t, w, 20, lanes...)
+		if len(batch) != 20 {
+			t.Fatalf("claimed %d", len(batch))
+		}
+		for _, d := range batch {
+			got[d.Lane]++
+		}
+	}
+	want := map[queue.Priority]int{queue.PriorityHigh: 60, queue.PriorityNormal: 30, queue.PriorityLow: 10}
+	for _, l := range lanes {
+		if n := want[l.Priority]; got[l] < n-n/5 || got[l] > n+n/5 {
+			t.Errorf("%s: %d of 200, want about %d", l, got[l], n)
+		}
+	}
+}
+
+// A worker that takes one at a time keeps to the same shares, and holds nothing back for itself.
+func testClaimOneAtATime(t *testing.T, b Broker) {
+	w := b.Worker(t, "w", long)
+	lanes := []queue.Lane{urgent, acme, {Queue: "jobs", Tenant: Tenant, Priority: queue.PriorityLow}}
+	for i := range 6 { // of the same priority, and empty
+		lanes = append(lanes, queue.Lane{Queue: "jobs", Tenant: fmt.Sprint("idle", i)})
+	}
+	for i, l := range lanes[:3] {
+		send(t, b, l, numbered(fmt.Sprint(i), 100)...)
+	}
+	claim(t, w, 9, lanes...)
+	got := map[queue.Lane]int{}
+	for range 60 {
+		for _, d := range claim(t, w, 1, lanes...) {
+			got[d.Lane]++
+		}
+	}
+	for _, l := range lanes[:3] {
+		n := map[queue.Priority]int{queue.PriorityHigh: 36, queue.PriorityNormal: 18, queue.PriorityLow: 6}[l.Priority]
+		if got[l] < n/2 || got[l] > n+n/2 {
+			t.Errorf("%s: %d of 60, want about %d", l, got[l], n)
+		}
+	}
+	total := int64(0)
+	d, err := b.Inspector().Depth(ctxOf(t), lanes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range d.Lanes {
+		total += l.Running
+	}
+	if total > 69 {
+		t.Errorf("%d are leased, and 69 at most were handed out", total)
+	}
+}
+
 func testClaimMalformed(t *testing.T, b Broker) {
 	w := b.Worker(t, "w", long)
 	rows := [][]string{

@@ -189,6 +189,7 @@ func testRefuses(t *testing.T, b Broker) {
 		{"claim too many", claimErr(queue.Claim{Lanes: lanes, Max: queue.BatchMax + 1})},
 		{"claim with a negative wait", claimErr(queue.Claim{Lanes: lanes, Max: 1, Wait: -1})},
 		{"claim from a lane that cannot be", claimErr(queue.Claim{Lanes: []queue.Lane{bad}, Max: 1})},
+		{"claim from two queues", claimErr(queue.Claim{Lanes: []queue.Lane{acme, {Queue: "mail", Tenant: Tenant}}, Max: 1})},
 		{"no verdict", settleErr(queue.Settlement{Lease: lease})},
 		{"done without a token", settleErr(queue.Settlement{Lease: lease, Verdict: queue.Done()})},
 		{"retry without a token", settleErr(queue.Settlement{Lease: lease, Verdict: queue.Retry(time.Now(), false)})},

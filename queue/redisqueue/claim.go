@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // Errors: as queue.Queue says.
 //
 // A read that has gone out to Redis is never cut, for what it brings would be
-// nobody's until its lease runs out. So reads are short (blockMax), and when ctx
+// nobody's until its lease runs out. So reads are short (see blockFor), and when ctx
 // ends in the middle of one, Claim returns and the read's end is awaited in the
 // background, where whatever it brings goes back to its lane; see Close.
 func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, error) {
@@ -36,7 +37,7 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 			return nil, nil
 		}
 		got, err := q.detached(ctx, func(ctx context.Context) ([]queue.Delivery, error) {
-			return q.look(ctx, c, min(left, blockMax))
+			return q.look(ctx, c, min(left, q.blockFor(len(c.Lanes))))
 		})
 		if err != nil || len(got) > 0 {
 			return got, err
@@ -44,11 +45,28 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 	}
 }
 
+// blockFor returns how long one read over n lanes waits. Naming them costs as much as
+// there are, so reads of many lanes are fewer; each must be over before its reply is late.
+func (q *Queue) blockFor(n int) time.Duration {
+	if n <= blockLanes {
+		return blockMax
+	}
+	return min(blockManyMax, q.client.conf.Timeout*3/5)
+}
+
 func checkClaim(c queue.Claim) error {
 	if c.Wait < 0 {
 		return &queue.FieldError{Field: "wait", Text: "is negative"}
 	}
-	return checkLanes(c.Lanes, c.Max)
+	if err := checkLanes(c.Lanes, c.Max); err != nil {
+		return err
+	}
+	for _, l := range c.Lanes[1:] {
+		if l.Queue != c.Lanes[0].Queue {
+			return &queue.FieldError{Field: "lanes", Text: "of two queues: " + l.Queue + " and " + c.Lanes[0].Queue}
+		}
+	}
+	return nil
 }
 
 func checkLanes(lanes []queue.Lane, limit int) error {
@@ -71,7 +89,7 @@ func checkMax(limit int) error {
 }
 
 // detached runs read to its end even when ctx ends before; what it brings then
-// goes back. The goroutine ends with its read, within blockMax and a reply's
+// goes back. The goroutine ends with its read, within blockManyMax and a reply's
 // Timeout, and Close waits for it.
 func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queue.Delivery, error)) ([]queue.Delivery, error) {
 	type answer struct {
@@ -163,16 +181,18 @@ func (q *Queue) look(ctx context.Context, c queue.Claim, wait time.Duration) ([]
 // lookIn returns what is there even when one of its reads fails: what is claimed
 // must be handed out, and the fault will show again.
 func (q *Queue) lookIn(ctx context.Context, lanes []queue.Lane, limit int, wait time.Duration) ([]queue.Delivery, error) {
-	if plans := q.plans(lanes, limit); len(plans) > 0 {
+	for _, plans := range q.rounds(lanes, limit) {
 		got, err := q.read(ctx, plans, 0)
 		if err != nil || len(got) > 0 {
+			q.setQuiet(lanes[0].Queue, false)
 			return got, err
 		}
 	}
 	// Redis may find entries in more lanes than limit before it begins to wait;
-	// what is more is held for the next Claim. It cannot be many: plans had just
-	// found nothing.
-	got, err := q.read(ctx, []plan{{lanes, max(1, limit/len(lanes))}}, wait)
+	// what is more is held for the next Claim. It cannot be many: all lanes had just
+	// been empty.
+	got, err := q.read(ctx, []plan{{lanes, max(1, limit/len(lanes)), math.MaxInt}}, wait)
+	q.setQuiet(lanes[0].Queue, err == nil && len(got) == 0)
 	if len(got) > limit {
 		q.mu.Lock()
 		q.held = append(q.held, got[limit:]...)
@@ -182,69 +202,24 @@ func (q *Queue) lookIn(ctx context.Context, lanes []queue.Lane, limit int, wait 
 	return got, err
 }
 
-// plan is one read of XREADGROUP: at most count entries from each lane.
-type plan struct {
-	lanes []queue.Lane
-	count int
-}
-
-// plans returns the reads that go before waiting: none in the simple case that
-// one waiting read can serve everybody, i.e. no lane had more than its share the
-// last time and there are no more lanes than Max.
-//
-// Each lane gets one entry, or its turn at it, before a hot lane gets the rest;
-// so the many messages of one lane never hold up the few of another.
-func (q *Queue) plans(lanes []queue.Lane, limit int) []plan {
+func (q *Queue) setQuiet(name string, quiet bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	var hot, cold []queue.Lane
-	for _, l := range lanes {
-		if q.hot[l] {
-			hot = append(hot, l)
-		} else {
-			cold = append(cold, l)
-		}
-	}
-	if len(lanes) == 1 || len(hot) == 0 && len(lanes) <= limit {
-		return nil
-	}
-	coldMax := limit
-	if len(hot) > 0 {
-		coldMax = min(len(cold), (limit+1)/2)
-		hot = q.window(hot, limit-coldMax)
-	}
-	cold = q.window(cold, coldMax)
-	q.turn++
-	var out []plan
-	if len(cold) > 0 {
-		out = append(out, plan{cold, 1})
-	}
-	if len(hot) > 0 {
-		out = append(out, plan{hot, (limit - len(cold)) / len(hot)})
-	}
-	return out
+	q.quiet[name] = quiet
+	q.mu.Unlock()
 }
 
-// window returns n of lanes, other ones each turn. q.mu is held.
-func (q *Queue) window(lanes []queue.Lane, n int) []queue.Lane {
-	if len(lanes) <= n {
-		return lanes
-	}
-	out := make([]queue.Lane, n)
-	for i := range out {
-		out[i] = lanes[(q.turn*n+i)%len(lanes)]
-	}
-	return out
-}
-
-// read is one XREADGROUP for each plan, in one trip. Only a single plan may wait.
+// read is one XREADGROUP, or lua/look.lua, for each plan, in one trip. Only a single plan may wait.
 func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]queue.Delivery, error) {
 	var cmds []*redis.Cmd
 	err := q.client.do(ctx, "claim", func(ctx context.Context) error {
 		pipe := q.client.rdb.Pipeline()
 		cmds = cmds[:0]
 		for _, p := range plans {
-			cmds = append(cmds, pipe.Do(ctx, q.readArgs(p, wait)...))
+			if p.bounded() {
+				cmds = append(cmds, pipe.Do(ctx, q.readArgs(p, wait)...))
+				continue
+			}
+			cmds = append(cmds, lookScript.EvalSha(ctx, pipe, laneKeys(p.lanes), group, q.consumer, p.most))
 		}
 		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
@@ -255,15 +230,32 @@ func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]q
 	var got []queue.Delivery
 	var fault error
 	for i, cmd := range cmds {
+		if err := cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
+			cmd = lookScript.Eval(ctx, q.client.rdb, laneKeys(plans[i].lanes), group, q.consumer, plans[i].most)
+		}
 		ds, err := q.deliveries(plans[i], cmd)
 		q.note(plans[i], ds)
 		got = append(got, ds...)
 		fault = errors.Join(fault, err)
+		if err != nil && len(plans) > 1 && reason(err) == queue.ReasonData {
+			// Busy lanes beside these may hide the fault for long, and a new tenant's lane has no group yet.
+			if err := q.mend(ctx, plans[i].lanes); err != nil {
+				fault = errors.Join(fault, err)
+			}
+		}
 	}
 	if len(got) > 0 || fault == nil {
 		return got, nil
 	}
 	return nil, unavailable("claim", fault)
+}
+
+func laneKeys(lanes []queue.Lane) []string {
+	out := make([]string, len(lanes))
+	for i, l := range lanes {
+		out[i] = laneKey(l)
+	}
+	return out
 }
 
 func (q *Queue) readArgs(p plan, wait time.Duration) []any {

@@ -7,6 +7,19 @@ const (
 	// is how late Close may be, and how soon a half-open connection shows.
 	blockMax = time.Second
 
+	// blockLanes is how many lanes a read may name each second: about 40 KB. With more, an idle worker's reads wait for
+	// up to blockManyMax.
+	blockLanes   = 1024
+	blockManyMax = 3 * time.Second
+
+	// lookMax bounds the lanes that are looked at, beside the hot ones, in one Claim: about 20 KB and 0.1 ms of Redis. Of
+	// more lanes, other ones each turn.
+	lookMax = 512
+
+	// coldPart is the part of a Claim, one in so many, that is kept for lanes which had little the last time: enough that
+	// none of them waits for long, and little to lose when they are empty.
+	coldPart = 4
+
 	// timeoutMin keeps a reply's deadline above blockMax, or idle reads would fail.
 	timeoutMin = 2 * time.Second
 

@@ -57,6 +57,7 @@ type Queue struct {
 	mu         sync.Mutex
 	turn       int                      // where the next look at many lanes begins
 	hot        map[queue.Lane]bool      // lanes that had more than their share
+	quiet      map[string]bool          // queues whose last waiting read brought nothing
 	broken     map[queue.Lane]time.Time // lanes left out, until then
 	held       []queue.Delivery         // claimed beyond Max, see readAll
 	cursors    map[queue.Lane]string    // where Recover goes on in a lane's pending list
@@ -85,6 +86,7 @@ func OpenQueue(c *Client, conf QueueConfig) (*Queue, error) {
 		consumer: conf.Worker + "-" + hex.EncodeToString(random[:6]),
 		fence:    hex.EncodeToString(random[6:]) + "-",
 		hot:      map[queue.Lane]bool{},
+		quiet:    map[string]bool{},
 		broken:   map[queue.Lane]time.Time{},
 		cursors:  map[queue.Lane]string{},
 	}, nil

@@ -20,6 +20,8 @@ var (
 	admitSource string
 	//go:embed lua/start.lua
 	startSource string
+	//go:embed lua/look.lua
+	lookSource string
 	//go:embed lua/renew.lua
 	renewSource string
 	//go:embed lua/settle.lua
@@ -35,6 +37,7 @@ var (
 	//go:embed lua/kv_list.lua
 	kvListSource string
 
+	lookScript    = redis.NewScript(lookSource)
 	startScript   = redis.NewScript(stateSource + parkedSource + gatesSource + admitSource + startSource)
 	renewScript   = redis.NewScript(stateSource + parkedSource + gatesSource + renewSource)
 	settleScript  = redis.NewScript(stateSource + parkedSource + gatesSource + settleSource)
