@@ -192,8 +192,8 @@ func (w *Worker) duplicate(b *begun, first string) {
 	w.finish(b, queue.Dead(CodeDuplicate, text), &result, report{outcome: outcomeRefused, code: CodeDuplicate, text: text})
 }
 
-// endedBefore puts aside a task that this worker has settled, though the broker knows nothing of it any more: somebody
-// deleted its state. It reports whether it did. What became a dead letter may have been requeued, by an order that is
+// endedBefore puts aside a task that this worker has settled, though the broker knows nothing of it any more: it was set back,
+// or somebody deleted the state. It reports whether it did. If the outcome is still at hand it is written again. What became a dead letter may have been requeued, by an order that is
 // still on its way to this worker: it is asked once more in a while.
 func (w *Worker) endedBefore(j *job) bool {
 	known, dead := w.settled.has(j.digest)
@@ -205,6 +205,13 @@ func (w *Worker) endedBefore(j *job) bool {
 	}
 	if dead && w.settled.doubt(j.digest) {
 		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(pardonWait)), nil, report{code: "parked"})
+		return true
+	}
+	if s, kept := w.recent.get(j.digest); kept {
+		w.log.Warn("outcome written again, the broker had forgotten it", "task_id", j.id)
+		s.Lease = j.lease
+		j.post.ended.add(&ending{settlement: s, begun: j.begun, report: report{code: "again", id: j.id, task: j.task.Task, tenant: j.task.Tenant, attempt: j.attempt}})
+		w.room.give(1)
 		return true
 	}
 	err := &refusal{CodeReplayed, "this worker has settled these bytes, and the broker has forgotten it"}

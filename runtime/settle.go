@@ -174,6 +174,7 @@ func (w *Worker) remember(e *ending) {
 	o := e.settlement.Verdict.Outcome()
 	if e.begun != nil && (o == queue.OutcomeDone || o == queue.OutcomeDead) {
 		w.settled.add(e.begun.digest, e.begun.task.Expires, o == queue.OutcomeDead)
+		w.recent.add(e.begun.digest, e.settlement)
 	}
 }
 

@@ -30,6 +30,7 @@ type Worker struct {
 	reports reports
 	roots   envelope.Roots // of batches of messages and results whose signatures held
 	settled ended          // messages that have ended here
+	recent  recent         // how the last of them did
 	flight  flight         // what this worker holds a lease for
 	pace    pace
 	room    room            // how much more it may hold

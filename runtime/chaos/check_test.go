@@ -176,7 +176,7 @@ func (j *judgement) results(id string, results, gones []event) {
 // runs holds that a task runs again only for a reason, never once it has ended, and not before its time.
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
 	for i, r := range runs {
-		if len(told) > 0 && r.At.After(told[0].At) && !j.lossy(told[0].At) {
+		if len(told) > 0 && began(r, saids).After(told[0].At) && !j.lossy(told[0].At) {
 			j.find(after, id, "%s by %s at %s, run by %s at %s", told[0].Text, told[0].Who, clock(told[0].At), r.Who, clock(r.At))
 		}
 		if !send.Until.IsZero() && r.At.Before(send.Until.Add(-j.Step)) {
@@ -186,6 +186,17 @@ func (j *judgement) runs(id, kind string, runs, saids, told []event, send event)
 			j.find(again, id, "a task of kind %s, by %s at %s and by %s at %s", kind, runs[i-1].Who, clock(runs[i-1].At), r.Who, clock(r.At))
 		}
 	}
+}
+
+// began is when a run began. Its guest says that it runs, but a worker that is stopped in between says so late: when its outcome
+// was lost, it also says how long the run was.
+func began(r event, saids []event) time.Time {
+	for _, s := range saids {
+		if s.Who == r.Who && s.Text == "lost" && s.At.After(r.At) && s.Took > 0 {
+			return s.At.Add(-s.Took)
+		}
+	}
+	return r.At
 }
 
 // explained says whether the run b may follow the run a: the first failed, or lost its lease, or a fault met its worker or Redis.
@@ -417,6 +428,8 @@ func TestJudge(t *testing.T) {
 		{"both of two with a key", "always", with(event{At: at(30), Kind: sent, ID: "u", Text: "unique", Code: "key"}, event{At: at(30), Kind: sent, ID: "v", Text: "unique", Code: "key"},
 			event{At: at(40), Kind: seen, ID: "u", Text: "done", Sum: "U"}, event{At: at(40), Kind: seen, ID: "v", Text: "done", Sum: "V"}), []string{double}},
 		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, again}},
+		{"a run before the end that told so late", "always", with(event{At: at(1700), Kind: ran, ID: "c", Who: "worker-1"},
+			event{At: at(1710), Kind: said, ID: "c", Who: "worker-1", Text: "lost", Took: 300 * time.Millisecond}), nil},
 		{"a run before its time", "always", func(es []event) []event {
 			es[0].Until = at(11)
 			return es

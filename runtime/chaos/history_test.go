@@ -30,15 +30,16 @@ const (
 
 // An event is one line of a history.
 type event struct {
-	At      time.Time `json:"at"`
-	Kind    eventKind `json:"kind"`
-	ID      string    `json:"id,omitempty"`
-	Who     string    `json:"who,omitempty"`
-	Text    string    `json:"text,omitempty"`
-	Code    string    `json:"code,omitempty"`
-	Sum     string    `json:"sum,omitempty"`
-	Attempt int       `json:"attempt,omitempty"`
-	Until   time.Time `json:"until,omitzero"`
+	At      time.Time     `json:"at"`
+	Kind    eventKind     `json:"kind"`
+	ID      string        `json:"id,omitempty"`
+	Who     string        `json:"who,omitempty"`
+	Text    string        `json:"text,omitempty"`
+	Code    string        `json:"code,omitempty"`
+	Sum     string        `json:"sum,omitempty"`
+	Attempt int           `json:"attempt,omitempty"`
+	Took    time.Duration `json:"took,omitempty"` // of said: how long the run was
+	Until   time.Time     `json:"until,omitzero"`
 }
 
 // A history is all that was seen of one run, by whoever saw it, in the order of time.

@@ -16,6 +16,7 @@ var found = []struct {
 	{"the first", 1},
 	{"a bare deadline of the dialler gave an outcome up", 1009},
 	{"a stopped worker ran what had ended", 1003},
+	{"Redis was set back, and a worker refused what it had settled", 1050},
 	{"poison took what was in the same hands", 1053},
 }
 

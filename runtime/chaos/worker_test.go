@@ -167,6 +167,7 @@ type logLine struct {
 	Code    string    `json:"code"`
 	Line    string    `json:"line"` // of the guest
 	Attempt int       `json:"attempt"`
+	Took    float64   `json:"run_ms"`
 	Reason  string    `json:"reason"`
 	Error   any       `json:"error"`
 }
@@ -196,7 +197,7 @@ func (w *place) read(out interface{ Read([]byte) (int, error) }) {
 		case what == "done", what == "retried", what == "failed", what == "refused":
 			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: what, Code: l.Code, Attempt: l.Attempt})
 		case what == "outcome lost":
-			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: "lost", Code: l.Code, Attempt: l.Attempt})
+			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: "lost", Code: l.Code, Attempt: l.Attempt, Took: time.Duration(l.Took * float64(time.Millisecond))})
 		}
 	}
 }
