@@ -18,15 +18,14 @@ func (t *Task) checkStep() error {
 	}
 	seen := make(map[MessageID]struct{}, len(t.After))
 	for i, id := range t.After {
-		what := fmt.Sprintf("after[%d]", i)
 		if id.IsZero() {
-			return &FieldError{what, "is no id"}
+			return &FieldError{at("after", i), "is no id"}
 		}
 		if id == t.ID {
-			return &FieldError{what, "is the step itself"}
+			return &FieldError{at("after", i), "is the step itself"}
 		}
 		if _, ok := seen[id]; ok {
-			return &FieldError{what, "is there twice"}
+			return &FieldError{at("after", i), "is there twice"}
 		}
 		seen[id] = struct{}{}
 	}

@@ -238,12 +238,11 @@ func (t *Task) checkCaps() error {
 	}
 	total := 0
 	for i, line := range t.Caps {
-		what := fmt.Sprintf("caps[%d]", i)
 		if line == "" {
-			return &FieldError{what, "is empty"}
+			return &FieldError{at("caps", i), "is empty"}
 		}
-		if err := checkLine(what, line, CapSizeMax); err != nil {
-			return err
+		if checkLine("", line, CapSizeMax) != nil {
+			return checkLine(at("caps", i), line, CapSizeMax)
 		}
 		if total += len(line); total > CapsSizeMax {
 			return &FieldError{"caps", fmt.Sprintf("are longer than %d bytes together", CapsSizeMax)}
@@ -251,6 +250,9 @@ func (t *Task) checkCaps() error {
 	}
 	return nil
 }
+
+// at names one value of a list; only for errors, since a message with many values is checked in one go.
+func at(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 // checkFeatures refuses what the format has a place for and this version would have to ignore: a task that counts on an
 // answer that others cannot read must not run without.
