@@ -113,24 +113,25 @@ func (q *Queue) settleArgs(name string, batch []queue.Settlement, places []int) 
 	items := make([]any, 0, 4*len(places))
 	kinds := map[kind]int{}
 	var last kind
-	number := 0 // of last
+	number := 0                      // of last
+	var lane, states, results string // of last
 	for _, i := range places {
 		s := &batch[i]
 		if k := kindOf(s, now); number == 0 || k != last {
-			last = k
+			last, lane = k, laneKey(k.lane)
+			states, results = statePrefix(name)+k.lane.Tenant+":", prefix(name)+"res:"+k.issuer+":"
 			if number = kinds[k]; number == 0 {
 				number = len(kinds) + 1
 				kinds[k] = number
 				args = append(args, k.args()...)
 			}
 		}
-		lane := laneKey(s.Lease.Lane)
 		state, result := lane, lane // the lane stands in where there is no key
 		if s.Lease.ID != "" {
-			state = stateKey(s.Lease.Lane, s.Lease.ID)
+			state = states + s.Lease.ID
 		}
 		if last.issuer != "" {
-			result = resultKey(name, last.issuer, s.Lease.ID)
+			result = results + s.Lease.ID
 		}
 		keys = append(keys, state, result)
 		items = append(items, number, &s.Lease.Entry, &s.Lease.Token, s.Result)

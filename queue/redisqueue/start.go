@@ -85,11 +85,16 @@ func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now ti
 	args = append(args, group, q.consumer, prefix(name), len(lanes.words), len(places),
 		q.conf.Lease.Milliseconds(), queue.MessageBytesMax)
 	var asks []any
+	var last queue.Lane
+	var lane, states, tail string // of last
 	for n, i := range places {
 		s, d := &batch[i], &batch[i].Delivery
-		lane := laneName(d.Lane)
-		keys = append(keys, stateKey(d.Lane, s.ID))
-		fresh := "running|" + d.Token + "||" + d.Entry + "|" + lane + "|0|0|" + q.consumer + "|" + s.Digest
+		if n == 0 || d.Lane != last {
+			last, lane = d.Lane, laneName(d.Lane)
+			states, tail = statePrefix(name)+d.Lane.Tenant+":", "|"+lane+"|0|0|"+q.consumer+"|"
+		}
+		keys = append(keys, states+s.ID)
+		fresh := "running|" + d.Token + "||" + d.Entry + tail + s.Digest
 		args = append(args, lanes.add(lane), &d.Entry, fresh, keep(s.Expires.Sub(now)).Milliseconds())
 		if gates, rest := askOf(s, now); s.Plan != "" || gates != "" || rest != "" {
 			asks = append(asks, n+1, s.Plan, gates, rest)
