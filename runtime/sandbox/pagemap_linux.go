@@ -47,12 +47,12 @@ var (
 		inverted: pageIsFile | pageIsZero, mask: pageIsFile | pageIsZero,
 		anyOf: pageIsPresent | pageIsSwapped, answer: pageIsPresent | pageIsSwapped,
 	}
-	// notZero is the same for memory without a file.
-	notZero = question{inverted: pageIsZero, mask: pageIsZero, anyOf: pageIsPresent | pageIsSwapped, answer: pageIsPresent | pageIsSwapped}
 	// unmarked asks for what has no mark, which is in the table of pages itself: some 2 ns a page. That it also asks for present or swapped out is what keeps
 	// it off a shortcut of the kernel's that until Linux 6.9 looked for the mark in the wrong place of an entry that is swapped out, and so missed written pages.
 	// Source: Linux, "fs/proc/task_mmu: fix uffd-wp confusion in pagemap_scan_pmd_entry()", April 2024.
-	unmarked = question{mask: pageIsWritten, anyOf: pageIsPresent | pageIsSwapped, answer: pageIsWritten}
+	//
+	// Behind the image nothing is ever marked, and so unmarked is what is there; but not the page of zeros, which is there where a task only read.
+	unmarked = question{inverted: pageIsZero, mask: pageIsWritten | pageIsZero, anyOf: pageIsPresent | pageIsSwapped, answer: pageIsWritten}
 )
 
 // find finds the pages of region, from an offset on, that q asks for. Ranges are offsets into region; next is where to go on, len(region) at the end.

@@ -53,12 +53,9 @@ func mark() (*restorer, error) {
 			return errors.Join(registerMarks(marks, region[:len(i.data)]), setMarks(marks, region[:len(i.data)]))
 		},
 		restore: func(m *memory, i *image, page int) (written int, err error) {
-			end := min(len(i.data), m.peak)
-			err = r.restore(m, i, page, &written, 0, end, unmarked)
-			if err == nil {
-				err = r.restore(m, i, page, &written, end, m.peak, notZero)
-			}
+			err = r.restore(m, i, page, &written, 0, m.peak, unmarked) // one call, as each is a good part of what a small task takes
 			if err == nil && m.shed(written) {
+				end := min(len(i.data), m.peak)
 				if err = m.giveBack(); err == nil && end > 0 {
 					err = setMarks(marks, m.region[:end])
 				}
