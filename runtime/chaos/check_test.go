@@ -188,15 +188,16 @@ func (j *judgement) runs(id, kind string, runs, saids, told []event, send event)
 	}
 }
 
-// began is when a run began. Its guest says that it runs, but a worker that is stopped in between says so late: when its outcome
-// was lost, it also says how long the run was.
+// began is when a run began, at the latest. Its guest says that it runs, but a worker that is stopped in between says so late:
+// when its outcome was lost, it also says how long the run was.
 func began(r event, saids []event) time.Time {
+	at := r.At
 	for _, s := range saids {
-		if s.Who == r.Who && s.Text == "lost" && s.At.After(r.At) && s.Took > 0 {
-			return s.At.Add(-s.Took)
+		if s.Who == r.Who && s.Text == "lost" && s.At.After(r.At) && s.At.Add(-s.Took).Before(at) {
+			at = s.At.Add(-s.Took)
 		}
 	}
-	return r.At
+	return at
 }
 
 // explained says whether the run b may follow the run a: the first failed, or lost its lease, or a fault met its worker or Redis.

@@ -179,11 +179,10 @@ func TestPoisonAlone(t *testing.T) {
 	r.plan.batches = []batchPlan{{tasks: []taskPlan{{kind: "poison"}}}}
 	var tasks []client.Task
 	for i := range 12 {
-		kind := "sleep"
-		if i == 3 {
-			kind = "poison"
+		task, _ := taskOf(taskPlan{"poison", 1}, time.Now())
+		if i != 3 {
+			task.Input = payload{Kind: "sleep", For: 300} // so that it is in the worker's hands when that dies
 		}
-		task, _ := taskOf(taskPlan{kind, 1}, time.Now())
 		tasks = append(tasks, task)
 	}
 	receipts, err := r.client.SendMany(t.Context(), tasks)
