@@ -16,11 +16,12 @@ import (
 	"github.com/caisson-run/caisson/queue/redisqueue"
 )
 
-// The master is killed while workers drain a queue. What was accepted and replicated has its result in the end, and what
+// Servers that Sentinels announce are verified as others are. Then the master is killed while workers drain a queue. What was accepted and replicated has its result in the end, and what
 // had one before is not run again.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	s := queuetest.StartSentinels(t)
+	announced(t, s)
 	b := &broker{
 		worker: dial(t, configOf(s.Login(queuetest.UserWorker))), producer: dial(t, configOf(s.Login(queuetest.UserProducer))),
 		operator: dial(t, configOf(s.Login(queuetest.UserOperator))),
@@ -76,10 +77,9 @@ func TestFailover(t *testing.T) {
 	<-listening
 }
 
-// Sentinels and nodes say where to connect to, and never to whom: each certificate is verified all the same.
-func TestAnnouncedServersAreVerified(t *testing.T) {
-	t.Parallel()
-	s := queuetest.StartSentinels(t)
+// announced: Sentinels and nodes say where to connect to, and never to whom: each certificate is verified all the same.
+func announced(t *testing.T, s *queuetest.Sentinels) {
+	t.Helper()
 	authority, err := devtls.NewAuthority(time.Now())
 	if err != nil {
 		t.Fatal(err)
