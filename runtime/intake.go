@@ -60,6 +60,7 @@ type opened struct {
 	id       string          // of the message, as text
 	digest   envelope.Digest // of the message
 	expired  error
+	asked    bool              // gates, unique key and inputs were asked for when it was started; else it must not run
 	refused  error             // why it is none of these
 	allowed  policy.Authorised // what policy says before it begins; zero when it says no, see authorise
 }
@@ -235,6 +236,7 @@ func (o *opened) start(now time.Time) queue.Start {
 	if o.allowed.Principal() == "" || t.NotBefore.After(now) {
 		return s
 	}
+	o.asked = true
 	if len(t.After) > 0 {
 		s.ResultKey, s.After = t.Issuer.String(), make([]string, len(t.After))
 		for i, id := range t.After {

@@ -45,7 +45,8 @@ func (w *Worker) runOne(b *begun) {
 		return
 	}
 	t := j.task
-	if t.NotBefore.After(now) {
+	if t.NotBefore.After(now) || !b.asked {
+		// Not asked: its time came, or policy changed, since it was started. It comes again and is asked then.
 		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
 		return
 	}

@@ -3,8 +3,11 @@ package runtime
 import (
 	"errors"
 	"testing"
+	"time"
 
+	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/policy"
 )
 
 // TestJoined makes one payload of several outputs.
@@ -23,5 +26,41 @@ func TestJoined(t *testing.T) {
 	var refused *refusal
 	if _, err := joined([]envelope.Result{large, large}); !errors.As(err, &refused) || refused.code != CodePayload {
 		t.Errorf("too much: %v", err)
+	}
+}
+
+// TestStartAsks looks at what a start asks for: nothing before its time or without policy's yes, and then it must not run.
+func TestStartAsks(t *testing.T) {
+	p, now := insidePolicy(t), time.Now()
+	msg, err := envelope.Sign(envelope.Task{
+		ID: envelope.MessageID{1}, Audience: "test", Tenant: "acme", Queue: "other", Task: "other.run", Issued: now, NotBefore: now.Add(time.Minute),
+		Expires: now.Add(time.Hour), UniqueKey: "k", UniqueWindow: time.Minute, Priority: int(queue.PriorityNormal),
+	}, insideSubmit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := envelope.Reader{Keys: p, Audience: "test"}.Open(msg, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed, err := p.Authorize(v, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		allowed policy.Authorised
+		at      time.Time
+		asked   bool
+	}{
+		"early":      {allowed, now, false},
+		"in time":    {allowed, now.Add(time.Minute), true},
+		"no policy":  {policy.Authorised{}, now.Add(time.Minute), false},
+		"both wrong": {policy.Authorised{}, now, false},
+	} {
+		o := opened{message: v, task: v.Task(), id: v.Task().ID.String(), allowed: row.allowed}
+		s := o.start(row.at)
+		if o.asked != row.asked || (len(s.Unique.Key) == 64) != row.asked {
+			t.Errorf("%s: asked %t, %+v", name, o.asked, s.Unique)
+		}
 	}
 }
