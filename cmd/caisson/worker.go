@@ -27,6 +27,8 @@ const (
 	policyEvery = time.Second
 	// pagesHeaderTimeout bounds a slow client of the metrics pages.
 	pagesHeaderTimeout = 5 * time.Second
+	// connectionsMin, connectionsEach and connectionsMax make the number of connections to Redis by that of queues.
+	connectionsMin, connectionsEach, connectionsMax = 16, 8, 1024
 	// stateMode keeps the worker's state to its owner: it says which releases are trusted.
 	stateMode = 0o700
 )
@@ -108,6 +110,8 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 			o.close()
 		}
 	}()
+	// Each queue may have a claim that blocks, two starts, two settlements, renewals, and what the tender asks.
+	s.redis.Connections = min(max(connectionsMin, connectionsEach*len(s.file.Queues)), connectionsMax)
 	client, err := redisqueue.Dial(s.redis)
 	if err != nil {
 		return nil, err
