@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -189,6 +191,9 @@ func (r *run) load(ctx context.Context) int {
 			tasks = append(tasks, task)
 		}
 		receipts, err := r.client.SendMany(ctx, tasks)
+		for away := (*queue.UnavailableError)(nil); errors.As(err, &away) && ctx.Err() == nil; {
+			err = r.client.Resend(ctx, receipts) // a slow machine, which is no finding here
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				r.fail(err)
