@@ -23,8 +23,8 @@ func TestWorkerPage(t *testing.T) {
 		if example == nil {
 			t.Fatalf("%s has no example", name)
 		}
-		// An optional section stands in the example as a comment.
-		text := regexp.MustCompile(`(?m)^# (\[[a-z]+\])`).ReplaceAll(example[1], []byte("$1"))
+		// Optional sections, and keys that stand for others, are comments in the example.
+		text := regexp.MustCompile(`(?m)^# (\[[a-z]+\]|[a-z_]+ += )`).ReplaceAll(example[1], []byte("$1"))
 		file, err := strict.Decode(name, text, into)
 		if err != nil {
 			t.Errorf("the example of %s cannot be read:\n%v", name, err)
