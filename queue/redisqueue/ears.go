@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -146,8 +145,8 @@ func (e *ears) session() (heard bool, err error) {
 		case *redis.Subscription:
 			e.tell(m.Channel, (*waiter).tellAll)
 		case *redis.Message:
-			ids := strings.Fields(m.Payload)
-			e.tell(m.Channel, func(w *waiter) { w.tell(ids) })
+			words := toldIn(m.Payload)
+			e.tell(m.Channel, func(w *waiter) { w.tell(words) })
 		}
 	}
 }

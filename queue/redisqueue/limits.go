@@ -49,6 +49,9 @@ const (
 	// large results does not stop Redis for long.
 	settleBytesMax = 8 << 20
 
+	// carriedBytesMax bounds a result that comes with the word that it is there; as lua/settle.lua has it for a message.
+	carriedBytesMax = 16 << 10
+
 	// waitBatch bounds the results read in one trip.
 	waitBatch = 32
 

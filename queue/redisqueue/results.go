@@ -13,7 +13,7 @@ import (
 // many wait. It is safe for concurrent use.
 //
 // Waiting is never polling: it subscribes, then reads what is there already,
-// then reads what it is told of; and when the connection was lost, it reads all
+// then reads what it is told of, unless that came with its result; and when the connection was lost, it reads all
 // that is outstanding again, since whatever was told meanwhile went unheard.
 type Results struct {
 	client *Client
@@ -118,6 +118,11 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 			return err
 		case <-w.ready:
 		case <-retry.after():
+		}
+		for id, result := range w.arrived() {
+			if w.end(id) {
+				got(id, []byte(result))
+			}
 		}
 		for batch := w.take(waitBatch); len(batch) > 0; batch = w.take(waitBatch) {
 			found, err := r.read(ctx, name, issuer, batch)

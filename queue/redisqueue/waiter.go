@@ -1,6 +1,37 @@
 package redisqueue
 
-import "sync"
+import (
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// A told is one word of a message to those who wait: the id of a message whose result is there, and the result, unless
+// it has to be read. Neither is more than the broker's word.
+type told struct{ id, result string }
+
+// toldIn reads such a message: ids with spaces between, and behind an id, perhaps, its result as :<bytes>:<result>. What
+// is not of that form ends it: who cares for a result of which it does not tell reads it at the next chance.
+func toldIn(text string) []told {
+	var words []told
+	for text != "" {
+		end := strings.IndexAny(text, " :")
+		if end < 0 {
+			return append(words, told{id: text})
+		}
+		word, rest := told{id: text[:end]}, text[end+1:]
+		if text[end] == ':' {
+			size, bytes, ok := strings.Cut(rest, ":")
+			n, err := strconv.Atoi(size)
+			if !ok || err != nil || n < 0 || n > min(len(bytes), carriedBytesMax) {
+				return append(words, word)
+			}
+			word.result, rest = bytes[:n], strings.TrimPrefix(bytes[n:], " ")
+		}
+		words, text = append(words, word), rest
+	}
+	return words
+}
 
 // waiter is one Wait: what it waits for, and what of that should be read.
 type waiter struct {
@@ -10,10 +41,11 @@ type waiter struct {
 	mu          sync.Mutex
 	outstanding map[string]bool // id -> already in due
 	due         []string
+	came        map[string]string // id -> the result that came with it
 }
 
 func newWaiter(ids []string) *waiter {
-	w := &waiter{ready: make(chan struct{}, 1), failed: make(chan error, 1), outstanding: make(map[string]bool, len(ids))}
+	w := &waiter{ready: make(chan struct{}, 1), failed: make(chan error, 1), outstanding: make(map[string]bool, len(ids)), came: map[string]string{}}
 	for _, id := range ids {
 		w.outstanding[id] = false
 	}
@@ -28,16 +60,22 @@ func (w *waiter) fail(err error) {
 	}
 }
 
-// tell says that the results of ids are there, if anybody cares.
-func (w *waiter) tell(ids []string) {
+// tell says that results are there, if anybody cares.
+func (w *waiter) tell(words []told) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, id := range ids {
-		if due, waits := w.outstanding[id]; waits && !due {
-			w.outstanding[id] = true
-			w.due = append(w.due, id)
-			w.wake()
+	for _, word := range words {
+		due, waits := w.outstanding[word.id]
+		switch {
+		case !waits:
+			continue
+		case word.result != "":
+			w.came[word.id] = word.result
+		case !due:
+			w.outstanding[word.id] = true
+			w.due = append(w.due, word.id)
 		}
+		w.wake()
 	}
 }
 
@@ -61,15 +99,27 @@ func (w *waiter) wake() {
 	}
 }
 
+// arrived returns the results that came with their ids.
+func (w *waiter) arrived() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	came := w.came
+	w.came = map[string]string{}
+	return came
+}
+
 // take returns up to n ids to read.
 func (w *waiter) take(n int) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n = min(n, len(w.due))
-	batch := w.due[:n:n]
-	w.due = w.due[n:]
-	for _, id := range batch {
-		w.outstanding[id] = false // from now on it may be told again
+	var batch []string
+	for len(w.due) > 0 && len(batch) < n {
+		id := w.due[0]
+		w.due = w.due[1:]
+		if _, waits := w.outstanding[id]; waits { // else its result came meanwhile
+			w.outstanding[id] = false // from now on it may be told again
+			batch = append(batch, id)
+		}
 	}
 	return batch
 }

@@ -25,7 +25,8 @@
 -- Kinds: what many items have in common is sent once.
 -- Time: delays are told by the worker as durations and counted from Redis's TIME,
 -- so that workers with different clocks agree on what is due.
--- Told: all ids of one issuer go in one message, with spaces between.
+-- Told: all ids of one issuer go in one message, with spaces between; behind some
+-- of them their results, as :<bytes>:<result>, so that whoever waits need not read.
 -- Errors: at maxmemory Redis refuses the first command that may need more, for the
 -- whole script; other errors come from keys that somebody overwrote. For each item
 -- the commands that can fail come before the entry is acknowledged, so what was
@@ -81,11 +82,16 @@ local function mark(it, phase, entry)
 end
 
 local told, told_order = {}, {} -- ids to tell of, by issuer
-local function tell(issuer, id)
+local carry = 16384 -- bytes of results that still go along: enough for a few, which somebody is likely to wait for
+local function tell(issuer, id, result)
   local ids = told[issuer]
   if not ids then
     ids = {}
     told[issuer], told_order[#told_order + 1] = ids, issuer
+  end
+  if #result <= carry then
+    carry = carry - #result
+    id = id .. ':' .. #result .. ':' .. result
   end
   ids[#ids + 1] = id
 end
@@ -109,7 +115,7 @@ local function publish(it)
     return -- not fenced by a token: it may leave a result where there is none only
   end
   local id = string.match(it.member, ':(.*)$')
-  tell(kind.issuer, id)
+  tell(kind.issuer, id, it.result)
   if kind.wake then wake(kind.issuer, id) end
 end
 
@@ -199,7 +205,7 @@ local function handle(i)
   if kind.plain and token ~= '' and type(text) == 'string' and string.sub(text, 1, #running) == running then
     if result ~= '' then
       redis.call('SET', KEYS[2 * i + 1], result, 'PX', kind.life)
-      tell(kind.issuer, string.sub(key, kind.id_at))
+      tell(kind.issuer, string.sub(key, kind.id_at), result)
     end
     redis.call('SET', key, 'done|' .. token .. '|done|' .. string.sub(text, #running + 1), 'KEEPTTL')
     leave(kind.lane, entry)
