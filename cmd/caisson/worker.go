@@ -120,7 +120,9 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 
 	c := s.runtimeConfig()
 	c.Clock = workerClock()
-	lanes, err := redisqueue.OpenQueue(client, redisqueue.QueueConfig{Lease: c.Lease, Worker: c.Name, Logger: s.logger, Now: c.Clock})
+	hand := s.queueConfig()
+	hand.Now = c.Clock
+	lanes, err := redisqueue.OpenQueue(client, hand)
 	if err != nil {
 		return nil, misused(err)
 	}

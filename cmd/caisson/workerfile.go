@@ -42,6 +42,7 @@ type workerFile struct {
 	Outbound    outboundSection `toml:"outbound"`
 	Events      eventsSection   `toml:"events"`
 	Limits      limitsSection   `toml:"limits"`
+	Dead        deadSection     `toml:"dead"`
 }
 
 // storeSection says where releases and modules are: exactly one of its fields.
@@ -64,6 +65,12 @@ type logSection struct {
 // httpSection is where the worker's own pages are: metrics and health.
 type httpSection struct {
 	Address string `toml:"address"`
+}
+
+// deadSection bounds the dead letters of each queue; zero values are redisqueue's defaults.
+type deadSection struct {
+	Keep strict.Duration `toml:"keep"`
+	Max  int             `toml:"max"`
 }
 
 // limitsSection bounds how many tasks of one kind this worker runs at a time; 0 is no bound but the concurrency.
@@ -217,10 +224,14 @@ var runtimeKeys = map[string]string{
 	"Limits.Queue": "limits.queue", "Limits.Tenant": "limits.tenant", "Limits.Task": "limits.task",
 }
 
-// checkRuntime adds what the runtime finds wrong, so that it is told together with all else.
+// queueKeys are the same of redisqueue.QueueConfig.
+var queueKeys = map[string]string{"DeadKeep": "dead.keep", "DeadMax": "dead.max"}
+
+// checkRuntime adds what the runtime and the queue find wrong, so that it is told together with all else.
 func (s *workerSettings) checkRuntime(file *strict.File) {
 	for key, zero := range map[string]bool{
 		"concurrency": s.file.Concurrency == 0, "lease": s.file.Lease == 0, "result_ttl": s.file.ResultTTL == 0, "sandbox.memory": s.file.Sandbox.Memory == 0,
+		"dead.keep": s.file.Dead.Keep == 0, "dead.max": s.file.Dead.Max == 0,
 	} {
 		if zero && file.Has(key) && !file.Faulty(key) {
 			file.Fault(key, "is zero; leave it out for the default")
@@ -240,6 +251,20 @@ func (s *workerSettings) checkRuntime(file *strict.File) {
 		if ours && !file.Faulty(key) {
 			file.Fault(key, "%s", fault.Text)
 		}
+	}
+	_, err = redisqueue.OpenQueue(nil, s.queueConfig()) // which connects to nothing
+	for _, err := range each(err) {
+		var fault *redisqueue.ConfigError
+		if errors.As(err, &fault) && queueKeys[fault.Field] != "" && !file.Faulty(queueKeys[fault.Field]) {
+			file.Fault(queueKeys[fault.Field], "%s", fault.Text)
+		}
+	}
+}
+
+// queueConfig says how the worker takes part in its queues.
+func (s *workerSettings) queueConfig() redisqueue.QueueConfig {
+	return redisqueue.QueueConfig{
+		Worker: s.file.Name, Lease: time.Duration(s.file.Lease), DeadKeep: time.Duration(s.file.Dead.Keep), DeadMax: s.file.Dead.Max, Logger: s.logger,
 	}
 }
 
