@@ -51,8 +51,8 @@ func (f *flight) leases(name string) []queue.Lease {
 	return leases
 }
 
-// cancel ends every run that a cancels, and what is to run, and returns how many.
-func (f *flight) cancel(a policy.AuthorisedOrder) (n int) {
+// cancel ends every run that a, which was read at the time heard, cancels, and what is to run, and returns how many.
+func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	target := a.Order().Target
@@ -60,10 +60,23 @@ func (f *flight) cancel(a policy.AuthorisedOrder) (n int) {
 		if b.id != target && (b.task.Plan.IsZero() || b.task.Plan.String() != target) || !a.Cancels(b.allowed) {
 			continue
 		}
+		if b.cancelled.IsZero() {
+			b.cancelled = heard
+		}
 		b.end(errCancelled)
 		n++
 	}
 	return n
+}
+
+// sinceCancel returns how long ago the order was read that ended b's run, 0 if it came before b could be found here.
+func (f *flight) sinceCancel(b *begun) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b.cancelled.IsZero() {
+		return 0
+	}
+	return time.Since(b.cancelled)
 }
 
 // renew notes that leases were asked for at a time, and given.

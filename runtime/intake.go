@@ -76,6 +76,8 @@ type begun struct {
 	inputs  [][]byte  // results that a step needs, as the broker gives them
 	renewed time.Time // when the lease was last asked for and given; guarded by the flight's mu
 
+	cancelled time.Time // when the order was read that ends it while it is in flight; guarded by the flight's mu
+
 	principal string // "" until policy has said who sent it
 
 	ctx context.Context

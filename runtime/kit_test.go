@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +55,7 @@ var shared struct {
 	host    *host.Host
 	sandbox *sandbox.Sandbox
 	kv      values
+	web     atomic.Value // string: "host:port" of what guests fetch from
 }
 
 func openShared(t testing.TB) {
@@ -76,7 +79,10 @@ func makeShared() error {
 	if shared.module, err = os.ReadFile(out); err != nil {
 		return err
 	}
-	if shared.host, err = host.New(host.Config{KV: &shared.kv}); err != nil {
+	if shared.host, err = host.New(host.Config{KV: &shared.kv, HTTP: host.HTTPConfig{
+		AllowAddr: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		ConnectTo: func(context.Context, string) string { return shared.web.Load().(string) },
+	}}); err != nil {
 		return err
 	}
 	cache, err := guesttest.Compiled()
@@ -154,7 +160,7 @@ name = "runner"
 [[role.grant]]
 queues = ["work"]
 tasks  = ["job.*"]
-caps   = ["kv rw test/*", "kv ro gate/*", "progress"]
+caps   = ["kv rw test/*", "kv ro gate/*", "http GET https://web.test/*", "progress"]
 
 [[role]]
 name = "reader"
@@ -231,7 +237,7 @@ func parsePolicy(t testing.TB, changes ...string) *policy.Policy {
 func job(t testing.TB, task string, limits, retry, rest string) manifest.Manifest {
 	t.Helper()
 	if !strings.Contains(rest, "[needs]") {
-		rest += "\n[needs]\ncaps = [\"kv rw test/*\", \"kv ro gate/*\"]\n"
+		rest += "\n[needs]\ncaps = [\"kv rw test/*\", \"kv ro gate/*\", \"http GET https://web.test/*\"]\n"
 	}
 	text := fmt.Sprintf("task = %q\nmodule = \"guest.wasm\"\n[limits]\nwall = \"30s\"\ncpu = \"20s\"\n%s\n[retry]\n%s\n%s\n", task, limits, retry, rest)
 	m, err := manifest.Parse("task.toml", []byte(text))

@@ -29,6 +29,7 @@ type metrics struct {
 	vanished      prometheus.Counter
 	busy          prometheus.Gauge
 	orders        *prometheus.CounterVec
+	cancel        prometheus.Histogram
 	parked        *prometheus.CounterVec
 	eventsDropped prometheus.Counter
 }
@@ -64,6 +65,8 @@ func newMetrics(w *Worker) *metrics {
 	}
 	m.orders = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_orders_total",
 		Help: "Orders by act and what became of them: heard, dropped, or the code for which they were ignored."}, []string{"act", "code"})
+	m.cancel = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_cancel_seconds",
+		Help: "Time from reading an order to cancel to the end of a run that it ended.", Buckets: seconds})
 	m.parked = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_parked_total",
 		Help: "Deliveries that the broker parked at their start: they wait for inputs, or a gate is closed."}, []string{"state"})
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{Name: "caisson_events_dropped_total",
@@ -84,7 +87,7 @@ func newMetrics(w *Worker) *metrics {
 		}
 		return 0
 	})
-	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.parked, m.eventsDropped, paused, held, ready,
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.cancel, m.parked, m.eventsDropped, paused, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

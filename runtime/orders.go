@@ -208,6 +208,7 @@ func (w *Worker) order(p *post, b []byte) (policy.AuthorisedOrder, error) {
 
 // hear acts on one order.
 func (w *Worker) hear(p *post, b []byte) {
+	heard := time.Now()
 	a, err := w.order(p, b)
 	if err != nil {
 		w.ignoreOrder(p, err)
@@ -223,7 +224,7 @@ func (w *Worker) hear(p *post, b []byte) {
 		}
 	case envelope.ActCancel:
 		p.orders.keepCancel(a, w.cfg.Clock())
-		if n := w.flight.cancel(a); n > 0 {
+		if n := w.flight.cancel(a, heard); n > 0 {
 			w.log.Info("runs cancelled", "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "runs", n, "note", o.Note)
 			w.hand(p, a)
 		}

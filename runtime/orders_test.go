@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -123,29 +124,81 @@ func TestPauseEnds(t *testing.T) {
 	}
 }
 
-// TestCancelRunning cancels guests that run, one that waits for its host and one that computes, and measures how long
-// each went on.
+// cancelWithin is how long a guest may go on after its worker has read the order that ends it.
+const cancelWithin = 10 * time.Millisecond
+
+// TestCancelWithin cancels guests that run, 17 each of three kinds: they compute, sleep, and wait for a server that says nothing. By the worker's
+// own count, which begins when it has read the order, each kind ends in time. The median is held against the bound: other processes that
+// take the processor make single ones late, and a guest that is not ended by a tick or a context makes all of its kind late.
+func TestCancelWithin(t *testing.T) {
+	silent(t)
+	w := newWorld(t)
+	worker := w.work()
+	var all []float64
+	for _, one := range []wish{{Mode: "spin"}, {Mode: "sleep", Number: 25_000}, {Mode: "fetch"}} {
+		var took []float64
+		for i := range 17 {
+			gate := newGate(fmt.Sprint("cancel-", one.Mode, i))
+			close(gate.open)
+			one.Key = gate.key
+			receipt := w.send(client.Task{Input: one})
+			receive(t, gate.left, "begin of the guest")
+			w.cancel(receipt.ID.String(), operatorKey)
+			if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeCancelled || r.Attempt != 1 || r.Started.IsZero() {
+				t.Fatalf("result %+v", r)
+			}
+			line := worker.await("task refused", "task_id", receipt.ID)
+			ms, ok := line["cancel_ms"].(float64)
+			if !ok || ms <= 0 {
+				t.Fatalf("the log does not say how long it went on: %v", line)
+			}
+			took = append(took, ms)
+		}
+		slices.Sort(took)
+		t.Logf("%s went on for %v ms", one.Mode, took)
+		if median := took[len(took)/2]; median > cancelWithin.Seconds()*1000 {
+			t.Errorf("%s: half of the guests went on for more than %v ms", one.Mode, median)
+		}
+		all = append(all, took...)
+	}
+	slices.Sort(all)
+	t.Logf("of %d: p50 %v, p90 %v, most %v ms", len(all), all[len(all)/2], all[len(all)*9/10], all[len(all)-1])
+	if n := worker.metric("caisson_cancel_seconds_count"); n != fmt.Sprint(len(all)) {
+		t.Errorf("the metric counts %s of %d", n, len(all))
+	}
+}
+
+// silent makes a server for the guests' fetches that takes connections and says nothing.
+func silent(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	shared.web.Store(l.Addr().String())
+	var conns []net.Conn
+	done := make(chan struct{})
+	go func() { // ends with the listener
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns = append(conns, c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, c := range conns {
+			c.Close()
+		}
+	})
+}
+
+// TestCancelRunning cancels a guest that runs, by the word of its sender.
 func TestCancelRunning(t *testing.T) {
 	w := newWorld(t)
 	worker := w.work()
-	var took []time.Duration
-	for i := range 5 {
-		gate := newGate(fmt.Sprint("cancel-", i))
-		receipt := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-		gate.await(t, 1)
-		began := time.Now()
-		w.cancel(receipt.ID.String(), operatorKey)
-		receive(t, gate.left, "end of the guest")
-		took = append(took, time.Since(began))
-		if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeCancelled || r.Attempt != 1 || r.Started.IsZero() {
-			t.Errorf("result %+v", r)
-		}
-	}
-	slices.Sort(took)
-	t.Logf("from the order to the guest's end: %v", took)
-	if took[0] > 10*time.Millisecond { // the least, since this machine has other things to do
-		t.Errorf("guests went on for %v", took)
-	}
 	receipt := w.send(client.Task{Input: wish{Mode: "spin"}})
 	w.await("it runs", func() bool { return w.state(receipt.ID).Phase == queue.PhaseRunning })
 	w.cancel(receipt.ID.String(), shopKey) // its own sender

@@ -139,7 +139,7 @@ func TestCopies(t *testing.T) {
 func TestRefused(t *testing.T) {
 	w := newWorld(t)
 	w.release(job(t, "job.small", `payload = "64B"`, fastRetry, ""))
-	w.release(job(t, "job.web", "", fastRetry, "[needs]\ncaps = [\"kv rw test/*\", \"kv ro gate/*\", \"http GET https://img.example.com/*\"]\n"))
+	w.release(job(t, "job.web", "", fastRetry, "[needs]\ncaps = [\"kv rw test/*\", \"kv ro gate/*\", \"http GET https://web.test/*\", \"http GET https://img.example.com/*\"]\n"))
 	publish(t, w.store, job(t, "job.junk", "", fastRetry, ""), []byte("\x00asm\x01\x00\x00\x00junk"), 1, publisherKey)
 	publish(t, w.store, job(t, "job.former", "", fastRetry, ""), shared.module, 1, formerKey)
 	worker := w.work()

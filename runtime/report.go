@@ -34,6 +34,7 @@ type report struct {
 	ran     bool          // a release of the task ran, so that its publisher vouches for its name
 	waited  time.Duration // from the sender's clock to the run's begin, or to the refusal
 	usage   sandbox.Usage
+	cancel  time.Duration // from reading the order that ended a run to the run's end; 0: none did
 }
 
 // say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest. Every line has
@@ -55,6 +56,9 @@ func (w *Worker) say(r report) {
 		}
 		w.log.Info("task "+string(r.outcome), pairs...)
 	case outcomeRefused:
+		if r.cancel > 0 {
+			pairs = append(pairs, "cancel_ms", milliseconds(r.cancel))
+		}
 		w.log.Warn("task refused", append(pairs, "reason", r.text)...)
 	case outcomeLost:
 		w.log.Warn("task outcome lost", pairs...)

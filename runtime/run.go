@@ -118,6 +118,9 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 		w.finish(j.begun, queue.Done(), &result, r)
 	case context.Cause(j.ctx) == errCancelled:
 		r.outcome, r.code, r.text = outcomeRefused, CodeCancelled, "an order cancelled it while it ran"
+		if r.cancel = w.flight.sinceCancel(j.begun); r.cancel > 0 {
+			w.metrics.cancel.Observe(r.cancel.Seconds())
+		}
 		result.Status, result.Code, result.Error = envelope.StatusRefused, CodeCancelled, ""
 		w.finish(j.begun, queue.Dead(CodeCancelled, r.text), &result, r)
 	case j.ctx.Err() != nil:

@@ -57,6 +57,12 @@ var hoard [][]byte
 
 func work(ctx context.Context, in input) (output, error) {
 	switch in.Mode {
+	case "spin", "sleep", "fetch":
+		if in.Key != "" { // whoever holds the gate learns that it runs
+			_, _ = guest.KV.Get(ctx, "gate/"+in.Key)
+		}
+	}
+	switch in.Mode {
 	case "":
 		return output{Text: in.whole}, nil
 	case "give": // what the step after it gets
@@ -82,6 +88,9 @@ func work(ctx context.Context, in input) (output, error) {
 		for i := 0; ; i++ {
 			hoard = hoard[:0]
 		}
+	case "fetch":
+		_, err := guest.HTTP.Get(ctx, "https://web.test/")
+		return output{}, err
 	case "hoard":
 		for {
 			hoard = append(hoard, make([]byte, 1<<20))
