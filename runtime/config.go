@@ -27,10 +27,11 @@ type Config struct {
 	// Broker carries the work. Required; the worker does not close it.
 	Broker Broker
 
-	// Listener hears orders of operators and senders, and Keeper carries them out. Both or neither: without them the
-	// worker obeys no order.
+	// Listener hears orders of operators and senders, Keeper carries them out, and Modes remembers over restarts which
+	// queues are paused. All or none: without them the worker obeys no order.
 	Listener queue.Listener
 	Keeper   queue.Keeper
+	Modes    Modes
 
 	// Events is told what happens to messages, and Progress how far tasks say they are. nil: nobody is.
 	Events   queue.Events
@@ -139,6 +140,7 @@ func (c Config) check() error {
 	}
 	fault(c.Broker == nil, "Broker", "is missing")
 	fault((c.Listener == nil) != (c.Keeper == nil), "Listener", "needs Keeper, and Keeper needs it")
+	fault((c.Listener == nil) != (c.Modes == nil), "Modes", "needs Listener, and Listener needs it")
 	fault(c.Policy == nil, "Policy", "is missing")
 	fault(c.Modules == nil, "Modules", "is missing")
 	fault(c.Floor == nil, "Floor", "is missing")

@@ -23,7 +23,8 @@ var errCancelled = errors.New("worker: cancelled by an order")
 // when its signature holds and policy lets its signer give it.
 type orders struct {
 	mu      sync.Mutex
-	mode    policy.AuthorisedOrder // the newest to pause or resume; zero: none was heard
+	mode    policy.AuthorisedOrder // the newest to pause or resume; zero: none was heard, or it counts no more
+	newest  Mode                   // the newest that was ever heard; older ones do not count
 	changed context.Context        // ends, and is made anew, when mode changes
 	change  context.CancelFunc
 	cancels map[string][]policy.AuthorisedOrder // by target, for what starts while they are heard
@@ -49,15 +50,20 @@ func (o *orders) paused(now time.Time) (yes bool, until time.Time, changed conte
 	return m.Act == envelope.ActPause && now.Before(m.Expires), m.Expires, o.changed
 }
 
-// setMode takes an order to pause or resume unless a newer one is known; it reports whether it did.
-func (o *orders) setMode(a policy.AuthorisedOrder) bool {
+// setMode takes a, an order to pause or resume that is m, unless a newer one is known. It reports whether it did, and
+// whether a is older; neither, when a is the one that counts already.
+func (o *orders) setMode(a policy.AuthorisedOrder, m Mode) (taken, older bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.mode.Principal() != "" && !a.Verified().Newer(o.mode.Verified()) {
-		return false
+	switch c := m.than(o.newest); {
+	case c < 0:
+		return false, true
+	case c == 0 && o.mode.Principal() != "":
+		return false, false
 	}
+	o.newest = m
 	o.turn(a)
-	return true
+	return true, false
 }
 
 // recheck forgets a mode whose signer may not order any more.
@@ -218,10 +224,7 @@ func (w *Worker) hear(p *post, b []byte) {
 	w.metrics.orders.WithLabelValues(string(o.Act), "heard").Inc()
 	switch o.Act {
 	case envelope.ActPause, envelope.ActResume:
-		if p.orders.setMode(a) {
-			w.log.Warn("queue "+string(o.Act)+"d", "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "until", o.Expires, "note", o.Note)
-			w.hand(p, a)
-		}
+		w.hearMode(p, a, b)
 	case envelope.ActCancel:
 		p.orders.keepCancel(a, w.cfg.Clock())
 		if n := w.flight.cancel(a, heard); n > 0 {

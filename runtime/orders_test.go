@@ -3,6 +3,9 @@ package runtime_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +112,108 @@ func TestPause(t *testing.T) {
 	}
 	if code, text := second.page("/readyz"); code != 200 || strings.Contains(text, "paused") {
 		t.Errorf("/readyz is %d %q", code, text)
+	}
+}
+
+// TestPauseOverRestart restarts a worker of a queue that was paused and let go again, and one of a queue that is paused. In between somebody who can
+// write to Redis puts the older order back, or deletes what is there: the worker keeps to the newest that it knew.
+func TestPauseOverRestart(t *testing.T) {
+	w := newWorld(t)
+	path := filepath.Join(t.TempDir(), "modes.json")
+	remembering := func(c *runtime.Config) {
+		modes, err := runtime.OpenModes(path)
+		check(t, err)
+		c.Modes = modes
+	}
+	mode := "cs:{" + queueName + "}:mode"
+	first := w.work(remembering)
+	pause, old := w.mode(envelope.ActPause)
+	first.await("queue paused")
+	time.Sleep(2 * time.Millisecond) // orders are told apart by the millisecond
+	w.mode(envelope.ActResume)
+	first.await("queue resumed")
+	first.stop()
+	check(t, first.wait())
+
+	w.server.Do("SET", mode, string(old))
+	second := w.work(remembering)
+	second.await("order ignored, a newer one is known", "act", "pause", "order", pause.ID)
+	if n := second.metric(`caisson_orders_total{act="pause",code="older"}`); n != "1" {
+		t.Errorf("the metric counts %s", n)
+	}
+	if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Status != envelope.StatusDone {
+		t.Errorf("after the old order: %+v", r)
+	}
+	time.Sleep(2 * time.Millisecond)
+	w.mode(envelope.ActPause)
+	second.await("queue paused")
+	second.stop()
+	check(t, second.wait())
+
+	w.server.Do("DEL", mode)
+	third := w.work(remembering)
+	third.await("queue was paused when the worker ended")
+	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
+	if code, text := third.page("/readyz"); code != 200 || text != "ok\npaused: work\n" {
+		t.Errorf("/readyz is %d %q", code, text)
+	}
+	time.Sleep(2 * time.Millisecond)
+	w.mode(envelope.ActResume)
+	if r := w.ended(waiting); r.Status != envelope.StatusDone || r.Attempt != 1 {
+		t.Errorf("after the pause: %+v", r)
+	}
+}
+
+// TestModesFile keeps, keeps again, and forgets what is older than any order can be.
+func TestModesFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "modes.json")
+	modes, err := runtime.OpenModes(path)
+	check(t, err)
+	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
+	one := func(age time.Duration) runtime.Mode {
+		return runtime.Mode{Issued: now.Add(-age), ID: envelope.NewMessageID(), Order: []byte("order")}
+	}
+	over, kept, newest := one(envelope.ModeLifetimeMax+time.Hour), one(time.Hour), one(0)
+	check(t, modes.Keep("over", over))
+	check(t, modes.Keep("other", kept))
+	check(t, modes.Keep("work", one(time.Minute)))
+	check(t, modes.Keep("work", newest))
+	again, err := runtime.OpenModes(path)
+	check(t, err)
+	if got := again.Newest("work"); !reflect.DeepEqual(got, newest) {
+		t.Errorf("got %+v, want %+v", got, newest)
+	}
+	if got := again.Newest("other"); !reflect.DeepEqual(got, kept) {
+		t.Errorf("got %+v, want %+v", got, kept)
+	}
+	if got := again.Newest("over"); !got.Issued.IsZero() {
+		t.Errorf("what is over was kept: %+v", got)
+	}
+	info, err := os.Stat(path)
+	check(t, err)
+	if info.Mode() != 0o600 {
+		t.Errorf("the file has mode %v", info.Mode())
+	}
+	if err := modes.Keep("work", newest); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDamagedModesFile opens files that are none: none is taken for an empty one.
+func TestDamagedModesFile(t *testing.T) {
+	id := envelope.NewMessageID().String()
+	for name, text := range map[string]string{
+		"empty": "", "null": "null", "cut off": `{"work":{"issued":1`, "a list": `["work"]`, "more after it": `{}{}`, "too large": "{" + strings.Repeat(" ", 8<<20) + "}",
+		"no time": `{"work":{"id":"` + id + `","order":"aa=="}}`, "no id": `{"work":{"issued":1,"order":"aa=="}}`, "no order": `{"work":{"issued":1,"id":"` + id + `"}}`,
+		"a large order": `{"work":{"issued":1,"id":"` + id + `","order":"` + strings.Repeat("a", 8<<10) + `"}}`, "a bad name": `{"a:b":{"issued":1,"id":"` + id + `","order":"aa=="}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "modes.json")
+			check(t, os.WriteFile(path, []byte(text), 0o600))
+			if _, err := runtime.OpenModes(path); err == nil || !strings.HasPrefix(err.Error(), "worker: modes of queues: ") || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

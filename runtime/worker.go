@@ -88,6 +88,7 @@ func Open(cfg Config) (*Worker, error) {
 	if err := w.UsePolicy(cfg.Policy); err != nil {
 		return nil, err
 	}
+	w.recallModes()
 	return w, nil
 }
 

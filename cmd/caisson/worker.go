@@ -142,6 +142,9 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 	if c.Floor, err = runtime.OpenFloor(folder(state).path("releases.json")); err != nil {
 		return nil, err
 	}
+	if c.Modes, err = runtime.OpenModes(folder(state).path("modes.json")); err != nil {
+		return nil, err
+	}
 	valuesClient := client
 	if s.file.KV != nil {
 		if valuesClient, err = redisqueue.Dial(s.kv); err != nil {

@@ -1,9 +1,6 @@
 package envelope
 
-import (
-	"bytes"
-	"time"
-)
+import "time"
 
 // An Act is what an order asks for.
 type Act string
@@ -126,15 +123,6 @@ func (v VerifiedOrder) Key() PublicKey { return v.key }
 
 // Digest returns the SHA-256 of the whole order.
 func (v VerifiedOrder) Digest() Digest { return v.digest }
-
-// Newer reports whether v, to pause or resume, counts rather than than: it was issued later or, in the same millisecond, has
-// the larger id, so that all workers take the same one.
-func (v VerifiedOrder) Newer(than VerifiedOrder) bool {
-	if !v.order.Issued.Equal(than.order.Issued) {
-		return v.order.Issued.After(than.order.Issued)
-	}
-	return bytes.Compare(v.order.ID[:], than.order.ID[:]) > 0
-}
 
 // Answer returns the Result by which a worker says that it has seen to v, as StatusDone; the worker may change Status,
 // Code, Output and Error, and adds Finished. Its Task is the act and its Tenant the order's or, where that has none, the

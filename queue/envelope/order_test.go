@@ -208,30 +208,6 @@ func TestSignOrderRefuses(t *testing.T) {
 	}
 }
 
-// Of two orders to pause or resume all workers take the same one, whichever they hear first.
-func TestNewer(t *testing.T) {
-	open := func(edit func(*envelope.Order)) envelope.VerifiedOrder {
-		o := leastOrder()
-		edit(&o)
-		v, err := orderReader.Open(mustSignOrder(t, o, operateKey), now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	first := open(func(*envelope.Order) {})
-	later := open(func(o *envelope.Order) { o.Issued = o.Issued.Add(time.Millisecond); o.ID = envelope.MessageID{1} })
-	larger := open(func(o *envelope.Order) { o.ID = envelope.MessageID(seq(0x31, 16)) })
-	for _, pair := range [][2]envelope.VerifiedOrder{{later, first}, {larger, first}, {later, larger}, {first, {}}} {
-		if !pair[0].Newer(pair[1]) || pair[1].Newer(pair[0]) {
-			t.Errorf("%+v is not newer than %+v", pair[0].Order(), pair[1].Order())
-		}
-	}
-	if first.Newer(first) {
-		t.Error("an order is newer than itself")
-	}
-}
-
 // FuzzOpenOrder: as FuzzOpen.
 func FuzzOpenOrder(f *testing.F) {
 	for _, o := range []envelope.Order{leastOrder(), fullOrder(), cancelOrder()} {

@@ -17,7 +17,7 @@ type AuthorisedOrder struct {
 // Order gives the order as it was signed.
 func (a AuthorisedOrder) Order() envelope.Order { return a.order.Order() }
 
-// Verified gives the order with its digest, to answer it and to see which of two is newer.
+// Verified gives the order with its digest, to answer it.
 func (a AuthorisedOrder) Verified() envelope.VerifiedOrder { return a.order }
 
 // Principal names who gave the order.
