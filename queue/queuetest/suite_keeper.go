@@ -80,9 +80,10 @@ func testRequeueChooses(t *testing.T, b Broker) {
 		{"no such tenant", queue.DeadFilter{Tenant: "acm"}, nil},
 		{"two that do not go together", queue.DeadFilter{Tenant: "acme", ID: "o1"}, nil},
 		{"an entry and a time", queue.DeadFilter{Entry: all[0].Entry, Before: time.UnixMilli(1)}, nil},
-		{"an id", queue.DeadFilter{ID: "o1"}, []string{"o1"}},
-		{"a code and a tenant", queue.DeadFilter{Code: "task.failed", Tenant: "acme"}, []string{"a1", "u1"}},
+		{"an id", queue.DeadFilter{ID: "u1"}, []string{"u1"}},
+		{"a code and a tenant", queue.DeadFilter{Code: "task.failed", Tenant: "acme"}, []string{"a1"}},
 		{"an entry", queue.DeadFilter{Entry: all[1].Entry}, []string{"a2"}},
+		{"an entry, and none after it", queue.DeadFilter{Entry: all[3].Entry, Before: time.Now().Add(time.Hour)}, []string{"o1"}},
 		{"what is before the hour to come", queue.DeadFilter{Before: time.Now().Add(time.Hour)}, []string{"o2"}},
 	}
 	for _, r := range rows {

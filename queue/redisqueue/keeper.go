@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -56,10 +57,10 @@ func (c *Client) letters(ctx context.Context, act, name string, f queue.DeadFilt
 		if !entryID(f.Entry) {
 			return 0, &queue.FieldError{Field: "entry", Text: "is no entry"}
 		}
-		// Both bounds hold: an entry that is not before the time is not found.
-		if first = f.Entry; f.Before.IsZero() {
-			last = f.Entry
+		if !entryBefore(f.Entry, f.Before) {
+			return 0, nil
 		}
+		first, last = f.Entry, f.Entry // that one, and none of those after it
 	}
 	total := 0
 	for {
@@ -128,6 +129,13 @@ func entriesBefore(t time.Time) string {
 		return "(0-1" // none: the first entry that a stream can have
 	}
 	return "(" + strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+// entryBefore reports whether an entry was added before t: always when it is zero.
+func entryBefore(entry string, t time.Time) bool {
+	text, _, _ := strings.Cut(entry, "-")
+	ms, err := strconv.ParseInt(text, 10, 64)
+	return t.IsZero() || err == nil && ms < t.UnixMilli()
 }
 
 func (c *Client) purgeParked(ctx context.Context, name string, lanes []any, before time.Time, limit int) (int, error) {
