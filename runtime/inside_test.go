@@ -141,6 +141,8 @@ func insideKey(p envelope.Purpose, n byte) envelope.PrivateKey {
 var (
 	insideSubmit = insideKey(envelope.Submit, 1)
 	insideWorker = insideKey(envelope.Worker, 2)
+
+	insideOperate = insideKey(envelope.Operate, 3)
 )
 
 // insidePolicy grants nothing in this queue: what begins is refused, and nothing ever reaches a sandbox.
@@ -161,10 +163,14 @@ purpose = "submit"
 tenant = "acme"
 keys = [%q]
 roles = ["none"]
+[[principal]]
+name = "ops"
+purpose = "operate"
+keys = [%q]
 [[worker]]
 name = "worker"
 keys = [%q]
-`, insideSubmit.Public(), insideWorker.Public()))
+`, insideSubmit.Public(), insideOperate.Public(), insideWorker.Public()))
 	if err != nil {
 		t.Fatal(err)
 	}

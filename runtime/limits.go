@@ -127,10 +127,10 @@ const (
 	// answerAfter is how long a worker that had nothing to do for an order leaves others the time to answer it.
 	answerAfter = time.Second
 
-	// pardonsMax bounds the requeue orders that are remembered for dead letters that this worker has settled.
-	pardonsMax = 256
+	// deedsMax bounds the orders to requeue and purge that are remembered until they expire, within an hour.
+	deedsMax = 1024
 
-	// endedSets and endedWays make the memory of settled messages: 2^20 of them in 16 MiB.
+	// endedSets and endedWays make the memory of settled messages: 2^20 of them in 24 MiB.
 	endedSets = 1 << 17
 	endedWays = 8
 

@@ -28,7 +28,9 @@ type orders struct {
 	changed context.Context        // ends, and is made anew, when mode changes
 	change  context.CancelFunc
 	cancels map[string][]policy.AuthorisedOrder // by target, for what starts while they are heard
-	pardons []pardon                            // of requeue orders
+	deeds   map[envelope.MessageID]*deed        // orders to requeue and purge, until they expire
+	// What was issued no later is not new, though it is not among deeds: they were too many.
+	deedsAfter time.Time
 
 	once chan policy.AuthorisedOrder // to be carried out
 
@@ -37,7 +39,7 @@ type orders struct {
 }
 
 func newOrders() *orders {
-	o := &orders{cancels: map[string][]policy.AuthorisedOrder{}, once: make(chan policy.AuthorisedOrder, onceMax), told: make(chan struct{})}
+	o := &orders{cancels: map[string][]policy.AuthorisedOrder{}, deeds: map[envelope.MessageID]*deed{}, once: make(chan policy.AuthorisedOrder, onceMax), told: make(chan struct{})}
 	o.changed, o.change = context.WithCancel(context.Background())
 	return o
 }
@@ -128,38 +130,6 @@ func (o *orders) cancelled(id string, allowed policy.Authorised, now time.Time) 
 	return !task.Plan.IsZero() && match(task.Plan.String())
 }
 
-// A pardon is what a requeue order allows of what this worker remembers: dead letters may come again.
-type pardon struct {
-	tenant, id string // "": all
-	until      time.Time
-}
-
-// pardon remembers a requeue order. When there are too many, the oldest goes.
-func (o *orders) pardon(order envelope.Order) {
-	one := pardon{tenant: order.Tenant, until: order.Expires}
-	if _, err := envelope.ParseMessageID(order.Target); err == nil {
-		one.id = order.Target // else it is an entry, of which the message is not known here
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.pardons) >= pardonsMax {
-		o.pardons = o.pardons[1:]
-	}
-	o.pardons = append(o.pardons, one)
-}
-
-// pardoned reports whether an order lets a dead letter come again.
-func (o *orders) pardoned(tenant, id string, now time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, p := range o.pardons {
-		if now.Before(p.until) && (p.tenant == "" || p.tenant == tenant) && (p.id == "" || p.id == id) {
-			return true
-		}
-	}
-	return false
-}
-
 // listen hears orders until ctx ends.
 func (w *Worker) listen(ctx context.Context) {
 	for attempt := 1; ; attempt++ {
@@ -232,19 +202,24 @@ func (w *Worker) hear(p *post, b []byte) {
 			w.hand(p, a)
 		}
 	default:
-		if o.Act == envelope.ActRequeue {
-			p.orders.pardon(o)
+		switch {
+		case !p.orders.hearOnce(a, heard):
+			w.metrics.orders.WithLabelValues(string(o.Act), "again").Inc()
+		case !w.hand(p, a):
+			p.orders.forget(o.ID)
 		}
-		w.hand(p, a)
 	}
 }
 
-// hand passes an order to the one who carries orders out. When too many wait it is dropped: other workers heard it too.
-func (w *Worker) hand(p *post, a policy.AuthorisedOrder) {
+// hand passes an order to the one who carries orders out. When too many wait it is dropped, and false is returned:
+// other workers heard it too.
+func (w *Worker) hand(p *post, a policy.AuthorisedOrder) bool {
 	select {
 	case p.orders.once <- a:
+		return true
 	default:
 		w.metrics.orders.WithLabelValues(string(a.Order().Act), "dropped").Inc()
+		return false
 	}
 }
 

@@ -438,6 +438,70 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// TestRequeueOnce requeues dead letters, which die again, and then plays somebody who can write to Redis: the orders are put there once more, states are
+// deleted and copies of what died are put into the lane. Nothing runs for it: an order lets come back, once, what it was given for.
+func TestRequeueOnce(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work()
+	fail := func() client.Receipt {
+		r := w.send(client.Task{Input: wish{Mode: "fail", Text: "no"}})
+		w.ended(r)
+		return r
+	}
+	ran := func(r client.Receipt) int { return len(worker.log.all("task failed", "task_id", r.ID)) }
+	byID, byEntry, byAll, never := fail(), fail(), fail(), fail()
+	var orders [][]byte
+	give := func(count string, o envelope.Order) {
+		t.Helper()
+		o, signed := order(t, operatorKey, o)
+		orders = append(orders, signed)
+		check(t, w.admin.Once(t.Context(), queueName, signed))
+		if r := w.answered(issuer(o, operatorKey)); string(r.Output) != `{"count":`+count+`}` {
+			t.Errorf("the answer: %+v", r)
+		}
+	}
+	again := func(r client.Receipt, times int) {
+		t.Helper()
+		worker.awaitMany(times, "task failed", "task_id", r.ID)
+		w.await("it is dead again", func() bool { return w.state(r.ID).Phase == queue.PhaseDead })
+	}
+	give("1", envelope.Order{Act: envelope.ActRequeue, Target: byID.ID.String()})
+	again(byID, 2)
+	give("1", envelope.Order{Act: envelope.ActRequeue, Target: w.letter(byEntry.ID).Entry})
+	again(byEntry, 2)
+	give("0", envelope.Order{Act: envelope.ActRequeue, Tenant: "acme", Code: "policy.denied"})
+	check(t, w.admin.Once(t.Context(), queueName, orders[0])) // by hand of the attacker
+	w.await("the first order was heard again", func() bool { return worker.metric(`caisson_orders_total{act="requeue",code="again"}`) == "1" })
+
+	copies := func(receipts ...client.Receipt) {
+		t.Helper()
+		for _, r := range receipts {
+			w.server.Do("DEL", "cs:{work}:st:acme:"+r.ID.String())
+			w.put(lane(queue.PriorityNormal), r.Message)
+		}
+		for _, r := range receipts {
+			worker.await("outcome written again, the broker had forgotten it", "task_id", r.ID)
+		}
+	}
+	copies(byID, byEntry, never)
+	for r, want := range map[*client.Receipt]int{&byID: 2, &byEntry: 2, &never: 1} {
+		if n := ran(*r); n != want {
+			t.Errorf("%s ran %d times, want %d", r.ID, n, want)
+		}
+	}
+	o, all := order(t, operatorKey, envelope.Order{Act: envelope.ActRequeue})
+	check(t, w.admin.Once(t.Context(), queueName, all))
+	if r := w.answered(issuer(o, operatorKey)); r.Status != envelope.StatusDone {
+		t.Errorf("the answer: %+v", r)
+	}
+	again(byAll, 2)
+	late := fail()
+	copies(byAll, late)
+	if a, b := ran(byAll), ran(late); a != 2 || b != 1 {
+		t.Errorf("after an order for all: what it was for ran %d times, want 2, and what died later %d times, want 1", a, b)
+	}
+}
+
 // TestStateDeleted deletes the state of a message that has ended, and puts its bytes into the lane again: the worker
 // that settled it does not run it again, whatever it ended as, but writes its outcome once more.
 func TestStateDeleted(t *testing.T) {

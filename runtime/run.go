@@ -200,11 +200,13 @@ func (w *Worker) duplicate(b *begun, first string) {
 // or somebody deleted the state. It reports whether it did. If the outcome is still at hand it is written again. What became a dead letter may have been requeued, by an order that is
 // still on its way to this worker: it is asked once more in a while.
 func (w *Worker) endedBefore(j *job) bool {
-	known, dead := w.settled.has(j.digest)
+	known, d := w.settled.has(j.digest)
 	if !known {
 		return false
 	}
-	if dead && j.post.orders.pardoned(j.task.Tenant, j.id, w.cfg.Clock()) {
+	dead := !d.at.IsZero()
+	if dead && w.pardoned(j, d) {
+		w.settled.forget(j.digest) // as the broker has; when it dies again, that is after the order was heard
 		return false
 	}
 	if dead && w.settled.doubt(j.digest) {

@@ -104,11 +104,12 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 		settlements[i] = e.settlement
 	}
 	for attempt := 1; ; attempt++ {
+		asked := time.Now()
 		settled, err := w.cfg.Broker.Settle(ctx, settlements)
 		if err == nil {
 			w.broker.up(w.log, actSettle)
 			w.metrics.settled.Observe(float64(len(batch)))
-			w.leave(p, batch, settled)
+			w.leave(p, batch, settled, asked)
 			return
 		}
 		if !unavailable(err) || damaged(err) {
@@ -142,11 +143,11 @@ func (w *Worker) abandon(p *post, batch []*ending) {
 	for i := range lost {
 		lost[i] = queue.LeaseLost
 	}
-	w.leave(p, batch, lost)
+	w.leave(p, batch, lost, time.Now())
 }
 
-// leave ends what the worker holds of batch and says how each ended.
-func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
+// leave ends what the worker holds of batch, for which the broker was asked at a time, and says how each ended.
+func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked time.Time) {
 	w.flight.remove(batch)
 	p.ended.gone(batch)
 	w.room.wake() // for a post that was full
@@ -156,7 +157,7 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
 		}
 		switch settled[i] {
 		case queue.Applied:
-			w.remember(e)
+			w.remember(e, asked)
 		case queue.Vanished:
 			e.report.outcome, e.report.code = outcomeRefused, queue.CodeVanished
 			e.report.text = "its entry was deleted from the lane while it ran"
@@ -169,11 +170,16 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled) {
 	}
 }
 
-// remember keeps in mind that e's message has ended, for as long as it could come again.
-func (w *Worker) remember(e *ending) {
+// remember keeps in mind that e's message has ended, for as long as it could come again. It ended no sooner than asked:
+// whoever has read its outcome may have ordered something by now.
+func (w *Worker) remember(e *ending, asked time.Time) {
 	o := e.settlement.Verdict.Outcome()
 	if e.begun != nil && (o == queue.OutcomeDone || o == queue.OutcomeDead) {
-		w.settled.add(e.begun.digest, e.begun.task.Expires, o == queue.OutcomeDead)
+		var d death
+		if o == queue.OutcomeDead {
+			d = death{asked, codeSum(e.settlement.Verdict.Code())}
+		}
+		w.settled.add(e.begun.digest, e.begun.task.Expires, d)
 		w.recent.add(e.begun.digest, e.settlement)
 	}
 }
