@@ -42,21 +42,40 @@ const (
 	clockThreadCPU = 3
 )
 
+// clocks is what a run knows of its clocks once it has looked at one; most runs never do.
+type clocks struct {
+	began       time.Time // when it first looked: its monotonic clock counts from there
+	asked, fine bool      // "clock fine" is held, once that was asked
+}
+
+// look returns the time, and whether the run may see all of it.
+func (r *Run) look() (now time.Time, fine bool) {
+	c := &r.clocks
+	now = r.host.now()
+	if c.began.IsZero() {
+		c.began = now
+	}
+	if !c.asked {
+		c.asked, c.fine = true, r.held.Check(capability.ClockFine()) == nil
+	}
+	return now, c.fine
+}
+
 // clock reads a WASI clock in nanoseconds. The CPU time clocks do not exist: they would be a fine clock by another name.
 func (r *Run) clock(id uint32) (uint64, errno) {
-	now := r.host.now()
+	now, fine := r.look()
 	var ns int64
 	switch {
 	case id == clockRealtime:
 		ns = now.UnixNano()
 	case id == clockMonotonic:
-		ns = int64(max(now.Sub(r.began), 0) + monotonicStart)
+		ns = int64(max(now.Sub(r.clocks.began), 0) + monotonicStart)
 	case id <= clockThreadCPU:
 		return 0, errnoNotsup
 	default:
 		return 0, errnoInval
 	}
-	if !r.fine {
+	if !fine {
 		ns -= ns % int64(clockCoarse)
 	}
 	return uint64(ns), errnoSuccess
@@ -67,7 +86,7 @@ func (r *Run) clockResolution(id uint32) (uint64, errno) {
 	if _, e := r.clock(id); e != errnoSuccess {
 		return 0, e
 	}
-	if r.fine {
+	if r.clocks.fine {
 		return 1, errnoSuccess
 	}
 	return uint64(clockCoarse), errnoSuccess

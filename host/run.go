@@ -65,11 +65,11 @@ type Meter interface {
 // A Run is everything that belongs to one run of one guest. It dies with it.
 // It is used by one goroutine, the one that runs the guest.
 type Run struct {
-	host   *Host
-	config RunConfig
-	held   capability.Held // nothing until Enter
-	fine   bool            // "clock fine" is held
-	began  time.Time
+	host    *Host
+	config  RunConfig
+	context runContext
+	held    capability.Held // nothing until Enter
+	clocks  clocks
 
 	memory  api.Memory // the guest's, found at its first call that needs one
 	unread  []byte     // the rest of the payload
@@ -94,11 +94,19 @@ type Run struct {
 
 // Begin starts the record of one run.
 func (h *Host) Begin(c RunConfig) *Run {
+	r := new(Run)
+	h.BeginAt(r, c)
+	return r
+}
+
+// BeginAt is Begin with the record at r, which holds none, or one whose run is over. It is overwritten whole: what that run gave away, such as its Result, is not
+// touched, and nothing else is left of it. A record takes longer to allocate than a small task to run.
+func (h *Host) BeginAt(r *Run, c RunConfig) {
 	c.Limits.Result = orDefault(c.Limits.Result, resultSizeDefault)
 	c.Limits.Log = orDefault(c.Limits.Log, logSizeDefault)
 	c.Limits.LogLines = orDefault(c.Limits.LogLines, logLinesDefault)
 	c.Limits.Calls = orDefault(c.Limits.Calls, callsDefault)
-	return &Run{host: h, config: c, began: h.now()}
+	*r = Run{host: h, config: c}
 }
 
 // Enter lets the task begin. Until it is called the guest holds no capability and reads an empty input, so that a start
@@ -106,7 +114,7 @@ func (h *Host) Begin(c RunConfig) *Run {
 // result or an error is dropped.
 func (r *Run) Enter() {
 	r.held = r.config.Held
-	r.fine = r.held.Check(capability.ClockFine()) == nil
+	r.clocks.asked = false
 	r.unread = r.config.Input
 	r.closed = [3]bool{}
 	r.result, r.answer, r.waiting = nil, nil, false
@@ -120,11 +128,27 @@ func orDefault(v, d int64) int64 {
 	return v
 }
 
+// A runContext is a context that carries a run.
+type runContext struct {
+	context.Context
+	run *Run
+}
+
 type runKey struct{}
 
-// Context returns ctx carrying the run; every call of the guest must be made with it, InstantiateModule included.
+// Value implements context.Context.
+func (c *runContext) Value(key any) any {
+	if key == (runKey{}) {
+		return c.run
+	}
+	return c.Context.Value(key)
+}
+
+// Context returns ctx carrying the run; every call of the guest must be made with it, InstantiateModule included. It is part of the record, and there is one at a
+// time: a second call takes the place of the first.
 func (r *Run) Context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, runKey{}, r)
+	r.context = runContext{ctx, r}
+	return &r.context
 }
 
 // Finish writes out the log lines that have no newline yet. It is called once, when the guest has ended.

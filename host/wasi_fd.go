@@ -118,8 +118,9 @@ func fdRead(_ context.Context, r *Run, p []uint64) errno {
 	if e != errnoSuccess {
 		return e
 	}
-	// The array may lie in a span that is filled: it is read from a copy.
-	array = append([]byte(nil), array...)
+	// The array may lie in a span that is filled: it is read from a copy, which is mostly short enough for our stack.
+	var few [8 * 8]byte
+	array = append(few[:0], array...)
 	n := 0
 	for ; len(array) > 0 && len(r.unread) > 0; array = array[8:] {
 		span, _ := r.span(array)

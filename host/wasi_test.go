@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -377,5 +378,31 @@ func TestYieldAndStat(t *testing.T) {
 	}
 	if e := g.must("fd_sync", 1); e != 0 {
 		t.Error(e)
+	}
+}
+
+// TestBeginAtLeavesNothing: a record that served a run is as new for the next one, and what the first gave away stays as it was.
+func TestBeginAtLeavesNothing(t *testing.T) {
+	first := host.RunConfig{Tenant: "acme", Input: []byte("in"), Held: hold(t, "clock fine"), Args: []string{"a"}}
+	g := newGuest(t, host.Config{}, first, true)
+	g.put(100, []byte("ring"))
+	g.iovecs(0, 100, 4)
+	g.must("fd_read", 0, 0, 1, 32)
+	g.must("fd_write", 1, 0, 1, 32)
+	g.must("fd_write", 2, 0, 1, 32)
+	g.must("fd_close", 2)
+	g.must("clock_time_get", 1, 1, 40)
+	g.must("random_get", 64, 8)
+	g.ends(host.EndingExit, "", "proc_exit", 3)
+	result := g.run.Result()
+	g.host.BeginAt(g.run, host.RunConfig{Tenant: "other"})
+	if want := g.host.Begin(host.RunConfig{Tenant: "other"}); !reflect.DeepEqual(g.run, want) {
+		t.Errorf("%+v, want %+v", g.run, want)
+	}
+	g.run.Enter()
+	g.ctx = g.run.Context(context.Background())
+	g.must("fd_write", 1, 0, 1, 32)
+	if string(result) != "inng" {
+		t.Errorf("the first run's result became %q", result)
 	}
 }

@@ -20,6 +20,7 @@ type cell struct {
 	guest    api.Module
 	memory   *memory
 	meter    meter
+	record   host.Run // of the run that goes on, or the last one
 
 	globals     []api.MutableGlobal // of artifact.globals, in order
 	fuel, depth api.MutableGlobal
@@ -116,7 +117,8 @@ func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
-	return s.host.Begin(c.pool.program.runConfig(j, m))
+	s.host.BeginAt(&c.record, c.pool.program.runConfig(j, m))
+	return &c.record
 }
 
 // serve runs the job and says how it ended. The cell is then to be restored or dropped.
@@ -127,7 +129,10 @@ func (c *cell) serve(ctx context.Context, j *Job) (Outcome, dropCause) {
 	c.finish()
 	out := c.judge(run, status, err, j)
 	out.Usage = c.usage(run)
-	return out, c.cleanliness(run, err)
+	cause := c.cleanliness(run, err)
+	c.record = host.Run{} // an idle cell keeps no payload, no result, and no context
+	c.meter.forget()
+	return out, cause
 }
 
 func (c *cell) task(ctx context.Context, run *host.Run) (status abi.Status, err error) {
@@ -161,7 +166,7 @@ func (c *cell) finish() {
 func (c *cell) usage(run *host.Run) Usage {
 	m := &c.meter
 	return Usage{
-		CPU: m.cpu, Wall: now() - m.began, Memory: int64(c.memory.peak), Calls: run.Calls(), LogBytes: run.LogSize(),
+		CPU: m.cpu, Wall: m.segment - m.began, Memory: int64(c.memory.peak), Calls: run.Calls(), LogBytes: run.LogSize(),
 		Fuel: m.spent, Ticks: m.ticks,
 	}
 }

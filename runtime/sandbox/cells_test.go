@@ -156,6 +156,9 @@ func TestNoCanaryStays(t *testing.T) {
 			if s.IdleHold([]byte(canary[:12])) {
 				t.Error("an idle cell holds what its task was given")
 			}
+			if n := s.IdleRecords(); n != 0 {
+				t.Errorf("%d idle cells hold what belongs to a run", n)
+			}
 		}
 		if !s.IdleHold([]byte("a stray print")) && way != "fresh instance" { // of its data
 			t.Error("the search finds nothing at all")

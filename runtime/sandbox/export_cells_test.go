@@ -51,6 +51,20 @@ func (s *Sandbox) IdleHold(b []byte) bool {
 	return false
 }
 
+// IdleRecords is how many idle cells hold a record of a run, or a context of one.
+func (s *Sandbox) IdleRecords() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pl := range s.pools {
+		for _, c := range pl.idle {
+			if !reflect.ValueOf(&c.record).Elem().IsZero() || c.meter.parent != nil || c.meter.waiting != nil || c.meter.stop != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // IdleStacks gives the sum of the stacks that wazero's compiler keeps for idle cells, in bytes.
 func (s *Sandbox) IdleStacks() (sum int) {
 	s.mu.Lock()

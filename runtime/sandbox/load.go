@@ -84,18 +84,26 @@ func (s *Sandbox) acquire(ctx context.Context, m Module) (*compiled, error) {
 	s.mu.Unlock()
 	trash.empty()
 
-	var err error
-	select {
-	case <-c.ready:
-		err = c.err
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	if err := c.wait(ctx); err != nil {
 		s.releaseModule(c)
 		return nil, err
 	}
 	return c, nil
+}
+
+// wait waits for the module, and returns why there is none.
+func (c *compiled) wait(ctx context.Context) error {
+	select {
+	case <-c.ready: // by itself: it is ready nearly always, and a choice takes longer
+		return c.err
+	default:
+	}
+	select {
+	case <-c.ready:
+		return c.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (s *Sandbox) releaseModule(c *compiled) {

@@ -118,6 +118,9 @@ func (m *meter) finish(left int64) {
 	}
 }
 
+// forget lets go of what belongs to the run, which is over: only its counts stay.
+func (m *meter) forget() { m.parent, m.waiting, m.stop = nil, nil, nil }
+
 // errEnded unwinds a guest that a meter ended. Wazero builds no stack trace for its type.
 var errEnded = sys.NewExitError(1)
 

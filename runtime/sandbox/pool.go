@@ -198,7 +198,6 @@ func (pl *pool) build(t *template, limit int64) (*cell, error) {
 // giveBack restores c for the next task, or drops it for the cause given and has another built.
 func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 	s := pl.sandbox
-	began := now()
 	if cause == dropNone {
 		written, cause = c.restore()
 	}
@@ -209,7 +208,7 @@ func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 	s.stats.count(&c.meter, written)
 	if cause == dropNone {
 		s.stats.Restored++
-		s.stats.RestoreTime += now() - began
+		s.stats.RestoreTime += now() - c.meter.segment // since its end
 		if pl.gone || len(pl.idle) >= idleCellsMax {
 			cause = dropIdle
 		} else {

@@ -52,7 +52,7 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 
 	pl := s.poolOf(p, c, j.Tenant)
 	defer s.leavePool(pl)
-	e := entrance{sandbox: s, ctx: ctx, until: now() + j.Limits.Wall}
+	e := entrance{sandbox: s, ctx: ctx, wall: j.Limits.Wall}
 	for {
 		if out := e.enter(pl.footprint(&j.Limits)); out != nil {
 			return *out

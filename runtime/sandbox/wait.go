@@ -10,8 +10,9 @@ import (
 type entrance struct {
 	sandbox *Sandbox
 	ctx     context.Context
-	until   instant
-	claimed int64 // of the budget
+	wall    time.Duration // how long it may wait
+	until   instant       // when it has; set when it waits first
+	claimed int64         // of the budget
 }
 
 // enter claims what the run may come to take and then waits for a place, in this order: whoever has a place runs, and does not wait. Its outcome is set when there is
@@ -52,7 +53,11 @@ func (e *entrance) leave() {
 
 // wait waits until done is closed. The outcome is set when something else came first, when it is late's because the time was over.
 func (e *entrance) wait(done <-chan struct{}, late func() Outcome) *Outcome {
-	timer := time.NewTimer(e.until - now())
+	t := now()
+	if e.until == 0 {
+		e.until = t + e.wall
+	}
+	timer := time.NewTimer(e.until - t)
 	defer timer.Stop()
 	var out Outcome
 	select {
