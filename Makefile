@@ -59,10 +59,11 @@ fuzz: ## every fuzz target, one after the other, for FUZZTIME each
 SEED ?= 1000
 SEEDS ?= 100
 HISTORIES ?=
+PARALLEL ?= 3
 
-# Each seed takes about ten seconds, most of it waiting. What failed says how to run it again and where its history is.
+# Each seed takes ten to twenty seconds, most of it waiting: PARALLEL of them are played at a time. What failed says how to run it again and where its history is.
 chaos: install-tools ## break a deployment in SEEDS ways, from SEED on, and check that every promise held
-	$(GO) test -count 1 -timeout 0 -v -run '^TestSeeds$$' ./runtime/chaos -seed $(SEED) -seeds $(SEEDS) $(if $(HISTORIES),-keep $(abspath $(HISTORIES)))
+	$(GO) test -count 1 -timeout 0 -parallel $(PARALLEL) -v -run '^TestSeeds$$' ./runtime/chaos -seed $(SEED) -seeds $(SEEDS) $(if $(HISTORIES),-keep $(abspath $(HISTORIES)))
 
 MINUTES ?= 20
 SOAK ?= bench/results/soak.md

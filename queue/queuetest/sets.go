@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,9 +20,13 @@ const UserSentinel = "sentinel"
 
 // Sentinels is a master, a replica of it, and three Sentinels that put the replica in its place within seconds.
 type Sentinels struct {
-	Master, Replica *Server
+	Master, Replica *Server // as they began
 	watchers        []*Server
 }
+
+// hasty are the settings of a Sentinel, in ms, that let it see within half a second what it sees within ten by default: others like it, and a
+// master that comes back and is none any more. Source: Redis 7.0, SENTINEL DEBUG.
+var hasty = []string{"publish-period", "300", "info-period", "500", "ask-period", "300", "ping-period", "300"}
 
 // StartSentinels starts them and stops them when the test ends. The replica is up to date when it returns.
 func StartSentinels(tb testing.TB) *Sentinels {
@@ -31,7 +36,11 @@ func StartSentinels(tb testing.TB) *Sentinels {
 	s.Replica = start(tb, Options{Conf: []string{fmt.Sprintf("replicaof 127.0.0.1 %d", s.Master.port)}}, own)
 	s.Synced(tb)
 	for range 3 {
-		s.watchers = append(s.watchers, start(tb, Options{watch: s.Master.port}, own))
+		w := start(tb, Options{watch: s.Master.port}, own)
+		if bad, isError := w.Do(append([]string{"SENTINEL", "DEBUG"}, hasty...)...).(Error); isError {
+			tb.Fatal(bad)
+		}
+		s.watchers = append(s.watchers, w)
 	}
 	eventuallyWithin(tb, setUpMax, "the Sentinels know each other and the replica", func() bool {
 		for _, w := range s.watchers {
@@ -95,8 +104,8 @@ type Cluster struct{ Nodes []*Server }
 // slotsAll is how many slots a Redis Cluster has.
 const slotsAll = 16384
 
-// StartCluster starts them and stops them when the test ends. All slots are served when it returns.
-func StartCluster(tb testing.TB) *Cluster {
+// StartCluster starts them, each as opts say, and stops them when the test ends. All slots are served when it returns.
+func StartCluster(tb testing.TB, opts Options) *Cluster {
 	tb.Helper()
 	own := newCredentials(tb)
 	c := &Cluster{}
@@ -104,7 +113,8 @@ func StartCluster(tb testing.TB) *Cluster {
 	const nodes = 3
 	for i := range nodes {
 		bus := fmt.Sprint(freePort(tb))
-		n := start(tb, Options{Conf: []string{"cluster-enabled yes", "tls-cluster yes", "cluster-node-timeout 1000", "cluster-port " + bus}}, own)
+		conf := append(slices.Clone(opts.Conf), "cluster-enabled yes", "tls-cluster yes", "cluster-node-timeout 1000", "cluster-port "+bus)
+		n := start(tb, Options{Sync: opts.Sync, Conf: conf}, own)
 		c.Nodes, buses = append(c.Nodes, n), append(buses, bus)
 		n.Do("CLUSTER", "ADDSLOTSRANGE", fmt.Sprint(slotsAll*i/nodes), fmt.Sprint(slotsAll*(i+1)/nodes-1))
 		n.Do("CLUSTER", "SET-CONFIG-EPOCH", fmt.Sprint(i+1))

@@ -114,7 +114,7 @@ func announced(t *testing.T, s *queuetest.Sentinels) {
 // Queues whose keys lie on different nodes, and everything else that is kept, over one client of a cluster.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	c := queuetest.StartCluster(t)
+	c := queuetest.StartCluster(t, queuetest.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	worker, producer := dial(t, configOf(c.Login(queuetest.UserWorker))), dial(t, configOf(c.Login(queuetest.UserProducer)))

@@ -23,7 +23,7 @@ const (
 	twice    = "settled twice"   // two outcomes were told
 	changed  = "result changed"  // after somebody had seen it
 	wrong    = "wrong end"       // not one that this kind of task can have
-	again    = "ran again"       // without a failure, a crash or a lost lease before it
+	ranAgain = "ran again"       // without a failure, a crash or a lost lease before it
 	after    = "ran after"       // its outcome had been told
 	early    = "ran early"       // before its not-before
 	unsigned = "ran unsigned"    // nobody sent it
@@ -34,6 +34,11 @@ const (
 	unkept   = "garbage unkept"  // what cannot run is not among the dead letters
 	double   = "unique twice"    // two with one key were done
 	innocent = "innocent poison" // put aside as poison, without so many faults to blame it for
+	deaf     = "ran paused"      // after every worker had heard the pause
+	defied   = "ran cancelled"   // long after the order to cancel it was taken
+	remains  = "ran purged"      // after a worker had answered that what waited is purged
+	crowd    = "crowd"           // more ran at a time than the gate lets in
+	rush     = "rush"            // more began than the gate's rate lets begin
 )
 
 // Bounds of the promise. Redis fsyncs each second, and lets one more pass when the disk is slow.
@@ -46,43 +51,43 @@ const (
 
 // ends are the statuses and codes that a task of a kind may end with, besides poison after enough crashes.
 var ends = map[string][]string{
-	"done":   {"done"},
-	"until":  {"done"},
-	"after":  {"done"},
-	"sleep":  {"done"},
-	"later":  {"done"},
-	"final":  {"failed task.failed"},
-	"always": {"dead task.error"},
-	"panic":  {"dead task.error"},
-	"brief":  {"done", "refused envelope.expired"},
-	"denied": {"refused policy.denied"},
-	"poison": {"refused worker.poison"},
-	"unique": {"done", "refused task.duplicate"},
-	"step":   {"done"},
-	"cut":    {"refused plan.input"},
-	"cancel": {"done", "refused task.cancelled"},
+	"done":    {"done"},
+	"until":   {"done"},
+	"after":   {"done"},
+	"sleep":   {"done"},
+	"later":   {"done"},
+	"final":   {"failed task.failed"},
+	"always":  {"dead task.error"},
+	"panic":   {"dead task.error"},
+	"brief":   {"done", "refused envelope.expired"},
+	"denied":  {"refused policy.denied"},
+	"poison":  {"refused worker.poison"},
+	"unique":  {"done", "refused task.duplicate"},
+	"step":    {"done"},
+	"cut":     {"refused plan.input"},
+	"cancel":  {"done", "refused task.cancelled"},
+	"gated":   {"done"},
+	"cleared": {"done"},
 }
 
 // judge returns every finding in h, which must be sorted.
 func judge(h history) []finding {
-	j := judgement{history: h, byID: map[string][]event{}, poison: map[string]bool{}}
+	j := newJudgement(h)
 	for _, e := range h.events {
 		switch {
-		case e.Kind == fault:
-			j.faults = append(j.faults, e)
 		case e.Kind == left:
 			j.find(leak, e.ID, "%s", e.Text)
 		case e.Kind == ended && e.Text != "0":
 			j.find(died, e.Who, "exit status %s", e.Text)
-		case e.ID != "":
-			j.poison[e.ID] = j.poison[e.ID] || e.Kind == sent && e.Text == "poison"
-			j.byID[e.ID] = append(j.byID[e.ID], e)
 		}
 	}
 	for _, id := range sortedKeys(j.byID) {
 		j.one(id, j.byID[id])
 	}
 	j.unique()
+	j.pauses()
+	j.clears()
+	j.gates()
 	j.pace()
 	j.garbage()
 	return j.findings
@@ -93,8 +98,34 @@ type judgement struct {
 	history
 	byID     map[string][]event
 	faults   []event
+	orders   []event
 	poison   map[string]bool
 	findings []finding
+}
+
+func newJudgement(h history) *judgement {
+	j := &judgement{history: h, byID: map[string][]event{}, poison: map[string]bool{}}
+	for _, e := range h.events {
+		switch {
+		case e.Kind == fault:
+			j.faults = append(j.faults, e)
+		case e.Kind == ordered:
+			j.orders = append(j.orders, e)
+		}
+		if e.ID != "" && e.Kind != left {
+			j.poison[e.ID] = j.poison[e.ID] || e.Kind == sent && e.Text == "poison"
+			j.byID[e.ID] = append(j.byID[e.ID], e)
+		}
+	}
+	return j
+}
+
+// first returns the first event of a kind, nil when there is none.
+func first(events []event, kind eventKind) *event {
+	if i := slices.IndexFunc(events, func(e event) bool { return e.Kind == kind }); i >= 0 {
+		return &events[i]
+	}
+	return nil
 }
 
 func (j *judgement) find(what, id, format string, args ...any) {
@@ -104,14 +135,13 @@ func (j *judgement) find(what, id, format string, args ...any) {
 // lossy says whether Redis may have forgotten what it was told in the time around t.
 func (j *judgement) lossy(t time.Time) bool {
 	return slices.ContainsFunc(j.faults, func(f event) bool {
-		if f.Who != "redis" || j.Sync == "always" {
-			return false
-		}
 		from := f.At
-		switch f.Text {
-		case "lose": // At is where the file was cut
+		switch {
+		case f.Who != "redis":
+			return false
+		case f.Text == "lose", f.Text == failover, f.Text == stale: // At is what is still known
 			from = from.Add(-50 * time.Millisecond)
-		case "kill":
+		case f.Text == "kill" && j.Sync != "always":
 			from = from.Add(-lossMax)
 		default:
 			return false
@@ -134,14 +164,13 @@ func (j *judgement) one(id string, events []event) {
 	}
 	kind := sends[0].Text
 	told := slices.DeleteFunc(of(said), func(e event) bool { return e.Text == "retried" || e.Text == "lost" })
-	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) {
+	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) && !j.purged(id) {
 		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
 	}
-	if len(told) > 1 && !j.lossy(told[0].At) {
-		j.find(twice, id, "%s by %s at %s, %s by %s at %s", told[0].Text, told[0].Who, clock(told[0].At), told[1].Text, told[1].Who, clock(told[1].At))
-	}
+	j.outcomes(id, told)
 	j.results(id, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
+	j.cancelled(id, of(ran), of(taken))
 	if len(results) == 0 {
 		return
 	}
@@ -151,7 +180,7 @@ func (j *judgement) one(id string, events []event) {
 	if n := j.blows(sends[0].At, last.At); poisoned && n < poisonAfter {
 		j.find(innocent, id, "a task of kind %s was put aside, and only %d faults could have ended its lease", kind, n)
 	}
-	if !poisoned && !j.afterPoison(kind, end) && !slices.Contains(ends[kind], end) {
+	if !poisoned && !j.afterwards(id, kind, end) && !slices.Contains(ends[kind], end) {
 		j.find(wrong, id, "a task of kind %s ended as %q", kind, end)
 	}
 	if !j.lossy(sends[0].At) && !j.lossy(last.At) {
@@ -159,14 +188,29 @@ func (j *judgement) one(id string, events []event) {
 	}
 }
 
+// outcomes holds that one outcome is told, and one more for each time that an order may have requeued the dead letter.
+func (j *judgement) outcomes(id string, told []event) {
+	requeued := j.requeues(id)
+	for i := 1; i < len(told); i++ {
+		before := told[i-1]
+		if j.lossy(before.At) || before.Text != "done" && requeued.between(before.At, told[i].At) {
+			continue
+		}
+		j.find(twice, id, "%s by %s at %s, %s by %s at %s", before.Text, before.Who, clock(before.At), told[i].Text, told[i].Who, clock(told[i].At))
+		return
+	}
+}
+
 // results holds that a result stays as it is.
 func (j *judgement) results(id string, results, gones []event) {
+	requeued := j.requeues(id)
 	for i := 1; i < len(results); i++ {
-		if results[i].Sum != results[0].Sum && !j.lossy(results[0].At) {
-			j.find(changed, id, "%s %s at %s, %s %s at %s", results[0].Text, results[0].Code, clock(results[0].At),
-				results[i].Text, results[i].Code, clock(results[i].At))
-			return
+		a, b := results[i-1], results[i]
+		if a.Sum == b.Sum || j.lossy(a.At) || j.lossy(results[0].At) || a.Text != "done" && requeued.between(a.At, b.At) {
+			continue
 		}
+		j.find(changed, id, "%s %s at %s, %s %s at %s", a.Text, a.Code, clock(a.At), b.Text, b.Code, clock(b.At))
+		return
 	}
 	if len(gones) > 0 && !j.lossy(results[0].At) {
 		j.find(changed, id, "seen at %s, gone at %s", clock(results[0].At), clock(gones[0].At))
@@ -176,16 +220,28 @@ func (j *judgement) results(id string, results, gones []event) {
 // runs holds that a task runs again only for a reason, never once it has ended, and not before its time.
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
 	for i, r := range runs {
-		if len(told) > 0 && began(r, saids).After(told[0].At) && !j.lossy(told[0].At) {
-			j.find(after, id, "%s by %s at %s, run by %s at %s", told[0].Text, told[0].Who, clock(told[0].At), r.Who, clock(r.At))
+		if end := lastBefore(told, began(r, saids)); end != nil && !j.lossy(end.At) {
+			if requeued := j.requeues(id); end.Text == "done" || !requeued.between(end.At, r.At) {
+				j.find(after, id, "%s by %s at %s, run by %s at %s", end.Text, end.Who, clock(end.At), r.Who, clock(r.At))
+			}
 		}
 		if !send.Until.IsZero() && r.At.Before(send.Until.Add(-j.Step)) {
 			j.find(early, id, "at %s, not before %s", clock(r.At), clock(send.Until))
 		}
-		if i > 0 && !j.explained(runs[i-1], r, saids) {
-			j.find(again, id, "a task of kind %s, by %s at %s and by %s at %s", kind, runs[i-1].Who, clock(runs[i-1].At), r.Who, clock(r.At))
+		if requeued := j.requeues(id); i > 0 && !j.explained(runs[i-1], r, saids) && !requeued.between(runs[i-1].At, r.At) {
+			j.find(ranAgain, id, "a task of kind %s, by %s at %s and by %s at %s", kind, runs[i-1].Who, clock(runs[i-1].At), r.Who, clock(r.At))
 		}
 	}
+}
+
+// lastBefore returns the last of events that is not after t, nil when there is none.
+func lastBefore(events []event, t time.Time) *event {
+	for i, e := range slices.Backward(events) {
+		if !e.At.After(t) {
+			return &events[i]
+		}
+	}
+	return nil
 }
 
 // began is when a run began, at the latest. Its guest says that it runs, but a worker that is stopped in between says so late:
@@ -246,14 +302,22 @@ func (j *judgement) byPoison(f event) bool {
 
 // agreement holds that result, log, state and dead letters say the same.
 func (j *judgement) agreement(id string, last event, told, states, letters []event) {
-	if len(told) > 0 && !j.lossy(told[0].At) {
+	end := first(told, said)
+	if len(told) > 1 && j.given(id, "requeue", time.Time{}) {
+		end = &told[len(told)-1]
+	}
+	// What somebody requeued may have ended once more without its worker having lived to tell.
+	if end != nil && !j.lossy(end.At) && !j.given(id, "requeue", end.At) {
 		word := last.Text
 		if word == "dead" {
 			word = "failed" // the log's word for both
 		}
-		if told[0].Text != word {
-			j.find(disagree, id, "the result is %s, the worker told %s", last.Text, told[0].Text)
+		if end.Text != word {
+			j.find(disagree, id, "the result is %s, the worker told %s", last.Text, end.Text)
 		}
+	}
+	if last.Text != "done" && j.purged(id) && j.given(id, "requeue", time.Time{}) {
+		return // back in its lane, and forgotten there: nothing but the old result is left of it
 	}
 	want := "dead"
 	if last.Text == "done" {
@@ -262,7 +326,11 @@ func (j *judgement) agreement(id string, last event, told, states, letters []eve
 	if len(states) > 0 && states[0].Text != want {
 		j.find(disagree, id, "the result is %s, the state %q", last.Text, states[0].Text)
 	}
-	if n := len(letters); (last.Text == "done") != (n == 0) || n > 1 && !j.lossy(letters[0].At) {
+	n, most := len(letters), 1
+	if last.Text == "done" {
+		most = 0
+	}
+	if n > most && !j.lossy(letters[0].At) || n < most && !j.given(id, "purge_dead", time.Time{}) {
 		j.find(disagree, id, "the result is %s, with %d dead letters", last.Text, n)
 	}
 }
@@ -299,11 +367,21 @@ func (j *judgement) endOf(id string) string {
 	return end
 }
 
-// afterPoison says whether a step may have been refused since the one before it was put aside as poison.
-func (j *judgement) afterPoison(kind, end string) bool {
-	return kind == "step" && end == "refused plan.input" && slices.ContainsFunc(j.events, func(e event) bool {
-		return e.Kind == seen && e.Code == "worker.poison"
-	})
+// afterwards says whether a task may have ended so for what befell it, or what it comes after: an order cancelled it; a step was refused since
+// the one before it was put aside as poison, or cancelled; that one never came, since it was purged or lost with Redis.
+func (j *judgement) afterwards(id, kind, end string) bool {
+	step := kind == "step" || kind == "cut"
+	switch {
+	case end == "refused task.cancelled":
+		return first(j.byID[id], ordered) != nil
+	case end == "refused plan.input" && step:
+		return slices.ContainsFunc(j.events, func(e event) bool {
+			return e.Kind == seen && (e.Code == "worker.poison" || e.Code == "task.cancelled" || e.Code == "envelope.expired")
+		})
+	case end == "refused envelope.expired" && step:
+		return j.purged(id) || j.lossy(j.byID[id][0].At) || slices.ContainsFunc(j.faults, func(f event) bool { return f.Text == failover || f.Text == stale })
+	}
+	return false
 }
 
 // pace holds that all ends in time once the faults are over.
@@ -331,7 +409,7 @@ func (j *judgement) pace() {
 func (j *judgement) garbage() {
 	wrote, kept := 0, 0
 	for _, e := range j.events {
-		if e.Kind == forged && e.Text == "garbage" && !j.lossy(e.At) {
+		if e.Kind == forged && e.Text == "garbage" && !j.lossy(e.At) && !j.forgotten(e) {
 			wrote++
 		}
 		if e.Kind == letter && e.ID == "" && e.Code != "queue.replayed" && e.Code != "queue.lane" {
@@ -418,7 +496,7 @@ func TestJudge(t *testing.T) {
 			}
 			return es
 		}, []string{wrong}},
-		{"a run without a reason", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"}), []string{again}},
+		{"a run without a reason", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"}), []string{ranAgain}},
 		{"a run after a lost lease", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-1"},
 			event{At: at(1700), Kind: said, ID: "c", Who: "worker-1", Text: "lost"}), nil},
 		{"a run whose worker was killed before it told", "always", with(event{At: at(1400), Kind: ran, ID: "c", Who: "worker-2"},
@@ -428,7 +506,7 @@ func TestJudge(t *testing.T) {
 			event{At: at(50), Kind: letter, ID: "v", Code: "task.duplicate"}), nil},
 		{"both of two with a key", "always", with(event{At: at(30), Kind: sent, ID: "u", Text: "unique", Code: "key"}, event{At: at(30), Kind: sent, ID: "v", Text: "unique", Code: "key"},
 			event{At: at(40), Kind: seen, ID: "u", Text: "done", Sum: "U"}, event{At: at(40), Kind: seen, ID: "v", Text: "done", Sum: "V"}), []string{double}},
-		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, again}},
+		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, ranAgain}},
 		{"a run before the end that told so late", "always", with(event{At: at(1700), Kind: ran, ID: "c", Who: "worker-1"},
 			event{At: at(1710), Kind: said, ID: "c", Who: "worker-1", Text: "lost", Took: 300 * time.Millisecond}), nil},
 		{"a run before its time", "always", func(es []event) []event {

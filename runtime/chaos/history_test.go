@@ -20,6 +20,10 @@ const (
 	gone     eventKind = "gone"     // a result that had been seen is no longer there
 	forged   eventKind = "forged"   // the attacker wrote an entry. Text: copy (of ID), moved, or garbage
 	fault    eventKind = "fault"    // something was broken from At to Until. Who: worker-N or redis. Text: what
+	ordered  eventKind = "ordered"  // an operator is about to give an order, issued At. Text: the act. Order, Queue; ID: whom it cancels. Code: of letters
+	taken    eventKind = "taken"    // the broker took it
+	heard    eventKind = "heard"    // a worker said that it heard an order to pause or resume; Text deaf: that it serves without having heard any
+	answered eventKind = "answered" // the operator got a worker's signed answer. Text: its status
 	quiet    eventKind = "quiet"    // no fault is left
 	settled  eventKind = "settled"  // all that was accepted had a result
 	state    eventKind = "state"    // at the end: the phase that the broker keeps, in Text
@@ -33,6 +37,8 @@ type event struct {
 	At      time.Time     `json:"at"`
 	Kind    eventKind     `json:"kind"`
 	ID      string        `json:"id,omitempty"`
+	Queue   string        `json:"queue,omitempty"`
+	Order   string        `json:"order,omitempty"` // the id of an order
 	Who     string        `json:"who,omitempty"`
 	Text    string        `json:"text,omitempty"`
 	Code    string        `json:"code,omitempty"`
@@ -44,11 +50,13 @@ type event struct {
 
 // A history is all that was seen of one run, by whoever saw it, in the order of time.
 type history struct {
-	Seed   uint64        `json:"seed"`
-	Sync   string        `json:"sync"` // Redis's appendfsync
-	Lease  time.Duration `json:"lease"`
-	Step   time.Duration `json:"step"` // how far clocks of workers were put forward, at most
-	events []event
+	Seed    uint64        `json:"seed"`
+	Set     string        `json:"set"`  // see plan
+	Sync    string        `json:"sync"` // Redis's appendfsync
+	Lease   time.Duration `json:"lease"`
+	Step    time.Duration `json:"step"`    // how far clocks of workers were put forward, at most
+	Workers int           `json:"workers"` // places
+	events  []event
 }
 
 func (h *history) sort() {

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ import (
 )
 
 var (
-	seedsFlag   = flag.Int("seeds", 0, "how many seeds TestSeeds runs, from -seed on; 0: only those that it always runs")
+	seedsFlag   = flag.Int("seeds", 0, "how many seeds TestSeeds plays, from -seed on; 0: those that show what once was found, and one of each kind")
 	seedFlag    = flag.Uint64("seed", 1000, "the first of them")
 	keepFlag    = flag.String("keep", "", "folder for the histories of all seeds; empty: those of failures, in the folder for temporary files")
 	minutesFlag = flag.Float64("minutes", 0, "how long TestSoak soaks; 0: a few seconds, to try the measuring")
@@ -46,6 +47,17 @@ const (
 	tenant    = "acme"
 	queueName = "work"
 	taskName  = "chaos.work"
+	gatedName = "gated.work" // the same, behind gates
+)
+
+// queueNames are the queues of a deployment; of a cluster's three nodes, each has one.
+var queueNames = []string{queueName, "mail", "rest"}
+
+// The gates of gatedName, in each queue.
+const (
+	gateInFlight = 2
+	gateRate     = 5 // a second
+	gateBurst    = 5
 )
 
 // kit is what all runs share, since it takes long to make.
@@ -55,6 +67,7 @@ type kit struct {
 	store     string // folder with the release
 	cache     string // folder for compiled modules
 	shop      envelope.PrivateKey
+	boss      envelope.PrivateKey
 	worker    envelope.PrivateKey
 	publisher envelope.PrivateKey
 }
@@ -90,7 +103,7 @@ func makeKit() (*kit, error) {
 	}
 	k := &kit{
 		dir: dir, caisson: filepath.Join(dir, "caisson"), store: filepath.Join(dir, "store"),
-		shop: makeKey(envelope.Submit), worker: makeKey(envelope.Worker), publisher: makeKey(envelope.Publish),
+		shop: makeKey(envelope.Submit), boss: makeKey(envelope.Operate), worker: makeKey(envelope.Worker), publisher: makeKey(envelope.Publish),
 	}
 	// Without the race detector: this is the command that people run, and compiling a guest under it takes ten times as long.
 	build := exec.Command("go", "build", "-tags", "chaos", "-o", k.caisson, "../../cmd/caisson")
@@ -130,14 +143,6 @@ func (k *kit) publish() error {
 	if err != nil {
 		return err
 	}
-	m, err := manifest.Parse(page, text)
-	if err != nil {
-		return err
-	}
-	release, err := manifest.SignRelease(m, module, 1, publisherKey{k.publisher})
-	if err != nil {
-		return err
-	}
 	if err := os.Mkdir(k.store, 0o700); err != nil {
 		return err
 	}
@@ -148,7 +153,20 @@ func (k *kit) publish() error {
 	if err := store.PutModule(ctx, sha256.Sum256(module), module); err != nil {
 		return err
 	}
-	return store.PutRelease(ctx, m.Task, 1, release)
+	for _, task := range []string{taskName, gatedName} {
+		m, err := manifest.Parse(page, bytes.ReplaceAll(text, []byte(taskName), []byte(task)))
+		if err != nil {
+			return err
+		}
+		release, err := manifest.SignRelease(m, module, 1, publisherKey{k.publisher})
+		if err != nil {
+			return err
+		}
+		if err := store.PutRelease(ctx, m.Task, 1, release); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publisherKey fits a private key to manifest.Signer.
@@ -166,9 +184,17 @@ name = "acme"
 name = "shop"
 
 [[role.grant]]
-queues = ["work"]
+queues = [@queues]
 tasks  = ["chaos.*"]
 caps   = ["log"]
+
+[[role.grant]]
+queues    = [@queues]
+tasks     = ["gated.*"]
+caps      = ["log"]
+in_flight = @inflight
+rate      = "@rate/s"
+burst     = @burst
 
 [[principal]]
 name    = "shop"
@@ -177,10 +203,15 @@ tenant  = "acme"
 keys    = ["@shop"]
 roles   = ["shop"]
 
+[[principal]]
+name    = "boss"
+purpose = "operate"
+keys    = ["@boss"]
+
 [[publisher]]
 name  = "build"
 keys  = ["@publisher"]
-tasks = ["chaos.*"]
+tasks = ["chaos.*", "gated.*"]
 
 [[worker]]
 name = "worker"
@@ -188,7 +219,7 @@ keys = ["@worker"]
 `
 
 const workerText = `name        = "@NAME"
-queues      = ["work"]
+queues      = [@QUEUES]
 policy      = "policy.toml"
 key         = "worker.key"
 state       = "state"
@@ -204,7 +235,7 @@ dir = "@STORE"
 cache = "@CACHE"
 
 [redis]
-address       = "@ADDRESS"
+@REDIS
 user          = "worker"
 password_file = "worker.pass"
 ca            = "ca.pem"
@@ -219,13 +250,16 @@ format = "json"
 address = "@HTTP"
 `
 
-// deploy writes what one worker needs into dir. It keeps results for keep.
-func (k *kit) deploy(dir, name, address, http string, keep time.Duration, login queuetest.Login) error {
+// deploy writes what one worker needs into dir. where are the lines that say where Redis is; results are kept for keep.
+func (k *kit) deploy(dir, name, where, http string, queues []string, keep time.Duration, login queuetest.Login) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@publisher", k.publisher.Public().String(), "@worker", k.worker.Public().String())
-	worker := strings.NewReplacer("@NAME", name, "@LEASE", lease.String(), "@TTL", fmt.Sprintf("%ds", int(keep.Seconds())), "@STORE", k.store, "@CACHE", k.cache, "@ADDRESS", address, "@HTTP", http)
+	names := `"` + strings.Join(queues, `", "`) + `"`
+	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@boss", k.boss.Public().String(), "@publisher", k.publisher.Public().String(),
+		"@worker", k.worker.Public().String(), "@queues", names, "@inflight", strconv.Itoa(gateInFlight), "@rate", strconv.Itoa(gateRate), "@burst", strconv.Itoa(gateBurst))
+	worker := strings.NewReplacer("@NAME", name, "@QUEUES", names, "@LEASE", lease.String(), "@TTL", fmt.Sprintf("%ds", int(keep.Seconds())),
+		"@STORE", k.store, "@CACHE", k.cache, "@REDIS", where, "@HTTP", http)
 	for file, text := range map[string]string{
 		"policy.toml": policy.Replace(policyText), "worker.toml": worker.Replace(workerText), "worker.key": k.worker.Text() + "\n",
 		"worker.pass": login.Password + "\n", "ca.pem": string(login.CA), "worker.crt": string(login.Cert), "worker.pem": string(login.Key),

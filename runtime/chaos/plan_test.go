@@ -11,6 +11,8 @@ import (
 // A plan is what a seed stands for: who works, what is sent, and what breaks when.
 type plan struct {
 	seed    uint64
+	set     string        // what Redis is: one of the words below
+	queues  int           // how many of queueNames it uses
 	sync    string        // Redis's appendfsync
 	lasts   time.Duration // until the last fault begins
 	workers []workerPlan
@@ -19,6 +21,31 @@ type plan struct {
 	wires   []breakage
 	forge   []time.Duration // when the attacker writes an entry
 	extras  []extraPlan     // what is more than a batch, in the order of time
+	orders  []orderPlan     // an operator's, one after the other
+}
+
+// What Redis can be in a plan.
+const (
+	single   = "single"
+	failover = "failover" // a master, a replica and three Sentinels: the master is killed
+	stale    = "stale"    // likewise: the master is stopped, and comes back as one when there is another
+	cluster  = "cluster"  // three nodes, with a queue on each
+)
+
+// mixOf says by its last digit what a seed mixes. Seeds that end in 0, 3 and 9 are those of before there was anything else than one server and
+// no operator: those that found something mean what they meant then.
+func mixOf(seed uint64) (set string, orders bool) {
+	switch seed % 10 {
+	case 0, 3, 9:
+		return single, false
+	case 1, 6:
+		return failover, seed%10 == 6
+	case 4:
+		return stale, false
+	case 7:
+		return cluster, seed%20 == 7
+	}
+	return single, true
 }
 
 // workerPlan is one place for a worker. Whenever its process has been killed, the next one starts there.
@@ -37,22 +64,34 @@ type batchPlan struct {
 type taskPlan struct {
 	kind     string
 	priority int
+	queue    int // of queueNames
 }
 
-// extraPlan is something that belongs together: two with one unique key, a chain of steps, or a task and an order to cancel it.
+// extraPlan is something that belongs together: two with one unique key, steps of a plan, a task and an order to cancel it, or several that pass a gate.
 type extraPlan struct {
 	at    time.Duration
-	what  string // unique, chain, cancel
+	what  string // unique, chain, group, cancel, gated
 	kinds []string
 	wait  time.Duration // before the order
+	queue int
+}
+
+// orderPlan is an order of an operator, or a few that belong together.
+type orderPlan struct {
+	at    time.Duration
+	act   string        // pause, cancel, requeue, purge, purge_dead, or clear: a pause, something sent, a purge
+	lasts time.Duration // of a pause
+	code  string        // of letters; empty: all
+	pick  uint64        // whom to cancel
+	queue int
 }
 
 // breakage is one fault.
 type breakage struct {
 	at, lasts time.Duration
-	target    int    // a worker's place; clients for the producers' wire
-	act       string // of Redis: kill, lose, freeze; of a wire: partition, silence, slow, cut; of a worker: term, kill, stop
-	n         int    // bytes of cut, milliseconds of slow and lose
+	target    int    // a worker's place; clients for the producers' wire; of Redis: a node of the cluster
+	act       string // of Redis: kill, lose, freeze, failover, stale; of a wire: partition, silence, slow, cut; of a worker: term, kill, stop
+	n         int    // bytes of cut; milliseconds of slow, of lose, and of a replica that hears nothing before a failover
 }
 
 // clients as a target is the wire of producers and of those who wait.
@@ -69,7 +108,7 @@ var kinds = map[string]int{
 // planOf draws the plan of a seed. What it draws must not depend on anything else.
 func planOf(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 0xca155011))
-	p := plan{seed: seed, sync: "always", lasts: between(r, 2*time.Second, 4*time.Second)}
+	p := plan{seed: seed, queues: 1, sync: "always", lasts: between(r, 2*time.Second, 4*time.Second)}
 	if r.IntN(2) == 0 {
 		p.sync = "everysec"
 	}
@@ -90,11 +129,86 @@ func planOf(seed uint64) plan {
 	}
 	slices.Sort(p.forge)
 	if r.IntN(6) == 0 {
-		p.batches = append(p.batches, batchPlan{p.lasts / 2, []taskPlan{{"poison", 1}, {"done", 1}, {"done", 1}}})
+		p.batches = append(p.batches, batchPlan{p.lasts / 2, []taskPlan{{kind: "poison", priority: 1}, {kind: "done", priority: 1}, {kind: "done", priority: 1}}})
 		slices.SortFunc(p.batches, func(a, b batchPlan) int { return int(a.at - b.at) })
 	}
 	p.drawExtras()
+	set, orders := mixOf(seed)
+	if p.set = set; set != single {
+		p.drawSet()
+	}
+	if orders {
+		p.drawOrders()
+	}
+	if seed := seed % 10; seed != 0 && seed != 3 && seed != 9 {
+		p.drawMore()
+	}
 	return p
+}
+
+// drawSet makes the plan one for several servers. Its clients learn from them where to connect to, so no wire of ours is in between: what is
+// left of those faults are those of workers.
+func (p *plan) drawSet() {
+	r := rand.New(rand.NewPCG(p.seed, 0x5e7))
+	p.wires = slices.DeleteFunc(p.wires, func(b breakage) bool {
+		return b.target == clients || !slices.Contains([]string{"kill", "stop", "term"}, b.act)
+	})
+	p.redis = nil
+	at := between(r, 500*time.Millisecond, p.lasts)
+	switch p.set {
+	case failover, stale:
+		p.sync = "everysec"
+		p.redis = []breakage{{at: at, lasts: between(r, 0, time.Second), act: p.set, n: max(0, r.IntN(1000)-400)}}
+	case cluster:
+		p.sync, p.queues = "always", len(queueNames)
+		for range 1 + r.IntN(2) {
+			act := []string{"kill", "kill", "freeze"}[r.IntN(3)]
+			b := breakage{at: at, lasts: between(r, 50*time.Millisecond, 2500*time.Millisecond), target: r.IntN(3), act: act}
+			p.redis = append(p.redis, b)
+			at = b.at + b.lasts + between(r, 200*time.Millisecond, time.Second)
+		}
+		for _, b := range p.batches {
+			for i := range b.tasks {
+				b.tasks[i].queue = r.IntN(p.queues)
+			}
+		}
+		for i := range p.extras {
+			p.extras[i].queue = r.IntN(p.queues)
+		}
+	}
+}
+
+// drawOrders draws what an operator orders.
+func (p *plan) drawOrders() {
+	r := rand.New(rand.NewPCG(p.seed, 0x0dde5))
+	acts := []string{"pause", "pause", "cancel", "cancel", "cancel", "requeue", "requeue", "requeue", "purge", "purge_dead", "clear"}
+	for range 2 + r.IntN(4) {
+		p.orders = append(p.orders, orderPlan{
+			at: between(r, 0, p.lasts), act: acts[r.IntN(len(acts))], lasts: between(r, time.Second, 2*time.Second),
+			code: []string{"", "", "task.failed", "task.error"}[r.IntN(4)], pick: r.Uint64(), queue: r.IntN(p.queues),
+		})
+	}
+	slices.SortFunc(p.orders, func(a, b orderPlan) int { return int(a.at - b.at) })
+}
+
+// drawMore draws what came after the first extras.
+func (p *plan) drawMore() {
+	r := rand.New(rand.NewPCG(p.seed, 0x0e))
+	for range r.IntN(4) {
+		e := extraPlan{at: between(r, 0, p.lasts), what: []string{"group", "gated"}[r.IntN(2)], queue: r.IntN(p.queues)}
+		if e.what == "group" {
+			e.kinds = [][]string{{"done", "until", "done", "step"}, {"done", "final", "cut"}, {"sleep", "done", "step"}}[r.IntN(3)]
+		} else {
+			e.kinds = slices.Repeat([]string{"gated"}, 4+r.IntN(gateBurst+3))
+		}
+		p.extras = append(p.extras, e)
+	}
+	slices.SortFunc(p.extras, func(a, b extraPlan) int { return int(a.at - b.at) })
+}
+
+// has says whether the operator gives orders of an act.
+func (p plan) has(act string) bool {
+	return slices.ContainsFunc(p.orders, func(o orderPlan) bool { return o.act == act })
 }
 
 // drawExtras draws from a source of its own, so that what seeds meant before there were extras they still mean.
@@ -156,7 +270,7 @@ func drawBatch(r *rand.Rand, lasts time.Duration) batchPlan {
 		at := r.IntN(sum)
 		for _, name := range names {
 			if at -= kinds[name]; at < 0 {
-				b.tasks = append(b.tasks, taskPlan{name, r.IntN(3)})
+				b.tasks = append(b.tasks, taskPlan{kind: name, priority: r.IntN(3)})
 				break
 			}
 		}

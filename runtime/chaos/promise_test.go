@@ -14,8 +14,7 @@ import (
 // alone is a run of one worker without a plan's traffic, for a test that makes its own.
 func alone(t *testing.T, lives ...string) *run {
 	t.Helper()
-	r := &run{tb: t, kit: openKit(t), dir: t.TempDir(), accepted: map[string]bool{}, told: map[string]time.Time{}}
-	r.plan = plan{sync: "always", workers: []workerPlan{{lives: lives}}}
+	r := newRun(t, plan{sync: "always", workers: []workerPlan{{lives: lives}}}, t.TempDir())
 	r.open()
 	r.begun = time.Now()
 	return r
@@ -54,7 +53,7 @@ func TestRecovery(t *testing.T) {
 	best := time.Duration(0)
 	for range tries {
 		r := alone(t, "start:1:kill")
-		task, _ := taskOf(taskPlan{"done", 1}, time.Now())
+		task, _ := taskOf(taskPlan{kind: "done", priority: 1}, time.Now())
 		receipt, err := r.client.Send(t.Context(), task)
 		if err != nil {
 			t.Fatal(err)
@@ -94,7 +93,7 @@ func TestRecovery(t *testing.T) {
 func TestForgottenState(t *testing.T) {
 	r := alone(t)
 	send := func(within time.Duration) client.Receipt {
-		task, _ := taskOf(taskPlan{"done", 1}, time.Now())
+		task, _ := taskOf(taskPlan{kind: "done", priority: 1}, time.Now())
 		task.Within = within
 		receipt, err := r.client.Send(t.Context(), task)
 		if err != nil {
@@ -112,10 +111,10 @@ func TestForgottenState(t *testing.T) {
 		}
 	}
 	forget := func(c client.Receipt) {
-		r.server.Do("DEL", "cs:{"+queueName+"}:st:"+tenant+":"+c.ID.String())
+		r.servers.of(t, c.Queue).Do("DEL", stateKey(c.Queue, c.ID.String()))
 	}
 	phase := func(c client.Receipt) queue.Phase {
-		s, err := r.admin.State(t.Context(), lanes()[0], c.ID.String())
+		s, err := r.admin.State(t.Context(), lanes(c.Queue)[0], c.ID.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +178,7 @@ func TestPoisonAlone(t *testing.T) {
 	r.plan.batches = []batchPlan{{tasks: []taskPlan{{kind: "poison"}}}}
 	var tasks []client.Task
 	for i := range 12 {
-		task, _ := taskOf(taskPlan{"poison", 1}, time.Now())
+		task, _ := taskOf(taskPlan{kind: "poison", priority: 1}, time.Now())
 		if i != 3 {
 			task.Input = payload{Kind: "sleep", For: 300} // so that it is in the worker's hands when that dies
 		}

@@ -3,14 +3,10 @@ package chaos_test
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,34 +23,47 @@ const lease = 2 * time.Second
 
 // run is one plan at work.
 type run struct {
-	tb     testing.TB
-	kit    *kit
-	plan   plan
-	dir    string // logs and the history
-	server *queuetest.Server
-	wires  []*proxy // of the workers, by their place; the last is the clients'
-	places []*place
-	admin  *redisqueue.Client // straight to Redis, with every right: the attacker's and the observer's
-	client *client.Client     // through the clients' wire
-	begun  time.Time
-	keep   time.Duration // of results; 0: an hour
-	pages  bool          // workers serve their metrics
-	quiet  bool          // no history is kept
+	tb      testing.TB
+	kit     *kit
+	plan    plan
+	dir     string // logs and the history
+	servers *servers
+	wires   []*proxy // of the workers, by their place; the last is the clients'. None where Redis is several servers
+	places  []*place
+	admin   *redisqueue.Client // straight to Redis, with every right: the attacker's and the observer's
+	client  *client.Client     // through the clients' wire
+	boss    *redisqueue.Client // an operator's, likewise
+	answers *redisqueue.Results
+	begun   time.Time
+	keep    time.Duration // of results; 0: an hour
+	pages   bool          // workers serve their metrics
+	quiet   bool          // no history is kept
 
 	mu       sync.Mutex
 	events   []event
 	faults   []error // of the test itself
 	receipts []client.Receipt
-	accepted map[string]bool
+	accepted map[string]string    // queues by message
 	told     map[string]time.Time // by worker: when it was told to end in the middle of the run
-	sizes    []fileSize           // of Redis's append-only file
+	sizes    []written
+	last     map[string]string // the sum of the result that was last seen, by message; the observer's
 }
 
-// fileSize is how long the append-only file was.
-type fileSize struct {
+// written is how much Redis had written at a time: see weigh.
+type written struct {
 	at   time.Time
 	size int64
 }
+
+func newRun(tb testing.TB, p plan, dir string) *run {
+	if p.queues == 0 {
+		p.queues = 1
+	}
+	return &run{tb: tb, kit: openKit(tb), plan: p, dir: dir, accepted: map[string]string{}, told: map[string]time.Time{}, last: map[string]string{}}
+}
+
+// queues are those that the run uses.
+func (r *run) queues() []string { return queueNames[:r.plan.queues] }
 
 func (r *run) add(e event) {
 	if r.quiet {
@@ -80,7 +89,7 @@ func (r *run) toldToEnd(worker string) bool {
 // play carries a plan out and returns its history.
 func play(tb testing.TB, p plan, dir string) history {
 	tb.Helper()
-	r := &run{tb: tb, kit: openKit(tb), plan: p, dir: dir, accepted: map[string]bool{}, told: map[string]time.Time{}}
+	r := newRun(tb, p, dir)
 	r.open()
 	r.begun = time.Now()
 	ctx, cancel := context.WithCancel(tb.Context())
@@ -90,6 +99,7 @@ func play(tb testing.TB, p plan, dir string) history {
 	sending.Go(func() { r.produce(ctx, p.batches, 1) })
 	sending.Go(func() { r.produceExtras(ctx) })
 	sending.Go(func() { r.attack(ctx) })
+	sending.Go(func() { r.command(ctx) })
 	breaking.Go(func() { r.breakWires() })
 	looking.Go(func() { r.observe(ctx) })
 	looking.Go(func() { r.weigh(ctx) })
@@ -108,12 +118,13 @@ func play(tb testing.TB, p plan, dir string) history {
 	}
 	cancel()
 	looking.Wait()
+	r.look(tb.Context()) // once more, now that all is over
 	r.endState()
 
 	for _, err := range r.faults {
 		tb.Error(err)
 	}
-	h := history{Seed: p.seed, Sync: p.sync, Lease: lease, Step: p.step(), events: r.events}
+	h := history{Seed: p.seed, Set: p.set, Sync: p.sync, Lease: lease, Step: p.step(), Workers: len(p.workers), events: r.events}
 	h.sort()
 	if err := h.save(filepath.Join(dir, "history.jsonl")); err != nil {
 		tb.Error(err)
@@ -125,24 +136,22 @@ func play(tb testing.TB, p plan, dir string) history {
 func (r *run) open() {
 	tb := r.tb
 	tb.Helper()
-	r.server = queuetest.Start(tb, queuetest.Options{Sync: r.plan.sync})
-	issuer := r.kit.shop.Public().ID().String()
-	rules := strings.ReplaceAll(queuetest.Rules(queuetest.UserProducer), queuetest.Issuer, issuer)
-	worker := r.server.Login(queuetest.UserWorker)
-	set := append([]string{"ACL", "SETUSER", "shop", "on", ">" + worker.Password}, strings.Fields(rules)...)
-	for _, command := range [][]string{set, {"ACL", "SAVE"}} {
-		if reply, bad := r.server.Do(command...).(queuetest.Error); bad {
-			tb.Fatal(reply)
+	r.servers = startServers(tb, r.plan)
+	r.servers.addUser(tb, "shop", queuetest.UserProducer, queuetest.Issuer, r.kit.shop.Public().ID().String())
+	r.servers.addUser(tb, "boss", queuetest.UserOperator, queuetest.Operator, r.kit.boss.Public().ID().String())
+	if len(r.servers.nodes) == 1 {
+		for range len(r.plan.workers) + 1 {
+			r.wires = append(r.wires, newProxy(tb, r.servers.nodes[0].Addr()))
 		}
 	}
-	for range len(r.plan.workers) + 1 {
-		r.wires = append(r.wires, newProxy(tb, r.server.Addr()))
-	}
-	login := r.server.Login(queuetest.UserAdmin)
-	r.admin = dial(tb, login, login.Addr, login.User)
-	shop := dial(tb, worker, r.wires[len(r.plan.workers)].addr(), "shop")
+	r.admin = dial(tb, r.servers.login(queuetest.UserAdmin), "", queuetest.UserAdmin)
+	login := r.servers.login(queuetest.UserWorker)
+	shop := dial(tb, login, r.wire(clients), "shop")
 	results := redisqueue.OpenResults(shop)
 	tb.Cleanup(func() { results.Close() })
+	r.boss = dial(tb, login, r.wire(clients), "boss")
+	r.answers = redisqueue.OpenResults(r.boss)
+	tb.Cleanup(func() { r.answers.Close() })
 	var err error
 	r.client, err = client.Open(client.Config{
 		Sender: shop, Results: results, Orders: shop, Key: r.kit.shop, Workers: r.kit, Audience: audience, Tenant: tenant, Queue: queueName,
@@ -156,7 +165,7 @@ func (r *run) open() {
 		if r.pages {
 			p.page = freeAddress(tb)
 		}
-		if err := r.kit.deploy(p.dir, name, r.wires[i].addr(), cmp.Or(p.page, "off"), cmp.Or(r.keep, time.Hour), worker); err != nil {
+		if err := r.kit.deploy(p.dir, name, where(login, r.wire(i)), cmp.Or(p.page, "off"), r.queues(), cmp.Or(r.keep, time.Hour), login); err != nil {
 			tb.Fatal(err)
 		}
 		r.places = append(r.places, p)
@@ -174,6 +183,17 @@ func (r *run) open() {
 	}
 }
 
+// wire returns the address of a wire to Redis, by the place of its worker; empty: there is none.
+func (r *run) wire(target int) string {
+	switch {
+	case len(r.wires) == 0:
+		return ""
+	case target == clients:
+		return r.wires[len(r.wires)-1].addr()
+	}
+	return r.wires[target].addr()
+}
+
 // freeAddress returns an address that was free a moment ago.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
@@ -185,87 +205,8 @@ func freeAddress(tb testing.TB) string {
 	return l.Addr().String()
 }
 
-func dial(tb testing.TB, l queuetest.Login, addr, user string) *redisqueue.Client {
-	tb.Helper()
-	c, err := redisqueue.Dial(redisqueue.Config{
-		Addr: addr, User: user, Password: l.Password, CA: l.CA, Cert: l.Cert, Key: l.Key, Timeout: 2 * time.Second, DialTimeout: 2 * time.Second,
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { c.Close() })
-	return c
-}
-
 // until waits for a time of the plan.
 func (r *run) until(d time.Duration) { time.Sleep(time.Until(r.begun.Add(d))) }
-
-// breakRedis carries out what the plan has for the server, here in the test's own goroutine, and waits for the plan's end.
-func (r *run) breakRedis() {
-	for _, b := range r.plan.redis {
-		r.until(b.at)
-		began := time.Now()
-		switch b.act {
-		case "freeze":
-			r.server.Freeze()
-			time.Sleep(b.lasts)
-			r.server.Thaw()
-		case "kill":
-			r.server.Kill()
-			time.Sleep(b.lasts)
-			r.server.Restart()
-		case "lose":
-			r.server.Kill()
-			began = r.forget(time.Duration(b.n) * time.Millisecond)
-			time.Sleep(b.lasts)
-			r.server.Restart()
-		}
-		r.add(event{At: began, Kind: fault, Who: "redis", Text: b.act, Until: time.Now()})
-	}
-	r.until(r.plan.lasts)
-}
-
-// aof returns the file that Redis appends to.
-func (r *run) aof() string {
-	found, err := filepath.Glob(filepath.Join(r.server.Dir(), "appendonlydir", "*.incr.aof"))
-	if err != nil || len(found) == 0 {
-		return ""
-	}
-	slices.Sort(found)
-	return found[len(found)-1]
-}
-
-// weigh notes how long the append-only file is, over and over, for forget.
-func (r *run) weigh(ctx context.Context) {
-	if r.plan.sync != "everysec" {
-		return
-	}
-	for sleep(ctx, 20*time.Millisecond) {
-		if info, err := os.Stat(r.aof()); err == nil {
-			r.mu.Lock()
-			r.sizes = append(r.sizes, fileSize{time.Now(), info.Size()})
-			r.mu.Unlock()
-		}
-	}
-}
-
-// forget cuts Redis's file to what it was d ago, as the machine's crash does that lost what had not been synced, and returns
-// the time from which on it knows nothing.
-func (r *run) forget(d time.Duration) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	from := time.Now().Add(-d)
-	for _, s := range slices.Backward(r.sizes) {
-		if s.at.After(from) {
-			continue
-		}
-		if err := os.Truncate(r.aof(), s.size); err != nil {
-			r.faults = append(r.faults, err)
-		}
-		return s.at
-	}
-	return time.Now() // nothing noted so long ago
-}
 
 // breakWires carries out what the plan has for wires and workers. Faults may overlap, also on one wire, where the first to
 // end then ends all.
@@ -279,9 +220,12 @@ func (r *run) breakWires() {
 }
 
 func (r *run) breakOne(b breakage) {
-	who, wire := "clients", r.wires[len(r.wires)-1]
+	who, wire := "clients", (*proxy)(nil)
 	if b.target != clients {
-		who, wire = r.places[b.target].name, r.wires[b.target]
+		who = r.places[b.target].name
+	}
+	if len(r.wires) > 0 {
+		wire = r.wires[(b.target+len(r.wires))%len(r.wires)] // that of the clients is the last
 	}
 	began := time.Now()
 	switch b.act {
@@ -323,35 +267,27 @@ func (r *run) awaitAll(ctx context.Context) {
 	}
 }
 
-// missing counts what was accepted and has no result that anybody saw.
+// missing counts what was accepted and has no result that anybody saw, though it must get one.
 func (r *run) missing() int {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	h := history{Sync: r.plan.sync, events: r.events}
-	j := judgement{history: h}
-	have := map[string]bool{}
-	for _, e := range r.events {
-		switch e.Kind {
-		case fault:
-			j.faults = append(j.faults, e)
-		case seen:
-			have[e.ID] = true
-		}
-	}
+	h := history{Sync: r.plan.sync, events: slices.Clone(r.events)}
+	r.mu.Unlock()
+	h.sort()
+	j := newJudgement(h)
 	n := 0
-	for _, e := range r.events {
-		if e.Kind == accepted && !have[e.ID] && !j.lossy(e.At) {
+	for id, events := range j.byID {
+		if a, s := first(events, accepted), first(events, sent); a != nil && s != nil && first(events, seen) == nil && !j.lossy(a.At) && !j.purged(id) {
 			n++
 		}
 	}
 	return n
 }
 
-// lanes are all that the run uses.
-func lanes() []queue.Lane {
+// lanes are those of a queue that the run uses.
+func lanes(name string) []queue.Lane {
 	var all []queue.Lane
 	for _, p := range queue.Priorities() {
-		all = append(all, queue.Lane{Queue: queueName, Tenant: tenant, Priority: p})
+		all = append(all, queue.Lane{Queue: name, Tenant: tenant, Priority: p})
 	}
 	return all
 }
@@ -360,60 +296,63 @@ func lanes() []queue.Lane {
 func (r *run) awaitEmpty(ctx context.Context) {
 	late := time.Now().Add(settleBound)
 	for time.Now().Before(late) && sleep(ctx, 20*time.Millisecond) {
-		d, err := r.admin.Depth(ctx, lanes())
-		if err != nil {
-			continue
-		}
-		n := d.Due[queueName]
-		for _, l := range d.Lanes {
-			n += l.Waiting + l.Running
-		}
-		if n == 0 {
+		if n, err := r.depth(ctx); err == nil && n == 0 {
 			return
 		}
 	}
 }
 
-// kept are the keys that may stay, each with its own end. What may not stay is looked at by its content in endState.
-var kept = regexp.MustCompile(`^cs:\{work\}:(in:acme:[012]|st:acme:[0-9a-f]{32}|res:[0-9a-f]{32}:[0-9a-f]{32}|dead|events|orders|cancels|cancel:.*|unique:acme:.*|gate:_suspect)$`)
+// depth counts what waits, runs or is due.
+func (r *run) depth(ctx context.Context) (n int64, err error) {
+	for _, name := range r.queues() {
+		d, err := r.admin.Depth(ctx, lanes(name))
+		if err != nil {
+			return 0, err
+		}
+		n += d.Due[name]
+		for _, l := range d.Lanes {
+			n += l.Waiting + l.Running
+		}
+	}
+	return n, nil
+}
 
 // endState notes what Redis holds once all is over.
 func (r *run) endState() {
 	now := time.Now()
-	for _, l := range lanes() {
-		key := fmt.Sprintf("cs:{%s}:in:%s:%d", queueName, tenant, l.Priority)
-		if n := r.server.Do("XLEN", key); n != int64(0) {
-			r.add(event{At: now, Kind: left, Text: fmt.Sprintf("%s holds %v entries", key, n)})
-		}
-		if p, ok := r.server.Do("XPENDING", key, "workers").([]any); ok && p[0] != int64(0) {
-			r.add(event{At: now, Kind: left, Text: fmt.Sprintf("%s has %v pending", key, p)})
-		}
-	}
-	for at := "0"; ; {
-		page, ok := r.server.Do("SCAN", at, "COUNT", "1000").([]any)
-		if !ok || len(page) != 2 {
-			r.fail(errors.New("SCAN does not answer as it should"))
-			return
-		}
-		for _, key := range page[1].([]any) {
-			if !kept.MatchString(key.(string)) {
-				r.add(event{At: now, Kind: left, Text: key.(string)})
+	for _, name := range r.queues() {
+		server := r.servers.of(r.tb, name)
+		for _, l := range lanes(name) {
+			if n := server.Do("XLEN", laneKey(l)); n != int64(0) {
+				r.add(event{At: now, Kind: left, Text: fmt.Sprintf("%s holds %v entries", laneKey(l), n)})
+			}
+			if p, ok := server.Do("XPENDING", laneKey(l), laneGroup).([]any); ok && p[0] != int64(0) {
+				r.add(event{At: now, Kind: left, Text: fmt.Sprintf("%s has %v pending", laneKey(l), p)})
 			}
 		}
-		if at = page[0].(string); at == "0" {
-			break
-		}
+		r.endLetters(name, now)
 	}
-	for id := range r.accepted {
-		s, err := r.admin.State(context.Background(), lanes()[0], id)
+	for _, server := range r.servers.masters() {
+		eachKey(r.tb, server, func(key string) {
+			if !kept.MatchString(key) {
+				r.add(event{At: now, Kind: left, Text: key})
+			}
+		})
+	}
+	for id, name := range r.accepted {
+		s, err := r.admin.State(context.Background(), lanes(name)[0], id)
 		if err != nil {
 			r.fail(err)
 			return
 		}
 		r.add(event{At: now, Kind: state, ID: id, Text: string(s.Phase)})
 	}
+}
+
+// endLetters notes the dead letters of a queue.
+func (r *run) endLetters(name string, now time.Time) {
 	for after := ""; ; {
-		letters, err := r.admin.DeadLetters(context.Background(), queueName, after, queue.PageMax)
+		letters, err := r.admin.DeadLetters(context.Background(), name, after, queue.PageMax)
 		if err != nil {
 			r.fail(err)
 			return
@@ -422,8 +361,25 @@ func (r *run) endState() {
 			return
 		}
 		for _, l := range letters {
-			r.add(event{At: now, Kind: letter, ID: l.ID, Code: l.Code, Who: l.Worker})
+			r.add(event{At: now, Kind: letter, ID: l.ID, Queue: name, Code: l.Code, Who: l.Worker})
 			after = l.Entry
+		}
+	}
+}
+
+// eachKey calls found for every key of a server.
+func eachKey(tb testing.TB, server *queuetest.Server, found func(key string)) {
+	tb.Helper()
+	for at := "0"; ; {
+		page, ok := server.Do("SCAN", at, "COUNT", "1000").([]any)
+		if !ok || len(page) != 2 {
+			tb.Fatal("SCAN does not answer as it should")
+		}
+		for _, key := range page[1].([]any) {
+			found(key.(string))
+		}
+		if at = page[0].(string); at == "0" {
+			return
 		}
 	}
 }

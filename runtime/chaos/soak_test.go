@@ -117,8 +117,8 @@ func TestSoak(t *testing.T) {
 	if short {
 		lasts = soakShort
 	}
-	r := &run{tb: t, kit: openKit(t), dir: t.TempDir(), accepted: map[string]bool{}, told: map[string]time.Time{}, pages: true, quiet: true, keep: time.Minute}
-	r.plan = plan{seed: 1, sync: "everysec", workers: make([]workerPlan, 2)}
+	r := newRun(t, plan{seed: 1, sync: "everysec", workers: make([]workerPlan, 2)}, t.TempDir())
+	r.pages, r.quiet, r.keep = true, true, time.Minute
 	r.open()
 	r.begun = time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
@@ -237,7 +237,7 @@ func (r *run) sample() sample {
 			s.values[name] = max(s.values[name], v)
 		}
 	}
-	keys := float64(r.number(r.server.Do("DBSIZE")))
+	keys := float64(r.number(r.servers.nodes[0].Do("DBSIZE")))
 	states, results, bytes := r.weighStates()
 	s.values["states"], s.values["results"] = states, results
 	s.values["keys beside states"] = keys - states
@@ -255,33 +255,24 @@ func (r *run) number(reply any) int64 {
 func (r *run) weighStates() (states, results, bytes float64) {
 	const weighed = 50
 	sum, n := 0.0, 0
-	for at := "0"; ; {
-		page, ok := r.server.Do("SCAN", at, "COUNT", "5000").([]any)
-		if !ok {
-			return 0, 0, 0
-		}
-		for _, key := range page[1].([]any) {
-			name := key.(string)
-			switch {
-			case strings.Contains(name, "}:res:"):
-				results++
-			case strings.Contains(name, "}:st:"):
-				states++
-				if n < weighed {
-					sum, n = sum+float64(r.number(r.server.Do("MEMORY", "USAGE", name))), n+1
-				}
+	server := r.servers.nodes[0]
+	eachKey(r.tb, server, func(key string) {
+		switch {
+		case isResult(key):
+			results++
+		case isState(key):
+			states++
+			if n < weighed {
+				sum, n = sum+float64(r.number(server.Do("MEMORY", "USAGE", key))), n+1
 			}
 		}
-		if at = page[0].(string); at == "0" {
-			break
-		}
-	}
+	})
 	return states, results, sum / float64(max(n, 1))
 }
 
 // info returns a number of Redis's INFO.
 func (r *run) info(field string) float64 {
-	text, _ := r.server.Do("INFO", "memory").(string)
+	text, _ := r.servers.nodes[0].Do("INFO", "memory").(string)
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), field+":"); ok {
 			v, _ := strconv.ParseFloat(rest, 64)

@@ -27,7 +27,7 @@ type payload struct {
 // taskOf makes the task that a plan asks for, and the time before which it must not run.
 func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	in := payload{Kind: t.kind, Text: "x"}
-	task := client.Task{Name: taskName, Within: time.Hour, Priority: []client.Priority{client.High, client.Normal, client.Low}[t.priority]}
+	task := client.Task{Name: taskName, Queue: queueNames[t.queue], Within: time.Hour, Priority: []client.Priority{client.High, client.Normal, client.Low}[t.priority]}
 	switch t.kind {
 	case "until":
 		in.Until = now.Add(500 * time.Millisecond).UnixMilli()
@@ -43,8 +43,10 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 		in.Kind, task.Within = "done", 400*time.Millisecond
 	case "denied":
 		in.Kind, task.Name = "done", "other.work"
-	case "unique", "step", "cut":
+	case "unique", "step", "cut", "cleared":
 		in.Kind = "done"
+	case "gated":
+		in.Kind, in.For, task.Name = "sleep", 50, gatedName
 	case "cancel":
 		in.Kind, in.For = "sleep", int(lease.Milliseconds())
 	case "poison":
@@ -74,7 +76,7 @@ func (r *run) produce(ctx context.Context, batches []batchPlan, parity int) {
 			return
 		}
 		for i, c := range receipts {
-			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Text: b.tasks[i].kind, Until: notBefore[i]})
+			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: b.tasks[i].kind, Until: notBefore[i]})
 		}
 		r.persist(ctx, receipts, err)
 	}
@@ -87,21 +89,14 @@ func (r *run) produceExtras(ctx context.Context) {
 		now := time.Now()
 		var tasks []client.Task
 		for _, kind := range e.kinds {
-			task, _ := taskOf(taskPlan{kind, 1}, now)
+			task, _ := taskOf(taskPlan{kind, 1, e.queue}, now)
 			tasks = append(tasks, task)
 		}
 		var receipts []client.Receipt
 		var err error
 		switch key := fmt.Sprint("key-", i); e.what {
-		case "chain":
-			for i := range tasks {
-				tasks[i].Within = 0 // the plan's
-				if i > 0 {
-					tasks[i].Input = nil // the result of the one before
-				}
-			}
-			p := client.Chain(tasks...)
-			p.Within = time.Hour
+		case "chain", "group":
+			p := r.planOf(e, tasks)
 			var got client.PlanReceipt
 			got, err = r.client.SendPlan(ctx, p)
 			receipts = got.Receipts()
@@ -118,7 +113,7 @@ func (r *run) produceExtras(ctx context.Context) {
 			return
 		}
 		for n, c := range receipts {
-			s := event{At: now, Kind: sent, ID: c.ID.String(), Text: e.kinds[n]}
+			s := event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: e.kinds[n]}
 			if e.what == "unique" {
 				s.Code = fmt.Sprint("key-", i)
 			}
@@ -132,6 +127,30 @@ func (r *run) produceExtras(ctx context.Context) {
 		}
 	}
 }
+
+// planOf makes a plan of tasks: one after the other, or the last after all others. What waits for a step that was lost with Redis, or purged, is
+// to end while the run lasts.
+func (r *run) planOf(e extraPlan, tasks []client.Task) client.Plan {
+	for i := range tasks {
+		tasks[i].Within, tasks[i].Queue = 0, "" // the plan's
+		if e.what == "chain" && i > 0 || i == len(tasks)-1 {
+			tasks[i].Input = nil // the result of what comes before
+		}
+	}
+	last := len(tasks) - 1
+	p := client.Chord(tasks[last], tasks[:last]...)
+	if e.what == "chain" {
+		p = client.Chain(tasks...)
+	}
+	p.Queue, p.Within = queueNames[e.queue], time.Hour
+	if r.plan.set == failover || r.plan.set == stale || r.plan.has("purge") || r.plan.has("clear") {
+		p.Within = planBrief
+	}
+	return p
+}
+
+// planBrief is enough for a plan's steps, with a lease that runs out in between.
+const planBrief = 20 * time.Second
 
 // cancel orders the end of a task, until the order is taken.
 func (r *run) cancel(ctx context.Context, receipt client.Receipt) {
@@ -166,7 +185,7 @@ func (r *run) persist(ctx context.Context, receipts []client.Receipt, err error)
 	at := time.Now()
 	r.mu.Lock()
 	for _, c := range receipts {
-		r.accepted[c.ID.String()] = true
+		r.accepted[c.ID.String()] = c.Queue
 	}
 	r.mu.Unlock()
 	for _, c := range receipts {
@@ -189,47 +208,51 @@ func (r *run) attack(ctx context.Context) {
 		if len(sent) == 0 {
 			act = "garbage"
 		}
-		lane := queue.Lane{Queue: queueName, Tenant: tenant, Priority: queue.PriorityHigh}
+		lane := queue.Lane{Queue: queueNames[pick%uint64(r.plan.queues)], Tenant: tenant, Priority: queue.PriorityHigh}
 		id, message := "", []byte(fmt.Sprintf("garbage %d", pick))
 		if act != "garbage" {
 			c := sent[pick%uint64(len(sent))]
-			id, message, lane.Priority = c.ID.String(), c.Message, c.Priority
+			id, message, lane.Queue, lane.Priority = c.ID.String(), c.Message, c.Queue, c.Priority
 		}
 		if act == "moved" {
 			lane.Priority = (lane.Priority + 1) % queue.Priority(len(queue.Priorities()))
 		}
 		if r.admin.Send(ctx, []queue.Outgoing{{Lane: lane, Message: message}}) == nil {
-			r.add(event{At: time.Now(), Kind: forged, ID: id, Text: act})
+			r.add(event{At: time.Now(), Kind: forged, ID: id, Queue: lane.Queue, Text: act})
 		}
 	}
 }
 
 // observe reads the results of all that was sent, over and over, as somebody does who never looks away.
 func (r *run) observe(ctx context.Context) {
+	for sleep(ctx, 50*time.Millisecond) {
+		r.look(ctx)
+	}
+}
+
+// look reads the results of all that was sent, once.
+func (r *run) look(ctx context.Context) {
 	results := redisqueue.OpenResults(r.admin)
 	defer results.Close()
-	last := map[string]string{} // sums by id
-	for sleep(ctx, 50*time.Millisecond) {
-		r.mu.Lock()
-		sent := slices.Clone(r.receipts)
-		r.mu.Unlock()
-		for _, c := range sent {
-			b, err := results.Result(ctx, queueName, r.kit.shop.Public().ID().String(), c.ID.String())
-			switch id := c.ID.String(); {
-			case err == nil:
-				hash := sha256.Sum256(b)
-				sum := hex.EncodeToString(hash[:])
-				if last[id] != sum {
-					last[id] = sum
-					r.see(ctx, c, b, sum)
-				}
-			case errors.Is(err, queue.ErrNoResult) && last[id] != "":
-				delete(last, id)
-				r.add(event{At: time.Now(), Kind: gone, ID: id})
+	r.mu.Lock()
+	sent := slices.Clone(r.receipts)
+	r.mu.Unlock()
+	for _, c := range sent {
+		b, err := results.Result(ctx, c.Queue, r.kit.shop.Public().ID().String(), c.ID.String())
+		switch id := c.ID.String(); {
+		case err == nil:
+			hash := sha256.Sum256(b)
+			sum := hex.EncodeToString(hash[:])
+			if r.last[id] != sum {
+				r.last[id] = sum
+				r.see(ctx, c, b, sum)
 			}
-			if err != nil && !errors.Is(err, queue.ErrNoResult) {
-				break // Redis is away
-			}
+		case errors.Is(err, queue.ErrNoResult) && r.last[id] != "":
+			delete(r.last, id)
+			r.add(event{At: time.Now(), Kind: gone, ID: id})
+		}
+		if err != nil && !errors.Is(err, queue.ErrNoResult) {
+			return // Redis is away
 		}
 	}
 }

@@ -168,8 +168,8 @@ type logLine struct {
 	Line    string    `json:"line"` // of the guest
 	Attempt int       `json:"attempt"`
 	Took    float64   `json:"run_ms"`
-	Reason  string    `json:"reason"`
-	Error   any       `json:"error"`
+	Queue   string    `json:"queue"`
+	Order   string    `json:"order"`
 }
 
 // read makes events of a worker's log until it ends. The log is kept, too.
@@ -193,9 +193,13 @@ func (w *place) read(out interface{ Read([]byte) (int, error) }) {
 			w.once.Do(func() { close(w.ready) })
 		case l.Message == "guest says" && l.Line == "run":
 			w.run.add(event{At: l.At, Kind: ran, ID: l.ID, Who: w.name})
+		case l.Message == "queue paused", l.Message == "queue resumed":
+			w.run.add(event{At: l.At, Kind: heard, Queue: l.Queue, Who: w.name, Text: strings.TrimPrefix(l.Message, "queue "), Order: l.Order})
+		case l.Message == "orders are not heard, the queue is served all the same":
+			w.run.add(event{At: l.At, Kind: heard, Queue: l.Queue, Who: w.name, Text: "deaf"})
 		case l.ID == "":
 		case what == "done", what == "retried", what == "failed", what == "refused":
-			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: what, Code: l.Code, Attempt: l.Attempt})
+			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: what, Code: l.Code, Attempt: l.Attempt, Took: time.Duration(l.Took * float64(time.Millisecond))})
 		case what == "outcome lost":
 			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: "lost", Code: l.Code, Attempt: l.Attempt, Took: time.Duration(l.Took * float64(time.Millisecond))})
 		}

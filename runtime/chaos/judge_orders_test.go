@@ -1,0 +1,99 @@
+package chaos_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestJudgeOrders gives the checker histories of orders, failovers and gates, in which each rule is broken once.
+func TestJudgeOrders(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(ms int) time.Time { return begin.Add(time.Duration(ms) * time.Millisecond) }
+	// One task that was done, and one that failed for good.
+	good := []event{
+		{At: at(0), Kind: sent, ID: "a", Queue: "q", Text: "done"}, {At: at(1), Kind: accepted, ID: "a"},
+		{At: at(2), Kind: sent, ID: "b", Queue: "q", Text: "final"}, {At: at(3), Kind: accepted, ID: "b"},
+		{At: at(10), Kind: ran, ID: "a", Who: "worker-0"}, {At: at(11), Kind: said, ID: "a", Who: "worker-0", Text: "done"}, {At: at(12), Kind: seen, ID: "a", Text: "done", Sum: "A"},
+		{At: at(20), Kind: ran, ID: "b", Who: "worker-0"}, {At: at(21), Kind: said, ID: "b", Who: "worker-0", Text: "failed", Code: "task.failed"},
+		{At: at(22), Kind: seen, ID: "b", Text: "failed", Code: "task.failed", Sum: "B"},
+		{At: at(40000), Kind: quiet}, {At: at(40100), Kind: settled},
+		{At: at(50000), Kind: state, ID: "a", Text: "done"}, {At: at(50000), Kind: state, ID: "b", Text: "dead"}, {At: at(50000), Kind: letter, ID: "b", Code: "task.failed"},
+	}
+	order := func(ms int, act, id string) event {
+		return event{At: at(ms), Kind: ordered, Queue: "q", Order: act, Text: act, ID: id}
+	}
+	again := func(ms int, id string) []event { // a run that failed for good
+		return []event{
+			{At: at(ms), Kind: ran, ID: id, Who: "worker-1"}, {At: at(ms + 1), Kind: said, ID: id, Who: "worker-1", Text: "failed", Code: "task.failed"},
+			{At: at(ms + 2), Kind: seen, ID: id, Text: "failed", Code: "task.failed", Sum: id + "2"},
+		}
+	}
+	task := func(ms int, id, kind string) []event {
+		return []event{{At: at(ms), Kind: sent, ID: id, Queue: "q", Text: kind}, {At: at(ms + 1), Kind: accepted, ID: id}}
+	}
+	run := func(ms int, id, who string) []event { // for 100 ms
+		return []event{{At: at(ms), Kind: ran, ID: id, Who: who}, {At: at(ms + 101), Kind: said, ID: id, Who: who, Text: "done", Took: 100 * time.Millisecond},
+			{At: at(ms + 102), Kind: seen, ID: id, Text: "done", Sum: id}}
+	}
+	paused := []event{
+		order(6000, "pause", ""), {At: at(6010), Kind: heard, Order: "pause", Who: "worker-0"}, {At: at(6020), Kind: heard, Order: "pause", Who: "worker-1"}, order(15000, "resume", ""),
+	}
+	cleared := slices.Concat(paused, task(7000, "c", "cleared"), []event{order(7010, "purge", ""), {At: at(7100), Kind: answered, Order: "purge", Text: "done"}})
+	gated := func(n, apart int) (out []event) {
+		for i := range n {
+			id := string(rune('k' + i))
+			out = slices.Concat(out, task(100, id, "gated"), run(1000+i*apart, id, "worker-0"))
+		}
+		return out
+	}
+	failedOver := event{At: at(30), Kind: fault, Who: "redis", Text: failover, Until: at(3000)}
+	for _, row := range []struct {
+		name string
+		more []event
+		want []string
+	}{
+		{"nothing more", nil, nil},
+		{"ran again, requeued", append(again(1000, "b"), order(900, "requeue", "")), nil},
+		{"ran again, requeued before it had ended", append(again(20000, "b"), order(1, "requeue", "")), nil},
+		{"ran again, not requeued", again(10000, "b"), []string{twice, changed, after, ranAgain}},
+		{"ran again, requeued after that", append(again(1000, "b"), order(1100, "requeue", "")), []string{twice, changed, after, ranAgain}},
+		{"ran twice more, requeued once", slices.Concat(again(1000, "b"), again(8000, "b"), []event{order(900, "requeue", "")}), []string{twice}},
+		{"done and requeued", append(again(1000, "a"), order(900, "requeue", "")), []string{twice, changed, after, wrong, disagree, disagree}},
+		{"cancelled", append(task(100, "c", "done"), order(90, "cancel", "c"), event{At: at(200), Kind: seen, ID: "c", Text: "refused", Code: "task.cancelled", Sum: "C"},
+			event{At: at(50000), Kind: letter, ID: "c", Code: "task.cancelled"}), nil},
+		{"cancelled by nobody", append(task(100, "c", "done"), event{At: at(200), Kind: seen, ID: "c", Text: "refused", Code: "task.cancelled", Sum: "C"},
+			event{At: at(50000), Kind: letter, ID: "c", Code: "task.cancelled"}), []string{wrong}},
+		{"run as it is cancelled", slices.Concat(task(100, "c", "done"), run(1200, "c", "worker-0"), []event{order(90, "cancel", "c"), {At: at(1000), Kind: taken, ID: "c"}}), nil},
+		{"run long after it was cancelled", slices.Concat(task(100, "c", "done"), run(9000, "c", "worker-0"), []event{order(90, "cancel", "c"), {At: at(1000), Kind: taken, ID: "c"}}), []string{defied}},
+		{"purged", append(task(100, "c", "done"), order(200, "purge", "")), nil},
+		{"gone though it came after the purge", append(task(300, "c", "done"), order(200, "purge", "")), []string{lost}},
+		{"purged from another queue", append(task(100, "c", "done"), event{At: at(200), Kind: ordered, Queue: "other", Text: "purge"}), []string{lost}},
+		{"a letter more, by a purge of others", []event{order(200, "purge_dead", ""), {At: at(50000), Kind: letter, ID: "b", Code: "task.failed"}}, []string{disagree}},
+		{"nothing begins in a pause", slices.Concat(paused, task(100, "c", "done"), run(16000, "c", "worker-0")), nil},
+		{"what was held begins", slices.Concat(paused, task(100, "c", "done"), run(6900, "c", "worker-0")), nil},
+		{"something begins in a pause", slices.Concat(paused, task(100, "c", "done"), run(9000, "c", "worker-0")), []string{deaf}},
+		{"it begins while somebody has not heard", slices.Concat([]event{paused[0], paused[1], paused[3]}, task(100, "c", "done"), run(9000, "c", "worker-0")), nil},
+		{"purged in a pause", cleared, nil},
+		{"purged in a pause, and run", append(run(16000, "c", "worker-0"), cleared...), []string{remains}},
+		{"lost in a failover", append(task(1000, "c", "done"), failedOver), nil},
+		{"lost long after a failover", append(task(5000, "c", "done"), failedOver), []string{lost}},
+		{"settled again after a failover", slices.Concat(task(100, "c", "done"), run(1000, "c", "worker-0"), run(4000, "c", "worker-1"), []event{failedOver}), nil},
+		{"settled again, and had reached the replica", append(again(4000, "a"), event{At: at(500), Kind: fault, Who: "redis", Text: failover, Until: at(2900)}), []string{twice, changed, after, wrong, disagree, disagree, disagree}},
+		{"two at a time", gated(4, 50), nil},
+		{"three at a time", gated(3, 10), []string{crowd}},
+		{"more than the rate lets begin", gated(12, 51), []string{rush, rush, rush}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h := history{Sync: "everysec", Lease: time.Second, Workers: 2, events: slices.Concat(good, row.more)}
+			h.sort()
+			var got []string
+			for _, f := range judge(h) {
+				got = append(got, f.what)
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("got %v, want %q", judge(h), row.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,162 @@
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/sdk/client"
+)
+
+const (
+	orderLife = 10 * time.Minute // of every order
+	heedMax   = 4 * time.Second  // how long the operator waits for workers to hear or to answer, before it goes on
+	clearSent = 5                // tasks sent to be purged
+	claimEnds = 2200 * time.Millisecond
+)
+
+// command gives the orders of the plan, one after the other, and at last resumes what it has paused.
+func (r *run) command(ctx context.Context) {
+	for _, o := range r.plan.orders {
+		r.until(o.at)
+		order := envelope.Order{Act: envelope.Act(o.act), Queue: queueNames[o.queue], Code: o.code}
+		switch o.act {
+		case "pause":
+			order.Code = ""
+			r.give(ctx, order)
+			sleep(ctx, o.lasts)
+			r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: order.Queue})
+		case "cancel":
+			r.mu.Lock()
+			sent := slices.Clone(r.receipts)
+			r.mu.Unlock()
+			if len(sent) == 0 {
+				continue
+			}
+			c := sent[o.pick%uint64(len(sent))]
+			r.give(ctx, envelope.Order{Act: envelope.ActCancel, Queue: c.Queue, Tenant: tenant, Target: c.ID.String()})
+		case "purge":
+			order.Code = ""
+			r.give(ctx, order)
+		case "clear":
+			r.clear(ctx, order.Queue)
+		default:
+			r.give(ctx, order)
+		}
+	}
+	if r.plan.has("pause") || r.plan.has("clear") {
+		for _, name := range r.queues() {
+			r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: name})
+		}
+	}
+}
+
+// clear pauses a queue, sends to it what nobody will have begun, purges it, and resumes it.
+func (r *run) clear(ctx context.Context, name string) {
+	pause, _ := r.give(ctx, envelope.Order{Act: envelope.ActPause, Queue: name})
+	all := r.awaitHeard(ctx, pause)
+	sleep(ctx, claimEnds) // what was asked of Redis before the pause may still come, and then be held
+	if all {
+		var tasks []client.Task
+		now := time.Now()
+		for range clearSent {
+			task, _ := taskOf(taskPlan{kind: "cleared", priority: 1}, now)
+			task.Queue = name
+			tasks = append(tasks, task)
+		}
+		receipts, err := r.client.SendMany(ctx, tasks)
+		if len(receipts) != len(tasks) {
+			r.fail(fmt.Errorf("send: %w", err))
+			return
+		}
+		for _, c := range receipts {
+			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: name, Text: "cleared"})
+		}
+		if !r.persist(ctx, receipts, err) {
+			return
+		}
+		sleep(ctx, 20*time.Millisecond) // a purge leaves alone what came in its own millisecond
+		if purge, signed := r.give(ctx, envelope.Order{Act: envelope.ActPurge, Queue: name}); signed != nil {
+			r.awaitAnswer(ctx, purge, signed)
+		}
+	}
+	r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: name})
+}
+
+// give signs an order and gives it until the broker takes it.
+func (r *run) give(ctx context.Context, o envelope.Order) (envelope.Order, []byte) {
+	o.ID, o.Audience, o.Issued = envelope.NewMessageID(), audience, time.Now().Truncate(time.Millisecond)
+	o.Expires = o.Issued.Add(orderLife)
+	b, err := envelope.SignOrder(o, r.kit.boss)
+	if err != nil {
+		r.fail(fmt.Errorf("order: %w", err))
+		return o, nil
+	}
+	e := event{At: o.Issued, Kind: ordered, Queue: o.Queue, Order: o.ID.String(), Text: string(o.Act), Code: o.Code}
+	if o.Act == envelope.ActCancel {
+		e.ID = o.Target
+	}
+	r.add(e)
+	for {
+		switch o.Act {
+		case envelope.ActPause, envelope.ActResume:
+			err = r.boss.Mode(ctx, o.Queue, b, orderLife)
+		case envelope.ActCancel:
+			err = r.boss.Cancel(ctx, queue.Lane{Queue: o.Queue, Tenant: o.Tenant, Priority: queue.PriorityNormal}, o.Target, b, orderLife)
+		default:
+			err = r.boss.Once(ctx, o.Queue, b)
+		}
+		var away *queue.UnavailableError
+		if err == nil {
+			e.At, e.Kind = time.Now(), taken
+			r.add(e)
+			return o, b
+		}
+		if !errors.As(err, &away) {
+			r.fail(fmt.Errorf("order: %w", err))
+			return o, nil
+		}
+		if !sleep(ctx, 30*time.Millisecond) {
+			return o, nil
+		}
+	}
+}
+
+// awaitHeard waits until every worker has heard an order to pause, for a while.
+func (r *run) awaitHeard(ctx context.Context, o envelope.Order) bool {
+	for late := time.Now().Add(heedMax); time.Now().Before(late) && sleep(ctx, 20*time.Millisecond); {
+		r.mu.Lock()
+		who := map[string]bool{}
+		for _, e := range r.events {
+			if e.Kind == heard && e.Order == o.ID.String() {
+				who[e.Who] = true
+			}
+		}
+		r.mu.Unlock()
+		if len(who) == len(r.places) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitAnswer waits for a worker's signed answer, for a while, and notes it.
+func (r *run) awaitAnswer(ctx context.Context, o envelope.Order, signed []byte) {
+	for late := time.Now().Add(heedMax); time.Now().Before(late) && sleep(ctx, 30*time.Millisecond); {
+		b, err := r.answers.Result(ctx, o.Queue, r.kit.boss.Public().ID().String(), o.ID.String())
+		if err != nil {
+			continue
+		}
+		answer, err := envelope.OpenResult(b, r.kit)
+		if err != nil || answer.ID != o.ID || answer.Message != envelope.DigestOf(signed) || answer.Task != string(o.Act) {
+			r.fail(fmt.Errorf("an answer that no operator would take: %+v, %w", answer, err))
+			return
+		}
+		r.add(event{At: time.Now(), Kind: answered, Queue: o.Queue, Order: o.ID.String(), Text: string(answer.Status), Code: answer.Code})
+		return
+	}
+}
