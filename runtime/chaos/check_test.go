@@ -212,8 +212,11 @@ func (j *judgement) results(id string, results, gones []event) {
 		j.find(changed, id, "%s %s at %s, %s %s at %s", a.Text, a.Code, clock(a.At), b.Text, b.Code, clock(b.At))
 		return
 	}
-	if len(gones) > 0 && !j.lossy(results[0].At) {
-		j.find(changed, id, "seen at %s, gone at %s", clock(results[0].At), clock(gones[0].At))
+	for _, g := range gones {
+		if !j.lossy(results[0].At) && !j.lossy(g.At) { // a stale master does not know what the new one has
+			j.find(changed, id, "seen at %s, gone at %s", clock(results[0].At), clock(g.At))
+			return
+		}
 	}
 }
 

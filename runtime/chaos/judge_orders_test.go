@@ -47,7 +47,8 @@ func TestJudgeOrders(t *testing.T) {
 		}
 		return out
 	}
-	failedOver := event{At: at(30), Kind: fault, Who: "redis", Text: failover, Until: at(3000)}
+	failedOver := event{At: at(30), Kind: fault, Who: "redis", Text: failover, Until: at(2000)}
+	away := event{At: at(2000), Kind: fault, Who: "redis", Text: "away", Until: at(6000)}
 	for _, row := range []struct {
 		name string
 		more []event
@@ -77,6 +78,7 @@ func TestJudgeOrders(t *testing.T) {
 		{"purged in a pause", cleared, nil},
 		{"purged in a pause, and run", append(run(16000, "c", "worker-0"), cleared...), []string{remains}},
 		{"lost in a failover", append(task(1000, "c", "done"), failedOver), nil},
+		{"lost while there is no master", append(task(4000, "c", "done"), failedOver, away), []string{lost}},
 		{"lost long after a failover", append(task(5000, "c", "done"), failedOver), []string{lost}},
 		{"settled again after a failover", slices.Concat(task(100, "c", "done"), run(1000, "c", "worker-0"), run(4000, "c", "worker-1"), []event{failedOver}), nil},
 		{"settled again, and had reached the replica", append(again(4000, "a"), event{At: at(500), Kind: fault, Who: "redis", Text: failover, Until: at(2900)}), []string{twice, changed, after, wrong, disagree, disagree, disagree}},

@@ -28,7 +28,7 @@ type plan struct {
 const (
 	single   = "single"
 	failover = "failover" // a master, a replica and three Sentinels: the master is killed
-	stale    = "stale"    // likewise: the master is stopped, and comes back as one when there is another
+	stale    = "stale"    // likewise: the master is stopped, and comes back when there is another
 	cluster  = "cluster"  // three nodes, with a queue on each
 )
 
@@ -167,26 +167,49 @@ func (p *plan) drawSet() {
 			p.redis = append(p.redis, b)
 			at = b.at + b.lasts + between(r, 200*time.Millisecond, time.Second)
 		}
-		for _, b := range p.batches {
-			for i := range b.tasks {
-				b.tasks[i].queue = r.IntN(p.queues)
-			}
-		}
-		for i := range p.extras {
-			p.extras[i].queue = r.IntN(p.queues)
-		}
+		p.spread(r, 2)
 	}
 }
+
+// spread sends to others than the first queue, too: one in others of what is sent.
+func (p *plan) spread(r *rand.Rand, others int) {
+	draw := func() int {
+		if r.IntN(others) > 0 {
+			return 0
+		}
+		return 1 + r.IntN(p.queues-1)
+	}
+	for _, b := range p.batches {
+		for i := range b.tasks {
+			b.tasks[i].queue = draw()
+		}
+	}
+	for i := range p.extras {
+		p.extras[i].queue = draw()
+	}
+}
+
+// purgedQueue is the only one that is purged, so that there is much that is not.
+const purgedQueue = 1
 
 // drawOrders draws what an operator orders.
 func (p *plan) drawOrders() {
 	r := rand.New(rand.NewPCG(p.seed, 0x0dde5))
+	if p.queues == 1 {
+		p.queues = 2
+		p.spread(r, 4)
+	}
 	acts := []string{"pause", "pause", "cancel", "cancel", "cancel", "requeue", "requeue", "requeue", "purge", "purge_dead", "clear"}
 	for range 2 + r.IntN(4) {
 		p.orders = append(p.orders, orderPlan{
 			at: between(r, 0, p.lasts), act: acts[r.IntN(len(acts))], lasts: between(r, time.Second, 2*time.Second),
 			code: []string{"", "", "task.failed", "task.error"}[r.IntN(4)], pick: r.Uint64(), queue: r.IntN(p.queues),
 		})
+	}
+	for i, o := range p.orders {
+		if o.act == "purge" || o.act == "clear" {
+			p.orders[i].queue = purgedQueue
+		}
 	}
 	slices.SortFunc(p.orders, func(a, b orderPlan) int { return int(a.at - b.at) })
 }

@@ -153,7 +153,8 @@ func (r *run) breakRedis() {
 			time.Sleep(b.lasts)
 			server.Restart()
 		case failover, stale:
-			began = r.failOver(b)
+			r.failOver(b)
+			continue
 		}
 		r.add(event{At: began, Kind: fault, Who: "redis", Text: b.act, Until: time.Now()})
 	}
@@ -161,8 +162,8 @@ func (r *run) breakRedis() {
 }
 
 // failOver kills or stops the master and waits until the Sentinels have put the replica in its place; then the old one comes back, and is made a
-// replica. The replica may have lost its connection before. It returns from when on the new master may lack what the old one had accepted.
-func (r *run) failOver(b breakage) (from time.Time) {
+// replica. The replica may have lost its connection before.
+func (r *run) failOver(b breakage) {
 	old, next := r.servers.nodes[r.servers.master], r.servers.nodes[1-r.servers.master]
 	if b.n > 0 { // what the master accepts from here on, nobody has when it is gone
 		next.Do("CONFIG", "SET", "masterauth", "wrong")
@@ -178,12 +179,22 @@ func (r *run) failOver(b breakage) (from time.Time) {
 	r.awaitRole(next, "master")
 	r.servers.master = 1 - r.servers.master
 	time.Sleep(b.lasts)
+	back := time.Now()
 	if b.act == failover {
 		old.Restart()
 	} else {
 		old.Thaw()
 	}
 	r.awaitRole(old, "slave")
+	r.add(event{At: r.sharedUntil(next, gone), Kind: fault, Who: "redis", Text: b.act, Until: gone})
+	r.add(event{At: gone, Kind: fault, Who: "redis", Text: "away", Until: back})
+	if b.act == stale { // it took what came over connections that it had
+		r.add(event{At: back, Kind: fault, Who: "redis", Text: b.act, Until: time.Now()})
+	}
+}
+
+// sharedUntil returns from when on the new master may lack what the old one accepted until it was gone.
+func (r *run) sharedUntil(next *queuetest.Server, gone time.Time) time.Time {
 	c := r.plain(next)
 	defer c.Close()
 	text, err := c.Info(context.Background(), "replication").Result()

@@ -92,8 +92,8 @@ func (w *place) said(cmd *exec.Cmd, err error, ending bool) {
 		w.run.add(event{At: now, Kind: fault, Who: w.name, Text: "kill", Until: now})
 	case ending || err == nil:
 		w.run.add(event{At: now, Kind: ended, Who: w.name, Text: fmt.Sprint(cmd.ProcessState.ExitCode())})
-	case cmd.ProcessState.ExitCode() == 1 && w.run.toldToEnd(w.name):
-		// A drain that had to cut ends with 1, and says so.
+	case (cmd.ProcessState.ExitCode() == 1 || status.Signal() == syscall.SIGTERM) && w.run.toldToEnd(w.name):
+		// A drain that had to cut ends with 1, and says so. A process that has only just started has no hand for the signal yet.
 		w.run.add(event{At: now, Kind: ended, Who: w.name, Text: "0"})
 	default:
 		w.run.add(event{At: now, Kind: ended, Who: w.name, Text: cmd.ProcessState.String()})
