@@ -2,6 +2,7 @@ package redisqueue_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,6 +69,35 @@ func TestBusyTenant(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A single message in one of 10,000 lanes, beside one that is never empty, waits for as many claims as it takes to look at 512 quiet
+// lanes each, and one more for the claim that was under way.
+func TestQuietLane(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	lanes := tenants(10_000)
+	claim := func() []queue.Delivery {
+		ds, err := q.Claim(t.Context(), queue.Claim{Lanes: lanes, Max: 16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ds
+	}
+	claim()
+	pile(s, lanes[0], 3_000)
+	claim()
+	const most = 10_000/512 + 2
+	for _, single := range []queue.Lane{lanes[1], lanes[9_999], lanes[5_432], lanes[600]} {
+		pile(s, single, 1)
+		claims := 1
+		for !slices.ContainsFunc(claim(), func(d queue.Delivery) bool { return d.Lane == single }) {
+			if claims++; claims > most {
+				t.Fatalf("%s waits for more than %d claims", single, most)
+			}
+		}
 	}
 }
 
