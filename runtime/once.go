@@ -76,6 +76,8 @@ func (one *deed) chooses(j *job, d death, now time.Time) bool {
 	switch {
 	case order.Act != envelope.ActRequeue || !now.Before(order.Expires) || !d.at.Before(one.heard):
 		return false
+	case !order.Before.IsZero() && d.at.Sub(order.Before) > envelope.SkewMax: // which is by the broker's clock
+		return false
 	case order.Tenant != "" && order.Tenant != j.task.Tenant, order.Code != "" && !d.coded(order.Code):
 		return false
 	case order.Target == "":

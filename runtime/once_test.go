@@ -75,6 +75,8 @@ func TestChooses(t *testing.T) {
 		{"its tenant and code", envelope.Order{Tenant: "acme", Code: "policy.denied"}, died, false, true},
 		{"another tenant", envelope.Order{Tenant: "globex"}, died, false, false},
 		{"another code", envelope.Order{Code: "policy.tenant"}, died, false, false},
+		{"before it died", envelope.Order{Before: died.at.Add(-2 * envelope.SkewMax)}, died, false, false},
+		{"after it died", envelope.Order{Before: died.at.Add(time.Millisecond)}, died, false, true},
 		{"its id", envelope.Order{Target: j.id}, died, false, true},
 		{"another id", envelope.Order{Target: envelope.MessageID{8}.String()}, died, false, false},
 		{"a letter of then", envelope.Order{Target: entry(time.Second)}, died, false, true},
@@ -90,7 +92,7 @@ func TestChooses(t *testing.T) {
 		if o.Expires.IsZero() {
 			o.Expires = heard.Add(time.Minute)
 		}
-		o.ID, o.Audience, o.Queue, o.Issued = envelope.MessageID{byte(i), 1}, "test", "work", heard.Add(-time.Minute)
+		o.ID, o.Audience, o.Queue, o.Issued = envelope.MessageID{byte(i), 1}, "test", "work", heard.Add(-time.Millisecond)
 		b, err := envelope.SignOrder(o, insideOperate)
 		if err != nil {
 			t.Fatal(err)

@@ -256,6 +256,9 @@ func (w *Worker) obey(ctx context.Context, p *post) {
 func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder) (total int, err error) {
 	o, keeper := a.Order(), w.cfg.Keeper
 	filter := queue.DeadFilter{Code: o.Code, Tenant: o.Tenant, Before: o.Issued}
+	if !o.Before.IsZero() {
+		filter.Before = o.Before
+	}
 	if _, err := envelope.ParseMessageID(o.Target); err == nil {
 		filter.ID = o.Target
 	} else {

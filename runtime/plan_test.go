@@ -105,6 +105,38 @@ func TestPlanCancelled(t *testing.T) {
 	}
 }
 
+// TestBoundInput sends, under the id of a plan's first step, another message of the same tenant: its result is signed by the worker and has the right
+// id, and is no input of the second step. The plan as it was signed goes through.
+func TestBoundInput(t *testing.T) {
+	w := newWorld(t)
+	w.work()
+	chain := client.Chain(client.Task{Name: "job.run", Input: wish{Mode: "echo", Text: "a"}}, client.Task{Name: "job.run"})
+	for _, row := range []struct {
+		name string
+		plan bool
+	}{{"no step", false}, {"a step of the same plan", true}} {
+		signed, err := w.shop.SignPlan(chain)
+		check(t, err)
+		other := message(t, shopKey, func(task *envelope.Task) {
+			task.ID, task.Payload = signed.Steps[0].ID, mustJSON(t, wish{Mode: "echo", Text: "other"})
+			if row.plan {
+				task.Plan = signed.ID
+			}
+		})
+		w.put(lane(queue.PriorityNormal), other)
+		w.await("it is done", func() bool { return w.state(signed.Steps[0].ID).Phase == queue.PhaseDone })
+		w.put(lane(queue.PriorityNormal), signed.Steps[1].Message)
+		if r := w.ended(signed.Steps[1].Receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeInput {
+			t.Errorf("%s: %+v", row.name, r)
+		}
+	}
+	sent, err := w.shop.SendPlan(t.Context(), chain)
+	check(t, err)
+	if r := w.ended(sent.Steps[1].Receipt); textOf(r) != `{"text":"a"}` {
+		t.Errorf("the plan as it was signed: %+v", r)
+	}
+}
+
 // TestForgedInput puts something else where a step's input would be: nothing of it reaches a task.
 func TestForgedInput(t *testing.T) {
 	rows := []struct {

@@ -235,7 +235,7 @@ func (w *Worker) refuseUnread(p *post, d queue.Delivery, err error) {
 func (b *begun) result(finished time.Time) envelope.Result {
 	t := b.task
 	return envelope.Result{
-		ID: t.ID, Message: b.digest, Audience: t.Audience, Tenant: t.Tenant, Queue: t.Queue, Task: t.Task, Finished: finished,
+		ID: t.ID, Message: b.digest, Body: b.message.Body(), Audience: t.Audience, Tenant: t.Tenant, Queue: t.Queue, Task: t.Task, Finished: finished,
 	}
 }
 

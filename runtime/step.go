@@ -31,6 +31,10 @@ func (w *Worker) payload(j *job) ([]byte, error) {
 		if results[i], err = w.input(j, id, j.inputs[i]); err != nil {
 			return nil, err
 		}
+		// Without them, and by the id alone, whoever may send for the tenant could send another message under it.
+		if bodies := j.task.AfterBodies; len(bodies) > 0 && results[i].Body != bodies[i] {
+			return nil, &refusal{CodeInput, fmt.Sprintf("the result of %s answers another message than the plan's", id)}
+		}
 	}
 	if len(results) == 1 {
 		return results[0].Output, nil

@@ -65,6 +65,7 @@ func (f *deadFlags) addFilter(c *cobra.Command) {
 	c.Flags().StringVar(&f.code, "code", "", "only those with this code, such as policy.denied")
 	c.Flags().StringVar(&f.tenant, "tenant", "", "only those of this tenant")
 	c.Flags().StringVar(&f.id, "id", "", "only those of the task of this id")
+	c.Flags().StringVar(&f.before, "before", "", "only those that died before this time, or longer ago than this")
 }
 
 // filter makes the filter of the flags. entry is "" or the one letter meant.
@@ -117,7 +118,6 @@ func deadListCommand() *cobra.Command {
 	}
 	f.add(c)
 	f.addFilter(c)
-	c.Flags().StringVar(&f.before, "before", "", "only those that died before this time, or longer ago than this")
 	c.Flags().IntVar(&f.limit, "limit", 100, "at most so many")
 	return c
 }
@@ -245,7 +245,7 @@ func deadOrder(c *cobra.Command, f *deadFlags, args []string, act envelope.Act, 
 	if target == "" {
 		target = f.id
 	}
-	return o.once(c, envelope.Order{Act: act, Tenant: f.tenant, Target: target, Code: f.code}, did)
+	return o.once(c, envelope.Order{Act: act, Tenant: f.tenant, Target: target, Code: f.code, Before: filter.Before}, did)
 }
 
 func deadRequeueCommand() *cobra.Command {
@@ -255,7 +255,7 @@ func deadRequeueCommand() *cobra.Command {
 		Short: "Put dead letters back into their lanes, as if they had never been met",
 		Long: `Chooses one entry, or by filter, or with --all every letter that died before this moment. Attempts and crashes are counted anew. A
 message that has expired, or that the policy still refuses, becomes a dead letter again.`,
-		Example: "  caisson dead requeue 1700000000000-0\n  caisson dead requeue --code policy.denied --tenant acme\n  caisson dead requeue --all",
+		Example: "  caisson dead requeue 1700000000000-0\n  caisson dead requeue --code policy.denied --tenant acme\n  caisson dead requeue --before 2026-01-02T15:04:05Z\n  caisson dead requeue --all",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return deadOrder(c, &f, args, envelope.ActRequeue, "requeued")
@@ -273,7 +273,7 @@ func deadPurgeCommand() *cobra.Command {
 		Use:     "purge [ENTRY]",
 		Short:   "Forget dead letters, for good",
 		Long:    `Chooses as caisson dead requeue does. It needs --yes.`,
-		Example: "  caisson dead purge --code envelope.signature --yes\n  caisson dead purge --all --yes",
+		Example: "  caisson dead purge --code envelope.signature --yes\n  caisson dead purge --before 72h --yes\n  caisson dead purge --all --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !yes {

@@ -66,6 +66,15 @@ func (d *decoder) arrayOf(what string, n int) {
 	}
 }
 
+// arrayOr reads the head of an array that must hold n values, or one more; it reports whether there is one more.
+func (d *decoder) arrayOr(what string, n int) (more bool) {
+	got := d.array(what)
+	if d.err == nil && got != n && got != n+1 {
+		d.fail(what, fmt.Sprintf("has %d values, want %d or %d", got, n, n+1))
+	}
+	return d.err == nil && got == n+1
+}
+
 func (d *decoder) int(what string) int64 {
 	if d.err != nil {
 		return 0

@@ -304,7 +304,7 @@ func FuzzOpen(f *testing.F) {
 
 // FuzzOpenResult: as FuzzOpen.
 func FuzzOpenResult(f *testing.F) {
-	for _, r := range []envelope.Result{leastResult(), fullResult()} {
+	for _, r := range []envelope.Result{leastResult(), fullResult(), stepResult()} {
 		b := mustSignResult(f, r, workerKey)
 		f.Add(b, false)
 		f.Add(bodyOf(f, b).bytes(), true)

@@ -100,6 +100,13 @@ func fullStep() envelope.Task {
 	return t
 }
 
+// boundStep is fullStep, bound to the messages that it comes after.
+func boundStep() envelope.Task {
+	t := fullStep()
+	t.AfterBodies = []envelope.Digest{envelope.Digest(seq(0xc0, 32)), envelope.Digest(seq(0xc1, 32))}
+	return t
+}
+
 // firstStep is the first step of a plan.
 func firstStep() envelope.Task {
 	t := leastTask()
@@ -127,6 +134,13 @@ func fullResult() envelope.Result {
 	r.ContentType = "application/json"
 	r.Output = []byte(`{"width":128}`)
 	r.Error = "naïve\tbut allowed\n"
+	return r
+}
+
+// stepResult is fullResult of a step.
+func stepResult() envelope.Result {
+	r := fullResult()
+	r.Body = envelope.Digest(seq(0xc0, 32))
 	return r
 }
 
@@ -173,6 +187,13 @@ func fullOrder() envelope.Order {
 	o := leastOrder()
 	o.Act, o.Tenant, o.Target, o.Code = envelope.ActRequeue, "acme", "1790000000500-0", "policy.denied"
 	o.Note = "granted since: naïve\n"
+	return o
+}
+
+// beforeOrder is fullOrder with a time.
+func beforeOrder() envelope.Order {
+	o := fullOrder()
+	o.Before = o.Issued.Add(-time.Hour)
 	return o
 }
 

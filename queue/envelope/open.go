@@ -25,6 +25,7 @@ type Verified struct {
 	task   Task
 	key    PublicKey
 	digest Digest
+	body   Digest
 }
 
 // Task returns the task. Its slices are shared with v and must not be changed; they are not parts of the message.
@@ -35,6 +36,9 @@ func (v Verified) Key() PublicKey { return v.key }
 
 // Digest returns the SHA-256 of the whole message. Two messages with one id but different digests are not the same.
 func (v Verified) Digest() Digest { return v.digest }
+
+// Body returns the BodyDigest of a step; of a task that is none, zero.
+func (v Verified) Body() Digest { return v.body }
 
 // Open verifies msg and returns the task inside. msg is not kept. now is the instant by which Issued and Expires are
 // judged; call Open again, or compare Expires, before a later attempt.
@@ -64,7 +68,11 @@ func (r Reader) Open(msg []byte, now time.Time) (Verified, error) {
 	if !now.Before(t.Expires) {
 		return Verified{}, &ExpiredError{t.Expires, now, t, digest}
 	}
-	return Verified{task: t, key: key, digest: digest}, nil
+	v := Verified{task: t, key: key, digest: digest}
+	if f.typ == stepType {
+		v.body = Digest(leafHash(f.typ, f.body))
+	}
+	return v, nil
 }
 
 func (r Reader) find(id KeyID) (PublicKey, bool) {

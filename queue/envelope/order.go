@@ -60,6 +60,8 @@ type Order struct {
 	Target string // ActCancel: the id of a message or plan; with a filter also the entry of a dead letter; "" is all
 	Code   string // of dead letters; "" is all
 
+	Before time.Time // of dead letters: those that died before it; not after Issued. Zero: before Issued
+
 	// Times have millisecond resolution. An order to pause holds until Expires; the others are obeyed before it.
 	Issued  time.Time
 	Expires time.Time // after Issued, by ActLifetimeMax, ModeLifetimeMax or CancelLifetimeMax at most
@@ -67,7 +69,7 @@ type Order struct {
 	Note string // why, for the log, at most NoteSizeMax bytes; "" is allowed
 }
 
-// orderArity is the number of values in an order's body.
+// orderArity is the number of values in an order's body. One with Before has one more.
 const orderArity = 11
 
 // SignOrder returns o as signed bytes; key must be an operate key, or for ActCancel a submit key. The same o and key give
@@ -76,7 +78,7 @@ const orderArity = 11
 // Source: docs/reference/envelope.md, "Body of an order".
 func SignOrder(o Order, key PrivateKey) ([]byte, error) {
 	o.Issuer = key.Public().ID()
-	o.Issued, o.Expires = wireTime(o.Issued), wireTime(o.Expires)
+	o.Issued, o.Expires, o.Before = wireTime(o.Issued), wireTime(o.Expires), wireTime(o.Before)
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -214,6 +216,15 @@ func (o *Order) check() error {
 	if err := o.checkTimes(rule.lifetimeMax); err != nil {
 		return err
 	}
+	if !o.Before.IsZero() && rule.code == never {
+		return &FieldError{"before", "is given, but the act has none"}
+	}
+	if o.Before.After(o.Issued) {
+		return &FieldError{"before", "is after issued"}
+	}
+	if err := checkTime("before", o.Before); err != nil {
+		return err
+	}
 	return checkText("note", o.Note, NoteSizeMax)
 }
 
@@ -294,7 +305,11 @@ func (o *Order) encode() []byte {
 }
 
 func (o *Order) write(e *encoder) {
-	e.array(orderArity)
+	if o.Before.IsZero() {
+		e.array(orderArity)
+	} else {
+		e.array(orderArity + 1)
+	}
 	e.id(o.ID[:])
 	e.id(o.Issuer[:])
 	e.str(o.Audience)
@@ -306,6 +321,9 @@ func (o *Order) write(e *encoder) {
 	e.time(o.Issued)
 	e.time(o.Expires)
 	e.str(o.Note)
+	if !o.Before.IsZero() {
+		e.time(o.Before)
+	}
 }
 
 // decodeOrder reads a body. Nothing of the result is part of body.
@@ -317,7 +335,7 @@ func decodeOrder(body []byte) (Order, error) {
 	d := newDecoder("body", body)
 	defer d.close()
 	var o Order
-	d.arrayOf("body", orderArity)
+	more := d.arrayOr("body", orderArity)
 	d.fixed("id", o.ID[:], false)
 	d.fixed("issuer", o.Issuer[:], false)
 	o.Audience = d.str("audience", NameSizeMax)
@@ -329,6 +347,9 @@ func decodeOrder(body []byte) (Order, error) {
 	o.Issued = d.time("issued")
 	o.Expires = d.time("expires")
 	o.Note = d.str("note", NoteSizeMax)
+	if more {
+		o.Before = d.time("before")
+	}
 	if d.err != nil {
 		return Order{}, d.err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestSignedOrdersOpen(t *testing.T) {
 		key   envelope.PrivateKey
 	}{
 		"least": {leastOrder(), operateKey}, "full": {fullOrder(), operateKey}, "cancel by an operator": {cancelOrder(), operateKey},
-		"cancel by a sender": {cancelOrder(), submitKey},
+		"cancel by a sender": {cancelOrder(), submitKey}, "before": {beforeOrder(), operateKey},
 	} {
 		b := mustSignOrder(t, row.order, row.key)
 		v, err := orderReader.Open(b, now)
@@ -69,8 +70,24 @@ func orderEdits() []bodyEdit {
 	after := func(first func(node) node, value node, at int) func(node) node {
 		return func(body node) node { return first(body).with(value, at) }
 	}
+	more := func(first func(node) node, value node) func(node) node {
+		return func(body node) node {
+			body = first(body)
+			body.items = append(slices.Clone(body.items), value)
+			return body
+		}
+	}
+	same := func(body node) node { return body }
 	return []bodyEdit{
-		{"as it was", func(body node) node { return body }, "ok"},
+		{"as it was", same, "ok"},
+		{"before", more(same, ms(-time.Hour)), "ok"},
+		{"before issued", more(same, ms(-500*time.Millisecond)), "ok"},
+		{"before a time after issued", more(same, ms(0)), field},
+		{"before zero", more(same, num(0)), enc},
+		{"before a string", more(same, str("1")), enc},
+		{"pause before", more(pause, ms(-time.Hour)), field},
+		{"cancel before", more(cancel, ms(-time.Hour)), field},
+		{"two values more", more(more(same, ms(-time.Hour)), null()), enc},
 		{"cancel", cancel, "ok"},
 		{"pause", pause, "ok"},
 		{"one value less", func(b node) node { b.items = b.items[:10]; return b }, enc},
@@ -210,7 +227,7 @@ func TestSignOrderRefuses(t *testing.T) {
 
 // FuzzOpenOrder: as FuzzOpen.
 func FuzzOpenOrder(f *testing.F) {
-	for _, o := range []envelope.Order{leastOrder(), fullOrder(), cancelOrder()} {
+	for _, o := range []envelope.Order{leastOrder(), fullOrder(), cancelOrder(), beforeOrder()} {
 		b := mustSignOrder(f, o, operateKey)
 		f.Add(b, false)
 		for _, row := range orderEdits() {

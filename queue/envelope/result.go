@@ -36,9 +36,11 @@ type Result struct {
 	Encryption  string // this version refuses any but ""
 	Output      []byte // at most OutputSizeMax; nil and empty are the same
 	Error       string // for a person, at most ErrorSizeMax; ErrorText makes any text fit
+
+	Body Digest // of the message, a step of a plan, as BodyDigest says; zero: not stated
 }
 
-// resultArity is the number of values in a result's body.
+// resultArity is the number of values in a result's body. One with Body has one more.
 const resultArity = 17
 
 // A WorkerKeyring finds the keys that may have signed a result. It may return keys of any purpose: OpenResult refuses
@@ -193,7 +195,11 @@ func (r *Result) encode() []byte {
 }
 
 func (r *Result) write(e *encoder) {
-	e.array(resultArity)
+	if r.Body.IsZero() {
+		e.array(resultArity)
+	} else {
+		e.array(resultArity + 1)
+	}
 	e.id(r.ID[:])
 	e.id(r.Message[:])
 	e.id(r.Worker[:])
@@ -211,6 +217,9 @@ func (r *Result) write(e *encoder) {
 	e.str(r.Encryption)
 	e.bytes(r.Output)
 	e.str(r.Error)
+	if !r.Body.IsZero() {
+		e.id(r.Body[:])
+	}
 }
 
 // decodeResult reads a body. Nothing of the result is part of body.
@@ -222,7 +231,7 @@ func decodeResult(body []byte) (Result, error) {
 	d := newDecoder("body", body)
 	defer d.close()
 	var r Result
-	d.arrayOf("body", resultArity)
+	more := d.arrayOr("body", resultArity)
 	d.fixed("id", r.ID[:], false)
 	d.fixed("message", r.Message[:], false)
 	d.fixed("worker", r.Worker[:], false)
@@ -240,6 +249,9 @@ func decodeResult(body []byte) (Result, error) {
 	r.Encryption = d.str("encryption", fieldSizeMax)
 	r.Output = d.bytes("output", OutputSizeMax)
 	r.Error = d.str("error", ErrorSizeMax)
+	if more {
+		d.fixed("body", r.Body[:], false)
+	}
 	if d.err != nil {
 		return Result{}, d.err
 	}

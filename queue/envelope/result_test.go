@@ -13,7 +13,7 @@ import (
 )
 
 func TestSignedResultsOpen(t *testing.T) {
-	for name, r := range map[string]envelope.Result{"least": leastResult(), "full": fullResult()} {
+	for name, r := range map[string]envelope.Result{"least": leastResult(), "full": fullResult(), "of a step": stepResult()} {
 		b := mustSignResult(t, r, workerKey)
 		got, err := envelope.OpenResult(b, keys)
 		if err != nil {

@@ -2,11 +2,33 @@ package envelope
 
 import "fmt"
 
-// stepArity is the number of values in a step's body: a task's, the plan and what it comes after.
+// stepArity is the number of values in a step's body: a task's, the plan and what it comes after. One with AfterBodies
+// has one more.
 const stepArity = taskArity + 2
+
+// BodyDigest returns what AfterBodies of a step and Body of a result say of the message that Sign or SignBatch makes of t
+// and key: the hash that its body has as a leaf of a batch. Unlike the digest of the message it is known before anything is
+// signed, so that a step can be bound to the step before it though both are under one signature.
+// Errors, final: as Sign's for t.
+// Source: docs/reference/envelope.md, "Batches" and "Body of a step".
+func BodyDigest(t Task, key PrivateKey) (Digest, error) {
+	body, err := t.prepare(key)
+	if err != nil {
+		return Digest{}, err
+	}
+	return Digest(leafHash(t.wireType(), body)), nil
+}
 
 // checkStep refuses what would give a step two inputs, or none that anyone could make.
 func (t *Task) checkStep() error {
+	if n := len(t.AfterBodies); n > 0 && n != len(t.After) {
+		return &FieldError{"after_bodies", "are not as many as after"}
+	}
+	for i, body := range t.AfterBodies {
+		if body.IsZero() {
+			return &FieldError{at("after_bodies", i), "is missing"}
+		}
+	}
 	if len(t.After) == 0 {
 		return nil
 	}
@@ -45,27 +67,50 @@ func (t *Task) writeStep(e *encoder) {
 	for i := range t.After {
 		e.id(t.After[i][:])
 	}
+	if len(t.AfterBodies) == 0 {
+		return
+	}
+	e.array(len(t.AfterBodies))
+	for i := range t.AfterBodies {
+		e.id(t.AfterBodies[i][:])
+	}
 }
 
-// readStep reads what writeStep wrote. A plan of zeros would be none, and is refused here: a task that is no step has
-// another type.
-func (t *Task) readStep(d *decoder) {
+// readStep reads what writeStep wrote; more says that AfterBodies are there. A plan of zeros would be none, and is refused
+// here: a task that is no step has another type.
+func (t *Task) readStep(d *decoder, more bool) {
 	d.fixed("plan", t.Plan[:], false)
 	if d.err == nil && t.Plan.IsZero() {
 		d.err = &FieldError{"plan", "is missing"}
 	}
-	n := d.array("after")
-	if d.err == nil && n < 0 {
-		d.fail("after", "not an array")
+	if n := d.count("after", AfterMax); n > 0 {
+		t.After = make([]MessageID, n)
 	}
-	if d.err == nil && n > AfterMax {
-		d.err = &FieldError{"after", fmt.Sprintf("are more than %d", AfterMax)}
-	}
-	if d.err != nil || n == 0 {
-		return
-	}
-	t.After = make([]MessageID, n)
 	for i := range t.After {
 		d.fixed("after", t.After[i][:], false)
 	}
+	if !more {
+		return
+	}
+	if n := d.count("after_bodies", AfterMax); n > 0 {
+		t.AfterBodies = make([]Digest, n)
+	}
+	for i := range t.AfterBodies {
+		d.fixed("after_bodies", t.AfterBodies[i][:], false)
+	}
+}
+
+// count reads the head of an array of at most max values.
+func (d *decoder) count(what string, max int) int {
+	n := d.array(what)
+	if d.err == nil && n < 0 {
+		d.fail(what, "not an array")
+	}
+	if d.err == nil && n > max {
+		d.err = &FieldError{what, fmt.Sprintf("are more than %d", max)}
+	}
+	if d.err != nil {
+		return 0
+	}
+	return n
 }

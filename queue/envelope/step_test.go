@@ -3,6 +3,7 @@ package envelope_test
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/caisson-run/caisson/queue/envelope"
@@ -12,6 +13,7 @@ import (
 const (
 	atPlan = iota + atParent + 1
 	atAfter
+	atAfterBodies
 )
 
 func TestSignedStepsOpen(t *testing.T) {
@@ -19,7 +21,7 @@ func TestSignedStepsOpen(t *testing.T) {
 	for i := range envelope.AfterMax - 2 {
 		many.After = append(many.After, envelope.MessageID{0xff, byte(i >> 8), byte(i)})
 	}
-	for name, task := range map[string]envelope.Task{"first": firstStep(), "last": fullStep(), "after as many as there may be": many} {
+	for name, task := range map[string]envelope.Task{"first": firstStep(), "last": fullStep(), "bound": boundStep(), "after as many as there may be": many} {
 		msg := mustSign(t, task, submitKey)
 		v, err := reader.Open(msg, now)
 		if err != nil {
@@ -48,12 +50,28 @@ func stepEdits() []bodyEdit {
 		}
 		return list
 	}
+	more := func(value node) func(node) node {
+		return func(b node) node { b.items = append(slices.Clone(b.items), value); return b }
+	}
 	const enc, field = envelope.CodeEncoding, envelope.CodeField
 	return []bodyEdit{
 		{"as it was", func(b node) node { return b }, "ok"},
 		{"a task's body", func(b node) node { b.items = b.items[:22]; return b }, enc},
 		{"one value less", func(b node) node { b.items = b.items[:23]; return b }, enc},
 		{"one value more", func(b node) node { b.items = append(b.items, null()); return b }, enc},
+		{"bodies", more(arr(bin(seq(1, 32)), bin(seq(2, 32)))), "ok"},
+		{"bodies none", more(arr()), enc},
+		{"bodies a number", more(num(2)), enc},
+		{"bodies fewer", more(arr(bin(seq(1, 32)))), field},
+		{"bodies zero", more(arr(bin(seq(1, 32)), bin(make([]byte, 32)))), field},
+		{"bodies 31 bytes", more(arr(bin(seq(1, 32)), bin(seq(1, 31)))), enc},
+		{"bodies and no after", func(b node) node { return more(arr(bin(seq(1, 32))))(b).with(arr(), atAfter) }, field},
+		{"bodies 257", more(ids(envelope.AfterMax + 1)), field},
+		{"bodies and one more", func(b node) node {
+			b = more(arr(bin(seq(1, 32)), bin(seq(2, 32))))(b)
+			b.items = append(b.items, null())
+			return b
+		}, enc},
 		{"plan zero", put(bin(make([]byte, 16)), atPlan), field},
 		{"plan nil", put(null(), atPlan), enc},
 		{"plan 15 bytes", put(bin(seq(1, 15)), atPlan), enc},
@@ -98,6 +116,33 @@ func TestOpenRefusesSteps(t *testing.T) {
 	}
 }
 
+// TestBodyDigest holds the hash of a body that is not signed yet against what the opened message says, alone and in a batch.
+func TestBodyDigest(t *testing.T) {
+	tasks := []envelope.Task{firstStep(), otherID(boundStep(), 9)}
+	batch := mustSignBatch(t, tasks, submitKey)
+	for i, task := range tasks {
+		want, err := envelope.BodyDigest(task, submitKey)
+		if err != nil || want.IsZero() {
+			t.Fatal(want, err)
+		}
+		for _, msg := range [][]byte{batch[i], mustSign(t, task, submitKey)} {
+			v, err := reader.Open(msg, now)
+			if err != nil || v.Body() != want || v.Body() == v.Digest() {
+				t.Errorf("got %v, %v, want %v", v.Body(), err, want)
+			}
+		}
+		if other, err := envelope.BodyDigest(task, otherKey); err != nil || other == want {
+			t.Errorf("by another key: %v, %v", other, err)
+		}
+	}
+	if v, err := reader.Open(mustSign(t, leastTask(), submitKey), now); err != nil || !v.Body().IsZero() {
+		t.Errorf("of no step: %v, %v", v.Body(), err)
+	}
+	if _, err := envelope.BodyDigest(envelope.Task{}, submitKey); code(err) != envelope.CodeField {
+		t.Errorf("of nothing: %v", err)
+	}
+}
+
 // FuzzOpenPlace: b is what stands for the batch path of a good message in a batch, or the body of a step. What opens is
 // the message as it was, or the step's only encoding.
 func FuzzOpenPlace(f *testing.F) {
@@ -108,6 +153,7 @@ func FuzzOpenPlace(f *testing.F) {
 		f.Add(mustParse(f, msg).at(3).at(0).at(2).bytes(), false)
 	}
 	step := bodyOf(f, mustSign(f, fullStep(), submitKey))
+	f.Add(bodyOf(f, mustSign(f, boundStep(), submitKey)).bytes(), true)
 	for _, row := range stepEdits() {
 		f.Add(row.edit(step).bytes(), true)
 	}

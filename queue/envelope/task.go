@@ -57,6 +57,10 @@ type Task struct {
 	// After are the messages, of the same audience, tenant and queue, whose results are this step's payload: AfterMax at
 	// most, none twice. With any, Payload and ContentType must be empty.
 	After []MessageID
+
+	// AfterBodies are the BodyDigests of After, in their order, or none. With them only a result that answers these very
+	// messages is an input, and not one of another message that somebody sent under the same id.
+	AfterBodies []Digest
 }
 
 // taskArity is the number of values in a task's body.
@@ -279,7 +283,11 @@ func (t *Task) write(e *encoder) {
 		t.writeTask(e)
 		return
 	}
-	e.array(stepArity)
+	if len(t.AfterBodies) == 0 {
+		e.array(stepArity)
+	} else {
+		e.array(stepArity + 1)
+	}
 	t.writeTask(e)
 	t.writeStep(e)
 }
@@ -337,9 +345,9 @@ func decodeTask(typ string, body []byte) (Task, error) {
 	defer d.close()
 	var t Task
 	if typ == stepType {
-		d.arrayOf("body", stepArity)
+		more := d.arrayOr("body", stepArity)
 		t.readTask(d)
-		t.readStep(d)
+		t.readStep(d, more)
 	} else {
 		d.arrayOf("body", taskArity)
 		t.readTask(d)

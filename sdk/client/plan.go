@@ -265,6 +265,9 @@ func (c *Client) SignPlan(p Plan) (PlanReceipt, error) {
 	if len(faults) > 0 {
 		return PlanReceipt{}, errors.Join(faults...)
 	}
+	if err := bind(tasks, steps, c.cfg.Key); err != nil {
+		return PlanReceipt{}, err
+	}
 	messages, err := envelope.SignBatch(tasks, c.cfg.Key)
 	if err != nil {
 		return PlanReceipt{}, planFaults(err, steps)
@@ -278,6 +281,39 @@ func (c *Client) SignPlan(p Plan) (PlanReceipt, error) {
 		return PlanReceipt{}, &BatchError{fmt.Sprintf("more than %d bytes", BatchSizeMax)}
 	}
 	return receipt, nil
+}
+
+// bind says in each of tasks, which are those of steps, which messages it comes after, by their bodies: those before it first.
+// Errors, final: *TaskError.
+func bind(tasks []envelope.Task, steps []Step, key envelope.PrivateKey) error {
+	at := make(map[envelope.MessageID]int, len(tasks))
+	for i := range tasks {
+		at[tasks[i].ID] = i
+	}
+	bodies := make([]envelope.Digest, len(tasks))
+	var visit func(i int) error // nests at most StepsMax deep: a plan that was checked has no circle
+	visit = func(i int) (err error) {
+		if !bodies[i].IsZero() {
+			return nil
+		}
+		t := &tasks[i]
+		for _, id := range t.After {
+			if err := visit(at[id]); err != nil {
+				return err
+			}
+			t.AfterBodies = append(t.AfterBodies, bodies[at[id]])
+		}
+		if bodies[i], err = envelope.BodyDigest(*t, key); err != nil {
+			return &TaskError{i, steps[i].Task.Name, err}
+		}
+		return nil
+	}
+	for i := range tasks {
+		if err := visit(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // planFaults turns the envelope's words for a batch into ours.

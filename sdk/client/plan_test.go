@@ -144,6 +144,14 @@ func TestSendPlan(t *testing.T) {
 	if want := []envelope.MessageID{r.Steps[0].ID, r.Steps[1].ID}; !slices.Equal(last.After, want) || len(last.Payload) > 0 {
 		t.Errorf("the last comes after %v", last.After)
 	}
+	for i, body := range last.AfterBodies {
+		if want, err := envelope.BodyDigest(verify(t, b.batches[0][i].Message), submitKey); err != nil || body != want {
+			t.Errorf("the last is bound to %v, want %v, %v", body, want, err)
+		}
+	}
+	if len(last.AfterBodies) != 2 || len(first.AfterBodies) != 0 {
+		t.Errorf("the last is bound to %d, the first to %d", len(last.AfterBodies), len(first.AfterBodies))
+	}
 	other, err := open(t, config(b)).SignPlan(plan)
 	if err != nil || other.ID == r.ID || len(b.batches) != 1 {
 		t.Errorf("signing alone: %v, the same id: %v, %d writes", err, other.ID == r.ID, len(b.batches))
