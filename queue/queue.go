@@ -39,6 +39,9 @@ type Delivery struct {
 	// Sender. It can be settled with Dead or Drop and never starts.
 	Fault string
 
+	// Leased is, by the broker's clock, no later than when this lease began; the zero time where the broker does not say.
+	Leased time.Time
+
 	// Redelivered says that a lease on it ran out before.
 	Redelivered bool
 }

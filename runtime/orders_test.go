@@ -512,7 +512,7 @@ func TestStateDeleted(t *testing.T) {
 	w.ended(done)
 	w.ended(failed)
 	for _, r := range []client.Receipt{done, failed} {
-		w.server.Do("DEL", "cs:{work}:st:acme:"+r.ID.String())
+		w.server.Do("HDEL", "cs:{work}:st:acme", r.ID.String())
 		w.put(lane(queue.PriorityNormal), r.Message)
 		worker.await("outcome written again, the broker had forgotten it", "task_id", r.ID)
 		if n := len(worker.log.all("task done", "task_id", r.ID)) + len(worker.log.all("task failed", "task_id", r.ID)); n != 1 {

@@ -97,7 +97,7 @@ func (s Scope) worker() string {
 		base, "+time +eval +evalsha",
 		"+xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen",
 		"+xgroup|create +xgroup|delconsumer +xinfo|consumers",
-		"+get +mget +set +del +strlen +pexpire +pttl +hget +hset +hexists +hdel +publish +subscribe",
+		"+get +mget +set +del +exists +strlen +pexpire +pttl +hget +hmget +hset +hexists +hdel +rpush +lpop +publish +subscribe",
 		"+sadd +srem +scard +smembers +xtrim",
 		"+zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zpopmin +zscore +zcount +zcard +getrange",
 		s.keys("~", "*"), "%R~cs:mod:*", s.keys("&", "done:*"), s.keys("&", "orders"),
@@ -106,10 +106,10 @@ func (s Scope) worker() string {
 
 func (s Scope) producer() string {
 	return strings.Join([]string{
-		base, "+xadd +getrange +subscribe +publish",
+		base, "+xadd +getrange +hget +subscribe +publish",
 		s.keys("%W~", "in:"+s.Tenant+":*"), s.keys("%W~", "cancels"), s.keys("&", "orders"),
 		s.keys("%R~", "res:"+s.KeyID+":*"), s.keys("&", "done:"+s.KeyID),
-		s.keys("%R~", "st:"+s.Tenant+":*"), s.keys("%R~", "prog:"+s.Tenant+":*"),
+		s.keys("%R~", "st:"+s.Tenant), s.keys("%R~", "prog:"+s.Tenant+":*"),
 		// In parentheses of its own, so that no lane can be overwritten.
 		"(+set " + s.keys("%W~", "cancel:"+s.Tenant+":*") + ")",
 	}, " ")
@@ -139,7 +139,7 @@ func (s Scope) operator() string {
 // of a lane can read none.
 func (s Scope) watching() string {
 	return strings.Join([]string{
-		"+getrange +xread +xrevrange",
+		"+getrange +hget +xread +xrevrange",
 		s.keys("%R~", "mode"), s.keys("%R~", "events"), s.keys("%R~", "st:*"), s.keys("%R~", "prog:*"),
 		"(+xlen +xpending +zcard " + s.keys("%R~", "in:*") + " " + s.keys("%R~", "due") + " " + s.keys("%R~", "dead") + ")",
 	}, " ")

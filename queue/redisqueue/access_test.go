@@ -3,6 +3,7 @@ package redisqueue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func TestRights(t *testing.T) {
 		{"producer", "SET cs:{jobs}:res:" + queuetest.Issuer + ":id forged"},
 		{"producer", "PUBLISH cs:{jobs}:done:ffff id"},
 		{"producer", "SUBSCRIBE cs:{jobs}:done:ffff"},
-		{"producer", "SET cs:{jobs}:st:acme:id done"},
+		{"producer", "HSET cs:{jobs}:st:acme id done"},
 		{"producer", "EVAL return 0"},
 		{"producer", "GETRANGE cs:mod:b:m 0 -1"},
 		{"producer", "HGET cs:kv:{acme}:values k"},
@@ -207,7 +208,11 @@ func TestOverwrittenKeys(t *testing.T) {
 	ctx := t.Context()
 	broken := queue.Lane{Queue: "jobs", Tenant: "broken"}
 	b.admin.Set(ctx, "cs:{jobs}:in:broken:0", "not a stream", 0)
-	b.admin.HSet(ctx, "cs:{jobs}:st:acme:id", "not", "a string")
+	b.admin.Set(ctx, "cs:{jobs}:st:acme", "not a hash", 0)
+	b.admin.Set(ctx, "cs:{jobs}:ends", "not a sorted set", 0)
+	for i := range 5 {
+		b.admin.Set(ctx, fmt.Sprint("cs:{jobs}:ends:", time.Now().Unix()/60+60+int64(i)), "not a list", 0)
+	}
 	if err := b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}); err != nil {
 		t.Fatal(err)
 	}

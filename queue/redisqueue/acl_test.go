@@ -18,7 +18,7 @@ var updateACL = flag.Bool("update-acl", false, "write testdata/acl.golden anew, 
 
 // aclKeys are keys of each kind, ours and others'.
 var aclKeys = []string{
-	"cs:{jobs}:in:acme:1", "cs:{jobs}:in:other:1", "cs:{jobs}:in:acme2:1", "cs:{jobs}:st:acme:id", "cs:{jobs}:st:other:id",
+	"cs:{jobs}:in:acme:1", "cs:{jobs}:in:other:1", "cs:{jobs}:in:acme2:1", "cs:{jobs}:st:acme", "cs:{jobs}:st:other",
 	"cs:{jobs}:due", "cs:{jobs}:parked", "cs:{jobs}:dead",
 	"cs:{jobs}:res:" + queuetest.Issuer + ":id", "cs:{jobs}:res:" + queuetest.Operator + ":id", "cs:{jobs}:res:ffff:id",
 	"cs:{jobs}:mode", "cs:{jobs}:cancel:acme:id", "cs:{jobs}:cancel:other:id", "cs:{jobs}:cancels", "cs:{jobs}:orders",

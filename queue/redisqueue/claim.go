@@ -211,9 +211,10 @@ func (q *Queue) setQuiet(name string, quiet bool) {
 // read is one XREADGROUP, or lua/look.lua, for each plan, in one trip. Only a single plan may wait.
 func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]queue.Delivery, error) {
 	var cmds []*redis.Cmd
+	var clock *redis.TimeCmd
 	err := q.client.do(ctx, "claim", func(ctx context.Context) error {
 		pipe := q.client.rdb.Pipeline()
-		cmds = cmds[:0]
+		cmds, clock = cmds[:0], q.client.clock(ctx, pipe)
 		for _, p := range plans {
 			if p.bounded() {
 				cmds = append(cmds, pipe.Do(ctx, q.readArgs(p, wait)...))
@@ -233,7 +234,7 @@ func (q *Queue) read(ctx context.Context, plans []plan, wait time.Duration) ([]q
 		if err := cmd.Err(); err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
 			cmd = lookScript.Eval(ctx, q.client.rdb, laneKeys(plans[i].lanes), group, q.consumer, plans[i].most)
 		}
-		ds, err := q.deliveries(plans[i], cmd)
+		ds, err := q.deliveries(plans[i], cmd, readClock(clock))
 		q.note(plans[i], ds)
 		got = append(got, ds...)
 		fault = errors.Join(fault, err)
@@ -274,8 +275,25 @@ func (q *Queue) readArgs(p plan, wait time.Duration) []any {
 	return args
 }
 
-// deliveries reads the reply of XREADGROUP: [[lane, entries], ...].
-func (q *Queue) deliveries(p plan, cmd *redis.Cmd) ([]queue.Delivery, error) {
+// clock asks, as the first of a pipeline, for Redis's time. A cluster's nodes have a clock each, and nobody says which of them is asked: there it
+// returns nil, and start asks who owns what.
+func (c *Client) clock(ctx context.Context, pipe redis.Pipeliner) *redis.TimeCmd {
+	if c.conf.Cluster {
+		return nil
+	}
+	return pipe.Time(ctx)
+}
+
+// readClock returns what clock was told, the zero time when that is nothing.
+func readClock(cmd *redis.TimeCmd) time.Time {
+	if cmd == nil || cmd.Err() != nil {
+		return time.Time{}
+	}
+	return cmd.Val()
+}
+
+// deliveries reads the reply of XREADGROUP: [[lane, entries], ...]. leased is no later than it was carried out.
+func (q *Queue) deliveries(p plan, cmd *redis.Cmd, leased time.Time) ([]queue.Delivery, error) {
 	reply, err := cmd.Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
@@ -307,7 +325,7 @@ func (q *Queue) deliveries(p plan, cmd *redis.Cmd) ([]queue.Delivery, error) {
 			return got, damaged("claim", err)
 		}
 		for i := range ds {
-			ds[i].Token = q.token()
+			ds[i].Token, ds[i].Leased = q.token(), leased
 		}
 		got = append(got, ds...)
 	}

@@ -2,6 +2,8 @@ package redisqueue
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -112,10 +114,10 @@ func (c *Client) State(ctx context.Context, lane queue.Lane, id string) (queue.T
 	var text string
 	err := c.do(ctx, "state", func(ctx context.Context) error {
 		var err error
-		text, err = c.rdb.GetRange(ctx, stateKey(lane, id), 0, stateBytesMax).Result()
+		text, err = c.rdb.HGet(ctx, statesKey(lane), id).Result()
 		return err
 	})
-	if err != nil {
+	if err != nil && err != redis.Nil {
 		return queue.TaskState{}, err
 	}
 	return parseState(lane.Queue, text), nil
@@ -124,23 +126,49 @@ func (c *Client) State(ctx context.Context, lane queue.Lane, id string) (queue.T
 // parseState reads what lua/state.lua writes; other text is no state.
 func parseState(name, text string) queue.TaskState {
 	f := strings.Split(text, "|")
-	if len(f) != 9 {
+	if len(f) != 9 || len(text) > stateBytesMax {
 		return queue.TaskState{}
 	}
-	fails, err1 := strconv.Atoi(f[5])
-	crashes, err2 := strconv.Atoi(f[6])
-	phase := queue.Phase(f[0])
-	switch phase {
-	case queue.PhaseWaiting, queue.PhaseRunning, queue.PhaseDone, queue.PhaseDead:
-	default:
-		return queue.TaskState{}
-	}
-	if err1 != nil || err2 != nil {
+	phase, known := phases[f[8]]
+	fails, err1 := strconv.Atoi(f[4])
+	crashes, err2 := strconv.Atoi(f[5])
+	if !known || err1 != nil || err2 != nil {
 		return queue.TaskState{}
 	}
 	return queue.TaskState{
-		Phase: phase, Lane: parseLane(name, f[4]), Attempt: fails + 1, Crashes: crashes, Worker: f[7], Digest: f[8],
+		Phase: phase, Lane: parseLane(name, f[3]), Attempt: fails + 1, Crashes: crashes, Worker: f[6], Digest: longDigest(f[7]),
 	}
+}
+
+// phases are the last fields of states.
+var phases = map[string]queue.Phase{
+	"r": queue.PhaseRunning, "w": queue.PhaseWaiting, "d": queue.PhaseDone, "rd": queue.PhaseDone, "x": queue.PhaseDead,
+}
+
+// sha256Prefix begins the digests that states hold in a short form: a full stop, and base64 of the 32 bytes.
+const sha256Prefix = "sha256:"
+
+// shortDigest returns the form of a digest in states.
+func shortDigest(digest string) string {
+	text, ok := strings.CutPrefix(digest, sha256Prefix)
+	var sum [32]byte
+	if n, err := hex.Decode(sum[:], []byte(text[:min(len(text), 64)])); !ok || err != nil || n != 32 || len(text) != 64 || strings.ToLower(text) != text {
+		return digest
+	}
+	return "." + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// longDigest undoes shortDigest.
+func longDigest(text string) string {
+	short, ok := strings.CutPrefix(text, ".")
+	if !ok {
+		return text
+	}
+	sum, err := base64.RawURLEncoding.DecodeString(short)
+	if err != nil || len(sum) != 32 {
+		return ""
+	}
+	return sha256Prefix + hex.EncodeToString(sum)
 }
 
 // Depth counts lanes and the sets of their queues, in one trip.

@@ -21,9 +21,9 @@ var (
 	//go:embed lua/purge_parked.lua
 	purgeParkedSource string
 
-	lettersScript     = redis.NewScript(stateSource + lettersSource)
+	lettersScript     = redis.NewScript(statesSource + stateSource + lettersSource)
 	purgeLaneScript   = redis.NewScript(purgeLaneSource)
-	purgeParkedScript = redis.NewScript(stateSource + purgeParkedSource)
+	purgeParkedScript = redis.NewScript(statesSource + stateSource + purgeParkedSource)
 )
 
 var _ queue.Keeper = (*Client)(nil)
@@ -64,7 +64,7 @@ func (c *Client) letters(ctx context.Context, act, name string, f queue.DeadFilt
 	}
 	total := 0
 	for {
-		args := []any{act, first, last, letterPiece, limit - total, f.Code, f.Tenant, f.ID, lanePrefix(name), statePrefix(name)}
+		args := []any{act, first, last, letterPiece, limit - total, f.Code, f.Tenant, f.ID, prefix(name)}
 		n, next, err := c.piece(ctx, act, lettersScript, []string{deadKey(name)}, args)
 		if err != nil {
 			return total, err
@@ -145,7 +145,7 @@ func (c *Client) purgeParked(ctx context.Context, name string, lanes []any, befo
 	}
 	total := 0
 	for from := int64(0); from >= 0; {
-		args := append([]any{statePrefix(name), from, parkedPiece, limit - total, until}, lanes...)
+		args := append([]any{prefix(name), from, parkedPiece, limit - total, until}, lanes...)
 		got, err := c.ints(ctx, "purge", purgeParkedScript, 2, []string{dueKey(name), parkedKey(name)}, args)
 		if err != nil {
 			return total, err

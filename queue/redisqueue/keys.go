@@ -18,7 +18,7 @@ func dueKey(name string) string        { return prefix(name) + "due" }
 func parkedKey(name string) string     { return prefix(name) + "parked" }
 func deadKey(name string) string       { return prefix(name) + "dead" }
 func lanePrefix(name string) string    { return prefix(name) + "in:" }
-func statePrefix(name string) string   { return prefix(name) + "st:" }
+func endsKey(name string) string       { return prefix(name) + "ends" }
 func channelPrefix(name string) string { return prefix(name) + "done:" }
 
 // Keys of orders, events and progress. The channel of orders has the stream's name.
@@ -33,7 +33,8 @@ func progressKey(l queue.Lane, id string) string { return prefix(l.Queue) + "pro
 
 func laneKey(l queue.Lane) string { return lanePrefix(l.Queue) + laneName(l) }
 
-func stateKey(l queue.Lane, id string) string { return prefix(l.Queue) + "st:" + member(l, id) }
+// statesKey is the hash of the states of a tenant's messages, by id.
+func statesKey(l queue.Lane) string { return prefix(l.Queue) + "st:" + l.Tenant }
 
 func resultKey(name, issuer, id string) string { return prefix(name) + "res:" + issuer + ":" + id }
 

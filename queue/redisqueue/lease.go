@@ -42,16 +42,12 @@ func (q *Queue) Renew(ctx context.Context, batch []queue.Lease) ([]queue.Lease, 
 	var lost []queue.Lease
 	names, places := byQueue(len(batch), func(i int) string { return batch[i].Lane.Queue })
 	for _, name := range names {
-		keys := make([]string, 0, 2*len(batch))
+		keys := make([]string, 0, len(batch))
 		args := []any{group, q.consumer, prefix(name), q.conf.Lease.Milliseconds()}
 		for _, i := range places[name] {
 			l := batch[i]
-			state := laneKey(l.Lane) // stands in where no id is known
-			if l.Token != "" {
-				state = stateKey(l.Lane, l.ID)
-			}
-			keys = append(keys, state, laneKey(l.Lane))
-			args = append(args, l.Entry, l.Token, l.Gates)
+			keys = append(keys, laneKey(l.Lane))
+			args = append(args, member(l.Lane, l.ID), l.Entry, l.Token, l.Gates)
 		}
 		got, err := q.client.ints(ctx, "renew", renewScript, -1, keys, args)
 		if err != nil {

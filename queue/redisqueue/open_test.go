@@ -211,9 +211,9 @@ func (b *broker) Delete(tb testing.TB, lane queue.Lane, entry string) {
 
 func (b *broker) Forget(tb testing.TB, lane queue.Lane, id string) {
 	tb.Helper()
-	key := "cs:{" + lane.Queue + "}:st:" + lane.Tenant + ":" + id
-	if n, err := b.admin.Del(context.Background(), key).Result(); err != nil || n != 1 {
-		tb.Fatalf("DEL: %d, %v", n, err)
+	key := "cs:{" + lane.Queue + "}:st:" + lane.Tenant
+	if n, err := b.admin.HDel(context.Background(), key, id).Result(); err != nil || n != 1 {
+		tb.Fatalf("HDEL: %d, %v", n, err)
 	}
 }
 

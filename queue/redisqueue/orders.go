@@ -76,6 +76,7 @@ func (c *Client) Cancel(ctx context.Context, lane queue.Lane, id string, order [
 	}
 	return c.order(ctx, "cancel", lane.Queue, order, func(ctx context.Context, pipe redis.Pipeliner) {
 		pipe.Set(ctx, cancelKey(lane, id), order, ttl)
+		pipe.Set(ctx, cancelKey(lane, ""), "", queue.OrderTTLMax) // start looks for orders only where this stands
 		pipe.XAdd(ctx, orderEntry(cancelsKey(lane.Queue), order))
 	})
 }

@@ -10,12 +10,18 @@ import (
 
 // The contract of each script (KEYS, ARGV, returns) stands at its top.
 var (
+	//go:embed lua/states.lua
+	statesSource string
 	//go:embed lua/state.lua
 	stateSource string
 	//go:embed lua/parked.lua
 	parkedSource string
 	//go:embed lua/gates.lua
 	gatesSource string
+	//go:embed lua/left.lua
+	leftSource string
+	//go:embed lua/begin.lua
+	beginSource string
 	//go:embed lua/admit.lua
 	admitSource string
 	//go:embed lua/start.lua
@@ -24,10 +30,14 @@ var (
 	lookSource string
 	//go:embed lua/renew.lua
 	renewSource string
+	//go:embed lua/finish.lua
+	finishSource string
 	//go:embed lua/settle.lua
 	settleSource string
 	//go:embed lua/promote.lua
 	promoteSource string
+	//go:embed lua/sweep.lua
+	sweepSource string
 	//go:embed lua/retire.lua
 	retireSource string
 	//go:embed lua/kv_get.lua
@@ -38,10 +48,11 @@ var (
 	kvListSource string
 
 	lookScript    = redis.NewScript(lookSource)
-	startScript   = redis.NewScript(stateSource + parkedSource + gatesSource + admitSource + startSource)
-	renewScript   = redis.NewScript(stateSource + parkedSource + gatesSource + renewSource)
-	settleScript  = redis.NewScript(stateSource + parkedSource + gatesSource + settleSource)
-	promoteScript = redis.NewScript(stateSource + parkedSource + promoteSource)
+	startScript   = redis.NewScript(statesSource + beginSource + stateSource + parkedSource + gatesSource + leftSource + admitSource + startSource)
+	renewScript   = redis.NewScript(statesSource + stateSource + parkedSource + gatesSource + renewSource)
+	settleScript  = redis.NewScript(statesSource + leftSource + finishSource + stateSource + parkedSource + gatesSource + settleSource)
+	promoteScript = redis.NewScript(statesSource + stateSource + parkedSource + promoteSource)
+	sweepScript   = redis.NewScript(statesSource + sweepSource)
 	retireScript  = redis.NewScript(retireSource)
 	kvGetScript   = redis.NewScript(kvGetSource)
 	kvPutScript   = redis.NewScript(kvPutSource)

@@ -53,7 +53,7 @@ func piece(batch []queue.Settlement, places []int) int {
 }
 
 func (q *Queue) settle(ctx context.Context, name string, batch []queue.Settlement, places []int, out []queue.Settled) error {
-	keys, args := q.settleArgs(name, batch, places)
+	places, keys, args := q.settleArgs(name, batch, places)
 	reply, err := q.client.run(ctx, "settle", settleScript, keys, args)
 	if err != nil {
 		return err
@@ -96,49 +96,43 @@ func kindOf(s *queue.Settlement, now time.Time) kind {
 	return k
 }
 
-func (k kind) args() []any {
-	wake := "0"
-	if k.wake {
-		wake = "1"
-	}
-	return []any{laneName(k.lane), k.verdict, k.delay, k.code, k.reason, k.issuer, k.life, k.gates, wake}
+func (k kind) args(items int) []any {
+	return []any{laneName(k.lane), k.verdict, k.delay, k.code, k.reason, k.issuer, k.life, k.gates, bit(k.wake), items}
 }
 
-// settleArgs returns KEYS and ARGV of lua/settle.lua.
-func (q *Queue) settleArgs(name string, batch []queue.Settlement, places []int) ([]string, []any) {
+// settleArgs returns KEYS and ARGV of lua/finish.lua, and places in the order in which they stand there.
+func (q *Queue) settleArgs(name string, batch []queue.Settlement, places []int) (order []int, keys []string, args []any) {
 	now := q.conf.Now()
-	keys := make([]string, 1, 1+2*len(places))
-	keys[0] = deadKey(name)
-	args := make([]any, 9, 18+4*len(places))
-	items := make([]any, 0, 4*len(places))
-	kinds := map[kind]int{}
-	var last kind
-	number := 0                      // of last
-	var lane, states, results string // of last
+	known := map[kind]int{}
+	var kinds []kind
+	var members [][]int // places of each kind
+	last := -1
 	for _, i := range places {
-		s := &batch[i]
-		if k := kindOf(s, now); number == 0 || k != last {
-			last, lane = k, laneKey(k.lane)
-			states, results = statePrefix(name)+k.lane.Tenant+":", prefix(name)+"res:"+k.issuer+":"
-			if number = kinds[k]; number == 0 {
-				number = len(kinds) + 1
-				kinds[k] = number
-				args = append(args, k.args()...)
+		if k := kindOf(&batch[i], now); last < 0 || k != kinds[last] {
+			var met bool
+			if last, met = known[k]; !met {
+				last = len(kinds)
+				known[k] = last
+				kinds, members = append(kinds, k), append(members, nil)
 			}
 		}
-		state, result := lane, lane // the lane stands in where there is no key
-		if s.Lease.ID != "" {
-			state = states + s.Lease.ID
-		}
-		if last.issuer != "" {
-			result = results + s.Lease.ID
-		}
-		keys = append(keys, state, result)
-		items = append(items, number, &s.Lease.Entry, &s.Lease.Token, s.Result)
+		members[last] = append(members[last], i)
 	}
-	copy(args, []any{group, q.consumer, prefix(name), q.conf.Lease.Milliseconds(), q.conf.DeadMax, q.conf.DeadKeep.Milliseconds(),
-		queue.MessageBytesMax, queue.StateTTLMax.Milliseconds(), len(kinds)})
-	return keys, append(args, items...)
+	order = make([]int, 0, len(places))
+	keys = append(make([]string, 0, 1+2*len(kinds)), deadKey(name))
+	args = append(make([]any, 0, 9+10*len(kinds)+4*len(places)),
+		group, q.consumer, prefix(name), q.conf.Lease.Milliseconds(), q.conf.DeadMax, q.conf.DeadKeep.Milliseconds(),
+		queue.MessageBytesMax, queue.StateTTLMax.Milliseconds(), len(kinds))
+	for n, k := range kinds {
+		keys = append(keys, laneKey(k.lane), statesKey(k.lane))
+		args = append(args, k.args(len(members[n]))...)
+		order = append(order, members[n]...)
+	}
+	for _, i := range order {
+		s := &batch[i]
+		args = append(args, &s.Lease.ID, &s.Lease.Entry, &s.Lease.Token, s.Result)
+	}
+	return order, keys, args
 }
 
 // verdictWord names v as the script does, which tells a crash from a failure.

@@ -37,7 +37,7 @@ func (q *Queue) Start(ctx context.Context, batch []queue.Start) ([]queue.Started
 
 func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, places []int, out []queue.Started) error {
 	now := q.conf.Now()
-	keys, args := q.startArgs(name, batch, places, now)
+	places, keys, args := q.startArgs(name, batch, places, now)
 	reply, err := q.client.run(ctx, "start", startScript, keys, args)
 	if err != nil {
 		return err
@@ -71,36 +71,90 @@ func (q *Queue) start(ctx context.Context, name string, batch []queue.Start, pla
 	return nil
 }
 
-// startArgs returns KEYS and ARGV of lua/start.lua.
-func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now time.Time) ([]string, []any) {
-	lanes := numbering{}
-	for _, i := range places {
-		lanes.add(laneName(batch[i].Delivery.Lane))
+// startGroup is what messages have in common that start together.
+type startGroup struct {
+	lane  queue.Lane
+	keep  time.Duration // of their states, in whole minutes
+	plain bool          // they ask for nothing
+}
+
+// startArgs returns KEYS and ARGV of lua/begin.lua, and places in the order in which they stand there.
+func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now time.Time) (order []int, keys []string, args []any) {
+	groups, members := groupStarts(batch, places, now)
+	order = make([]int, 0, len(places))
+	keys = make([]string, 0, 2*len(groups))
+	args = make([]any, 0, 7+3*len(groups)+2*len(places))
+	args = append(args, group, q.consumer, prefix(name), q.conf.Lease.Milliseconds(), queue.MessageBytesMax,
+		q.sureUntil(batch, places), len(groups))
+	for _, plain := range []bool{true, false} {
+		for i, g := range groups {
+			if g.plain != plain {
+				continue
+			}
+			keys = append(keys, laneKey(g.lane), statesKey(g.lane))
+			args = append(args, len(members[i]), g.keep.Milliseconds(), bit(plain))
+			order = append(order, members[i]...)
+		}
 	}
-	keys := make([]string, 0, len(lanes.words)+len(places))
-	for _, l := range lanes.words {
-		keys = append(keys, lanePrefix(name)+l)
-	}
-	args := make([]any, 0, 7+4*len(places))
-	args = append(args, group, q.consumer, prefix(name), len(lanes.words), len(places),
-		q.conf.Lease.Milliseconds(), queue.MessageBytesMax)
-	var asks []any
 	var last queue.Lane
-	var lane, states, tail string // of last
-	for n, i := range places {
+	var tail string // of states of last
+	for n, i := range order {
 		s, d := &batch[i], &batch[i].Delivery
 		if n == 0 || d.Lane != last {
-			last, lane = d.Lane, laneName(d.Lane)
-			states, tail = statePrefix(name)+d.Lane.Tenant+":", "|"+lane+"|0|0|"+q.consumer+"|"
+			last, tail = d.Lane, "|"+laneName(d.Lane)+"|0|0|"+q.consumer+"|"
 		}
-		keys = append(keys, states+s.ID)
-		fresh := "running|" + d.Token + "||" + d.Entry + tail + s.Digest
-		args = append(args, lanes.add(lane), &d.Entry, fresh, keep(s.Expires.Sub(now)).Milliseconds())
+		args = append(args, &s.ID, d.Token+"||"+d.Entry+tail+shortDigest(s.Digest)+"|r")
+	}
+	for n, i := range order {
+		s := &batch[i]
 		if gates, rest := askOf(s, now); s.Plan != "" || gates != "" || rest != "" {
-			asks = append(asks, n+1, s.Plan, gates, rest)
+			args = append(args, n+1, s.Plan, gates, rest)
 		}
 	}
-	return keys, append(args, asks...)
+	return order, keys, args
+}
+
+// groupStarts returns the groups and, for each, the places of its messages.
+func groupStarts(batch []queue.Start, places []int, now time.Time) (groups []startGroup, members [][]int) {
+	known := map[startGroup]int{}
+	last := -1
+	for _, i := range places {
+		s := &batch[i]
+		g := startGroup{lane: s.Delivery.Lane, plain: s.Plan == "" && len(s.Gates) == 0 && len(s.After) == 0 && s.Unique.Key == ""}
+		g.keep = (keep(s.Expires.Sub(now)) + time.Minute - 1).Truncate(time.Minute)
+		if last < 0 || groups[last] != g {
+			var met bool
+			if last, met = known[g]; !met {
+				last = len(groups)
+				known[g] = last
+				groups, members = append(groups, g), append(members, nil)
+			}
+		}
+		members[last] = append(members[last], i)
+	}
+	return groups, members
+}
+
+// sureUntil returns until when, by Redis's clock in ms, nobody can have taken over any of these deliveries: 0 when that is not known.
+func (q *Queue) sureUntil(batch []queue.Start, places []int) int64 {
+	var first time.Time
+	for n, i := range places {
+		at := batch[i].Delivery.Leased
+		if at.IsZero() {
+			return 0
+		}
+		if n == 0 || at.Before(first) {
+			first = at
+		}
+	}
+	return first.Add(q.conf.Lease).UnixMilli()
+}
+
+func bit(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
 }
 
 // keep returns how long the state of a message is kept that lives for left.
@@ -263,26 +317,4 @@ func (q *Queue) inputs(ctx context.Context, name string, s queue.Start) ([][]byt
 		}
 	}
 	return out, nil
-}
-
-// numbering numbers words from 1, as scripts do.
-type numbering struct {
-	words  []string
-	number map[string]int
-}
-
-// add returns the number of word, a new one for a new word.
-func (n *numbering) add(word string) int {
-	if len(n.words) > 0 && n.words[len(n.words)-1] == word {
-		return len(n.words)
-	}
-	if i, known := n.number[word]; known {
-		return i
-	}
-	if n.number == nil {
-		n.number = map[string]int{}
-	}
-	n.words = append(n.words, word)
-	n.number[word] = len(n.words)
-	return len(n.words)
 }

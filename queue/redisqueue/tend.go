@@ -21,11 +21,16 @@ func (q *Queue) Promote(ctx context.Context, name string, limit int) (int, time.
 	if err := checkMax(limit); err != nil {
 		return 0, time.Time{}, err
 	}
-	got, err := q.client.ints(ctx, "promote", promoteScript, 2,
+	got, err := q.client.ints(ctx, "promote", promoteScript, 3,
 		[]string{dueKey(name), deadKey(name)},
 		[]any{prefix(name), limit, q.conf.DeadKeep.Milliseconds()})
 	if err != nil {
 		return 0, time.Time{}, err
+	}
+	if got[2] != 0 {
+		if err := q.sweepStates(ctx, name); err != nil {
+			return int(got[0]), time.Time{}, err
+		}
 	}
 	var next time.Time
 	if got[1] >= 0 {
@@ -34,6 +39,17 @@ func (q *Queue) Promote(ctx context.Context, name string, limit int) (int, time.
 		next = q.conf.Now().Add(wait)
 	}
 	return int(got[0]), next, nil
+}
+
+// sweepStates removes the states of a queue that have ended, a piece at a time; what is left then, the next Promote finds.
+func (q *Queue) sweepStates(ctx context.Context, name string) error {
+	for range sweepRounds {
+		n, err := q.client.ints(ctx, "promote", sweepScript, 1, []string{endsKey(name)}, []any{prefix(name), sweepPiece})
+		if err != nil || n[0] < sweepPiece {
+			return err
+		}
+	}
+	return nil
 }
 
 // Recover takes over deliveries whose lease has run out, and now and then removes
@@ -74,13 +90,13 @@ func (q *Queue) recoverFrom(ctx context.Context, lanes []queue.Lane, limit int, 
 		if left < len(lanes) {
 			return nil
 		}
-		cmds, err := q.autoclaim(ctx, lanes, left/len(lanes))
+		cmds, leased, err := q.autoclaim(ctx, lanes, left/len(lanes))
 		if err != nil {
 			return err
 		}
 		var again []queue.Lane
 		for i, cmd := range cmds {
-			more, err := q.recovered(lanes[i], cmd, out)
+			more, err := q.recovered(lanes[i], cmd, leased, out)
 			if err != nil {
 				return err
 			}
@@ -95,7 +111,8 @@ func (q *Queue) recoverFrom(ctx context.Context, lanes []queue.Lane, limit int, 
 	return nil
 }
 
-func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([]*redis.Cmd, error) {
+// autoclaim also returns a time, by Redis's clock, before it was carried out; the zero time where nobody says.
+func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([]*redis.Cmd, time.Time, error) {
 	cursors := make([]string, len(lanes))
 	q.mu.Lock()
 	for i, l := range lanes {
@@ -105,8 +122,10 @@ func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([
 	}
 	q.mu.Unlock()
 	cmds := make([]*redis.Cmd, len(lanes))
+	var clock *redis.TimeCmd
 	err := q.client.do(ctx, "recover", func(ctx context.Context) error {
 		pipe := q.client.rdb.Pipeline()
+		clock = q.client.clock(ctx, pipe)
 		for i, l := range lanes {
 			cmds[i] = pipe.Do(ctx, "XAUTOCLAIM", laneKey(l), group, q.consumer,
 				q.conf.Lease.Milliseconds(), cursors[i], "COUNT", count)
@@ -114,12 +133,12 @@ func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([
 		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
-	return cmds, err
+	return cmds, readClock(clock), err
 }
 
 // recovered reads one reply of XAUTOCLAIM, [cursor, entries, ids deleted], into
 // out, and says whether the lane's pending list goes on.
-func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, out *queue.Recovered) (bool, error) {
+func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, leased time.Time, out *queue.Recovered) (bool, error) {
 	reply, err := cmd.Slice()
 	if err != nil {
 		// A lane that nobody has claimed from has no group, hence nothing to recover.
@@ -144,7 +163,7 @@ func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, out *queue.Recovered)
 		return false, damaged("recover", err)
 	}
 	for i := range ds {
-		ds[i].Token, ds[i].Redelivered = q.token(), true
+		ds[i].Token, ds[i].Redelivered, ds[i].Leased = q.token(), true, leased
 	}
 	out.Deliveries = append(out.Deliveries, ds...)
 	out.Vanished += len(gone)

@@ -111,7 +111,7 @@ func TestForgottenState(t *testing.T) {
 		}
 	}
 	forget := func(c client.Receipt) {
-		r.servers.of(t, c.Queue).Do("DEL", stateKey(c.Queue, c.ID.String()))
+		r.servers.of(t, c.Queue).Do("HDEL", statesKey(c.Queue), c.ID.String())
 	}
 	phase := func(c client.Receipt) queue.Phase {
 		s, err := r.admin.State(t.Context(), lanes(c.Queue)[0], c.ID.String())

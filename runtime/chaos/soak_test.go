@@ -240,7 +240,7 @@ func (r *run) sample() sample {
 	keys := float64(r.number(r.servers.nodes[0].Do("DBSIZE")))
 	states, results, bytes := r.weighStates()
 	s.values["states"], s.values["results"] = states, results
-	s.values["keys beside states"] = keys - states
+	s.values["keys beside states"] = keys
 	s.values["bytes per state"] = bytes
 	s.values["redis memory"] = r.info("used_memory") / (1 << 20)
 	return s
@@ -251,23 +251,20 @@ func (r *run) number(reply any) int64 {
 	return n
 }
 
-// weighStates counts states and results, and weighs a few of the states.
+// weighStates counts states and results, and weighs the states.
 func (r *run) weighStates() (states, results, bytes float64) {
-	const weighed = 50
-	sum, n := 0.0, 0
+	sum := 0.0
 	server := r.servers.nodes[0]
 	eachKey(r.tb, server, func(key string) {
 		switch {
 		case isResult(key):
 			results++
-		case isState(key):
-			states++
-			if n < weighed {
-				sum, n = sum+float64(r.number(server.Do("MEMORY", "USAGE", key))), n+1
-			}
+		case isStates(key):
+			states += float64(r.number(server.Do("HLEN", key)))
+			sum += float64(r.number(server.Do("MEMORY", "USAGE", key, "SAMPLES", "50")))
 		}
 	})
-	return states, results, sum / float64(max(n, 1))
+	return states, results, sum / max(states, 1)
 }
 
 // info returns a number of Redis's INFO.

@@ -1,5 +1,5 @@
 -- admit: what start asks before it grants a message: its inputs, its unique key and
--- its gates. After lua/gates.lua, and before lua/start.lua, whose ARGV it reads.
+-- its gates. After lua/begin.lua, whose names it uses, and lua/gates.lua; before lua/start.lua.
 --
 -- gates  JSON: a list of {name, most in flight, microseconds between two, burst}
 -- rest   JSON: {left: ms until it expires, after: [ids], from: result key, unique: key, window: ms}
@@ -27,7 +27,6 @@ local suspect_crashes = 2                    -- queue.SuspectCrashes
 local suspect_gate = {'_suspect', 1, 0, 1}   -- suspectGate in start.go
 local state_grace = 3600000                  -- ms; queue.StateGrace
 
-local prefix, lease, message_max = ARGV[3], tonumber(ARGV[6]), tonumber(ARGV[7])
 local inline_left, batch_left = inline_max, batch_max
 
 local decoded = {}
@@ -37,6 +36,9 @@ local function decode(text)
   return decoded[text]
 end
 
+-- write writes the state that it gets. One that was there keeps its end.
+local function write(it) save(it.member, it.new, not it.st and it.ttl or nil) end
+
 -- set_aside parks it until the time, in ms, or until it expires, and leaves its
 -- entry. It counts no attempt. false: the entry is gone.
 local function set_aside(it, why, at)
@@ -45,7 +47,7 @@ local function set_aside(it, why, at)
   local new = it.new
   park(it.member, new.lane, bytes, math.min(at, now() + it.left))
   new.phase, new.token, new.verdict, new.entry = 'waiting', '', why, ''
-  save(it.key, new, it.ttl)
+  write(it)
   leave(it.lane, it.entry)
   return true
 end

@@ -1,5 +1,5 @@
 -- letters: look through a piece of the dead letters of a queue, and requeue or forget those that are chosen. After
--- lua/state.lua.
+-- lua/states.lua and lua/state.lua.
 --
 -- KEYS[1]  dead letters  cs:{q}:dead
 -- ARGV[1]  act: requeue or purge
@@ -7,8 +7,7 @@
 -- ARGV[4]  at most how many entries to look at
 -- ARGV[5]  at most how many to act on
 -- ARGV[6]  code, ARGV[7] tenant, ARGV[8] id: '' chooses all
--- ARGV[9]  prefix of lane streams  cs:{q}:in:
--- ARGV[10] prefix of states        cs:{q}:st:
+-- ARGV[9]  key prefix  cs:{q}:
 -- returns  how many were acted on, and the last entry looked at ('' when the letters end here)
 --
 -- Lanes and states are named by the letters, so they are not among KEYS. They carry the same hash tag, hence the same slot.
@@ -17,6 +16,7 @@
 
 local dead, act, most = KEYS[1], ARGV[1], tonumber(ARGV[5])
 local code, tenant, id = ARGV[6], ARGV[7], ARGV[8]
+set_states(ARGV[9])
 
 local function letter(fields)
   local l = {}
@@ -32,15 +32,18 @@ end
 
 local function requeue(l)
   if not l.tenant or not l.e or l.e == '' then return false end
-  local fresh = redis.pcall('XADD', ARGV[9] .. l.lane, '*', 'e', l.e)
+  local fresh = redis.pcall('XADD', ARGV[9] .. 'in:' .. l.lane, '*', 'e', l.e)
   if type(fresh) == 'table' then
     -- A lane that takes nothing keeps its letters; a full Redis ends the whole piece.
     if string.sub(fresh.err, 1, 3) == 'OOM' then error(fresh) end
     return false
   end
   if l.member and string.match(l.member, '^[a-z0-9._-]+:[A-Za-z0-9_-]+$') then
-    local st = load(ARGV[10] .. l.member)
-    if st and st.phase == 'dead' then redis.call('DEL', ARGV[10] .. l.member) end
+    local st = load(l.member)
+    if st and st.phase == 'dead' then
+      local of, name = string.match(l.member, '^([^:]*):(.*)$')
+      redis.call('HDEL', states_of(of), name)
+    end
   end
   return true
 end

@@ -1,12 +1,13 @@
--- parked: messages that wait outside their lane, and entries that are left; put
--- after state.lua. Uses nothing but its arguments and prefix, which each script
--- that needs it sets with set_prefix before it does anything else.
+-- parked: messages that wait outside their lane; put
+-- after states.lua and state.lua. Uses nothing but its arguments and prefix, which each
+-- script that needs it sets with set_prefix before it does anything else of it.
 
 local prefix, due, parked, group
 local put_off = 60000 -- ms until a lane that refuses an entry is tried again
 
 local function set_prefix(text, workers)
   prefix, due, parked, group = text, text .. 'due', text .. 'parked', workers
+  set_states(text)
 end
 
 -- message returns the bytes that an entry carries, or what stands in their place
@@ -47,8 +48,7 @@ local function unpark(member, why)
     forget(member)
     return false
   end
-  local key = prefix .. 'st:' .. member
-  local st = load(key)
+  local st = load(member)
   if why and st and not why[st.verdict] then return false end
   local entry = redis.pcall('XADD', prefix .. 'in:' .. lane, '*', 'e', bytes)
   if type(entry) == 'table' then
@@ -58,25 +58,8 @@ local function unpark(member, why)
   end
   if st and st.phase == 'waiting' then
     st.entry, st.lane = entry, lane
-    save(key, st)
+    save(member, st)
   end
   forget(member)
   return true
-end
-
--- leave and flush acknowledge and delete entries, all of one lane at once.
-local left, left_order = {}, {}
-local function leave(lane, entry)
-  local entries = left[lane]
-  if not entries then
-    entries = {}
-    left[lane], left_order[#left_order + 1] = entries, lane
-  end
-  entries[#entries + 1] = entry
-end
-local function flush()
-  for _, lane in ipairs(left_order) do
-    redis.call('XACK', lane, group, unpack(left[lane]))
-    redis.call('XDEL', lane, unpack(left[lane]))
-  end
 end

@@ -1,8 +1,8 @@
--- purge_parked: forget a piece of what is parked for some lanes of a queue. After lua/state.lua.
+-- purge_parked: forget a piece of what is parked for some lanes of a queue. After lua/states.lua and lua/state.lua.
 --
 -- KEYS[1]  due set          cs:{q}:due
 -- KEYS[2]  parked messages  cs:{q}:parked
--- ARGV[1]  prefix of states  cs:{q}:st:
+-- ARGV[1]  key prefix        cs:{q}:
 -- ARGV[2]  place in the due set to begin at
 -- ARGV[3]  at most how many members to look at
 -- ARGV[4]  at most how many to forget
@@ -15,6 +15,7 @@
 local due, parked = KEYS[1], KEYS[2]
 local from, count, most, before = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local lanes, tenants = {}, {}
+set_states(ARGV[1])
 for i = 6, #ARGV do
   lanes[ARGV[i]] = true
   tenants[string.match(ARGV[i], '^(.*):')] = true
@@ -35,10 +36,10 @@ for _, member in ipairs(members) do
   if chosen(member) then
     redis.call('ZREM', due, member)
     redis.call('HDEL', parked, member)
-    local st = load(ARGV[1] .. member)
+    local st = load(member)
     if st then
       st.phase, st.verdict, st.entry = 'dead', 'purge', ''
-      save(ARGV[1] .. member, st)
+      save(member, st)
     end
     done = done + 1
   else

@@ -1,13 +1,12 @@
--- renew: let leases of one queue last on. After lua/state.lua, lua/parked.lua and lua/gates.lua.
+-- renew: let leases of one queue last on. After lua/states.lua, lua/state.lua, lua/parked.lua and lua/gates.lua.
 --
--- KEYS[2i-1]  state of item i, or its lane again when it was not started
--- KEYS[2i]    lane stream of item i
+-- KEYS[i]     lane stream of item i
 -- ARGV[1]     consumer group
 -- ARGV[2]     consumer, i.e. this worker
 -- ARGV[3]     key prefix                    cs:{q}:
 -- ARGV[4]     milliseconds of a lease
--- ARGV[3i+2]  entry        ARGV[3i+3] token, '' when it was not started
--- ARGV[3i+4]  names of the gates where it has a place, with spaces between
+-- ARGV[4i+1]  <tenant>:<id>  ARGV[4i+2] entry  ARGV[4i+3] token, '' when it was not started
+-- ARGV[4i+4]  names of the gates where it has a place, with spaces between
 -- returns     the numbers i of the leases that are lost
 --
 -- A lease lasts by the idle time that Redis keeps for a pending entry, and
@@ -20,24 +19,25 @@
 local group, consumer, lease = ARGV[1], ARGV[2], tonumber(ARGV[4])
 set_prefix(ARGV[3], group)
 
-local function held(key, lane, entry, token)
+local function held(member, lane, entry, token)
   local st
-  if token ~= '' then st = load(key) end
+  if token ~= '' then st = load(member) end
   if not st then return owner(lane, group, entry) == consumer end
   return st.phase == 'running' and st.token == token
 end
 
 local lost = {}
-for i = 1, #KEYS / 2 do
-  local key, lane, entry, a = KEYS[2 * i - 1], KEYS[2 * i], ARGV[3 * i + 2], 3 * i + 2
+for i = 1, #KEYS do
+  local a, lane = 4 * i + 1, KEYS[i]
+  local member, entry = ARGV[a], ARGV[a + 1]
   local kept = false
-  if held(key, lane, entry, ARGV[a + 1]) then
+  if held(member, lane, entry, ARGV[a + 2]) then
     local got = redis.pcall('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID')
     kept = not got.err and #got > 0
   end
   if kept then
-    for name in string.gmatch(ARGV[a + 2], '%S+') do
-      hold(name, string.sub(key, #prefix + 4), lease)
+    for name in string.gmatch(ARGV[a + 3], '%S+') do
+      hold(name, member, lease)
     end
   else
     lost[#lost + 1] = i

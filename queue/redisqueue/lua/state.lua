@@ -1,8 +1,6 @@
--- state: how the state of a message is kept; put before the scripts that need it.
+-- state: the form of the state of a message; put after lua/states.lua.
 --
--- One string of nine fields, none of which can hold a bar. (A hash would be two
--- commands where this is one, for each message and each script.)
---   phase     waiting, running, done or dead
+-- One string of nine fields, with bars between, none of which can hold a bar:
 --   token     of the newest lease
 --   verdict   that ended that lease, '' while it runs. Of start: taken while it runs;
 --             while it waits: waits for inputs; throttled, or paid, when its rates need
@@ -13,28 +11,39 @@
 --   crashes   runs that ended without a verdict of the task's
 --   worker    who holds it, or held it last
 --   digest    of the message; '' when settle had to write the state anew
--- start and settle write the plain case, field by field the same, without parsing it.
+--   phase     r running, w waiting, d done, x dead. rd is done, too, and by the verdict
+--             done: the plain end of a lease is written by adding that letter
+-- lua/begin.lua and lua/finish.lua deal with the plain case without parsing it.
 
-local form = '^(%a+)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|([^|]*)$'
+local form = '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(r?)([rwdx])$'
+local phases = {r = 'running', w = 'waiting', d = 'done', x = 'dead'}
+local letters = {running = 'r', waiting = 'w', done = 'd', dead = 'x'}
 
 -- parse returns the state that text is, nil when it is none. What is no state was
 -- written by somebody else, and is as if it were gone.
 local function parse(text)
   if type(text) ~= 'string' then return nil end
-  local phase, token, verdict, entry, lane, fails, crashes, worker, digest = string.match(text, form)
-  if not phase then return nil end
-  return {phase = phase, token = token, verdict = verdict, entry = entry, lane = lane,
+  local token, verdict, entry, lane, fails, crashes, worker, digest, before, letter = string.match(text, form)
+  if not token then return nil end
+  if before == 'r' and letter == 'd' then verdict = 'done' end
+  return {phase = phases[letter], token = token, verdict = verdict, entry = entry, lane = lane,
     fails = tonumber(fails), crashes = tonumber(crashes), worker = worker, digest = digest}
 end
 
--- load returns the state under key, nil when there is none.
-local function load(key) return parse(redis.pcall('GET', key)) end
+-- load returns the state of member, <tenant>:<id>, nil when there is none.
+local function load(member)
+  local tenant, id = string.match(member, '^([^:]*):(.*)$')
+  return parse(redis.pcall('HGET', states_of(tenant), id))
+end
 
--- save writes st under key: for ttl milliseconds, or for as long as it had.
-local function save(key, st, ttl)
-  local text = st.phase .. '|' .. st.token .. '|' .. st.verdict .. '|' .. st.entry .. '|' .. st.lane ..
-    '|' .. st.fails .. '|' .. st.crashes .. '|' .. st.worker .. '|' .. st.digest
-  if ttl then redis.call('SET', key, text, 'PX', ttl) else redis.call('SET', key, text, 'KEEPTTL') end
+-- save writes st as the state of member: with ttl it is new, and lasts so many
+-- milliseconds; else it lasts as long as the one before.
+local function save(member, st, ttl)
+  local tenant, id = string.match(member, '^([^:]*):(.*)$')
+  local text = st.token .. '|' .. st.verdict .. '|' .. st.entry .. '|' .. st.lane .. '|' .. st.fails ..
+    '|' .. st.crashes .. '|' .. st.worker .. '|' .. st.digest .. '|' .. letters[st.phase]
+  firm('HSET', states_of(tenant), id, text)
+  if ttl then list_ends(tenant, {id}, ttl) end
 end
 
 -- owner returns who holds entry in lane, false when nobody does (or no lane is left).
@@ -43,15 +52,3 @@ local function owner(lane, group, entry)
   if p.err or #p == 0 then return false end
   return p[1][2]
 end
-
--- now_us is Redis's time in microseconds, the same throughout a script; now is it in milliseconds.
--- Microseconds have 16 digits: only string.format writes them whole.
-local clock
-local function now_us()
-  if not clock then
-    local time = redis.call('TIME')
-    clock = time[1] * 1000000 + time[2]
-  end
-  return clock
-end
-local function now() return math.floor(now_us() / 1000) end
