@@ -98,7 +98,7 @@ func namesOf(m *wasm.Module) functionNames {
 const artifactMagic = "caisson-artifact"
 
 // artifactVersion is part of the identity of the engine, so that an entry of another form is not even looked at.
-const artifactVersion = 3
+const artifactVersion = 4
 
 // errArtifact is that bytes are not an artifact of this version. They were sealed by us or come from our own child, so a detail helps nobody.
 var errArtifact = errors.New("not an encoded artifact")

@@ -31,7 +31,7 @@ func sampleArtifact() *artifact {
 // TestArtifactWire states the form byte by byte.
 func TestArtifactWire(t *testing.T) {
 	want := strings.NewReplacer(" ", "", "\n", "", "\t", "").Replace(hexOfText("caisson-artifact") + `
-		03000000` + // version
+		04000000` + // version
 		hexOfSum("engine") + hexOfSum("module") + `
 		02 2301000000000000
 		01000000 01000000 6d 01000000 66 01000000 7f 01000000 7e

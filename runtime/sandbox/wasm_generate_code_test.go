@@ -281,7 +281,7 @@ func (g *generator) statement(depth int) {
 		return
 	}
 	depth--
-	switch g.rand.IntN(13) {
+	switch g.rand.IntN(14) {
 	case 0, 1, 2:
 		g.set(depth)
 	case 3:
@@ -312,6 +312,8 @@ func (g *generator) statement(depth int) {
 		}
 	case 11:
 		g.multi(depth)
+	case 12:
+		g.dispatch(depth)
 	default:
 		g.emit(0x02, 0x40)
 		g.labels = append(g.labels, genLabel{})
@@ -393,6 +395,43 @@ func (g *generator) table(depth int) {
 		g.statement(depth) // the first cannot run
 		g.close()
 	}
+}
+
+// dispatch makes a loop around blocks, a br_table on a local that chooses one of them, and jumps, as Go's compiler writes what it cannot nest.
+func (g *generator) dispatch(depth int) {
+	n := 1 + g.rand.IntN(4)
+	chosen := g.local(tI32)
+	g.emit(0x03, 0x40)
+	g.labels = append(g.labels, genLabel{})
+	for range n {
+		g.emit(0x02, 0x40)
+		g.labels = append(g.labels, genLabel{})
+	}
+	g.index(0x20, chosen)
+	g.emit(0x0e)
+	var list []string
+	for range g.rand.IntN(6) {
+		list = append(list, genU(uint64(g.rand.IntN(n))))
+	}
+	g.text(genVector(list) + genU(uint64(g.rand.IntN(n))))
+	for outside := n - 1; outside >= 0; outside-- {
+		g.close()
+		g.takeBudget()
+		g.statement(depth)
+		if g.rand.IntN(8) == 0 { // another one than the br_table looks at, mostly
+			chosen = g.local(tI32)
+		}
+		g.value(tI32, depth)
+		g.emit(0x04, 0x40, 0x41, byte(g.rand.IntN(7)))
+		g.index(0x21, chosen)
+		g.emit(0x0c, byte(outside+1), 0x0b)
+		if g.rand.IntN(4) == 0 {
+			g.emit(0x41, byte(g.rand.IntN(7)))
+			g.index(0x21, chosen)
+			g.emit(0x0c, byte(outside))
+		}
+	}
+	g.close()
 }
 
 // bulk makes one of the instructions that work by length.

@@ -78,6 +78,7 @@ func (p *plan) initHelper(segment uint32) (uint32, bool) {
 func (w *bodyWriter) bulk() {
 	in := &w.in
 	s := stretch(w.out)
+	w.at.stale = true
 	switch {
 	case in.op == opTableGrow:
 		w.out = w.tableGrow(s)

@@ -56,26 +56,58 @@ func (s stretch) block(o opcode) stretch {
 
 // add adds n, which may be negative, to an i64 global.
 func (s stretch) add(global uint32, n int64) stretch {
+	return s.globalGet(global).subtract(-n).globalSet(global)
+}
+
+// subtract takes n, which may be negative, off an i64.
+func (s stretch) subtract(n int64) stretch {
 	if n < 0 {
-		return s.globalGet(global).i64(-n).op(opI64Sub).globalSet(global)
+		return s.i64(-n).op(opI64Add)
 	}
-	return s.globalGet(global).i64(n).op(opI64Add).globalSet(global)
+	return s.i64(n).op(opI64Sub)
 }
 
 // charge takes units off the fuel.
-func (w *bodyWriter) charge(units int) { w.out = stretch(w.out).add(w.fuel, int64(-units)) }
+func (w *bodyWriter) charge(units int) {
+	s := stretch(w.out)
+	switch {
+	case !w.holds:
+		w.out = s.add(w.fuel, int64(-units))
+		return
+	case w.at.stale:
+		s = s.globalGet(w.fuel)
+	default:
+		s = s.get(w.held)
+	}
+	w.out = s.subtract(int64(units)).tee(w.held).globalSet(w.fuel)
+	w.at.stale = false
+}
 
 // check calls tick when the fuel is below zero.
 func (w *bodyWriter) check() {
 	if !w.metered || !w.live {
 		return
 	}
-	w.out = w.plan.check(w.out)
-	w.at.unchecked = 0
+	w.at.unchecked, w.at.looked = 0, true
+	if !w.holds || w.at.stale {
+		w.out = w.plan.check(w.out)
+		return
+	}
+	w.out = w.refuelUnless(stretch(w.out).get(w.held), w.holds, w.held)
 }
 
 func (p *plan) check(s stretch) stretch {
-	return s.globalGet(p.fuel).i64(0).op(opI64LtS).block(opIf).call(p.helper(helperRefuel)).op(opEnd)
+	return p.refuelUnless(s.globalGet(p.fuel), false, 0)
+}
+
+// refuelUnless calls tick unless the i64 on the stack is positive or zero, and reads the fuel again when a local holds it.
+// The call stands in the else, since wazero's compiler keeps values in registers on the way that it meets first.
+func (p *plan) refuelUnless(s stretch, holds bool, held uint32) stretch {
+	s = s.i64(0).op(opI64GeS).block(opIf).op(opElse).call(p.helper(helperRefuel))
+	if holds {
+		s = s.globalGet(p.fuel).set(held)
+	}
+	return s.op(opEnd)
 }
 
 // count notes units of an instruction that is about to run, for Options.Counted.
@@ -86,19 +118,24 @@ func (w *bodyWriter) countUnits(units uint32) {
 }
 
 // entry gives what a function does before its body: it charges its fuel and its stack, and looks at both.
-func (p *plan) entry(s stretch, f *funcFacts, units int) stretch {
-	if p.o.Unmetered || f.small {
+func (w *bodyWriter) entry(s stretch, units int) stretch {
+	if !w.metered {
 		return s
 	}
-	if units > 0 {
-		s = s.add(p.fuel, int64(-units))
+	switch {
+	case units > 0 && w.holds:
+		s = s.globalGet(w.fuel).subtract(int64(units)).tee(w.held).globalSet(w.fuel)
+	case units > 0:
+		s = s.add(w.fuel, -int64(units))
+	case w.holds:
+		s = s.globalGet(w.fuel).set(w.held)
 	}
-	if f.stack > 0 {
-		s = s.add(p.depth, -int64(f.stack))
-		return s.globalGet(p.fuel).globalGet(p.depth).op(opI64Or).i64(0).op(opI64LtS).block(opIf).call(p.helper(helperRefuel)).op(opEnd)
+	if w.f.stack > 0 {
+		s = s.add(w.depth, -int64(w.f.stack))
+		return w.refuelUnless(s.globalGet(w.fuel).globalGet(w.depth).op(opI64Or), w.holds, w.held)
 	}
-	if f.checks {
-		return p.check(s)
+	if w.f.checks {
+		return w.refuelUnless(s.globalGet(w.fuel), w.holds, w.held)
 	}
 	return s
 }

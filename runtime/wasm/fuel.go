@@ -24,6 +24,7 @@ const (
 	uncheckedUnits = 1024 // without a check, before the next charge checks
 	tailUnits      = 64   // without a check at the exit of a function that checked at its entry
 	leafTailUnits  = chunkUnits
+	turnUnits      = 16 // on a way back without a check, where the turn has had one
 
 	callUnits         = 4 // a call takes about as long as so many simple instructions
 	callIndirectUnits = 8
@@ -47,10 +48,17 @@ func unitsOf(op opcode) uint32 {
 }
 
 // A point is a place in a body: the units that may have run, on any way to it, since they were last charged and since the fuel was last looked at.
-type point struct{ owed, unchecked int }
+type point struct {
+	owed, unchecked int
+	stale           bool // the local does not hold what the global does, see loop.go
+	looked          bool // the fuel was looked at since the innermost loop's header
+}
 
 func most(a, b point) point {
-	return point{owed: max(a.owed, b.owed), unchecked: max(a.unchecked, b.unchecked)}
+	return point{
+		owed: max(a.owed, b.owed), unchecked: max(a.unchecked, b.unchecked),
+		stale: a.stale || b.stale, looked: a.looked && b.looked,
+	}
 }
 
 // A label is an open block: where branches to it lead.
@@ -62,11 +70,15 @@ type label struct {
 	live     bool   // it begins in code that can run
 	params   bool   // it takes operands
 	baseOwed int    // bodyWriter.base outside of it
+	index    int    // among the blocks that are written
+	outside  bool   // its checks stand outside of it, see loop.go
+	dispatch        // of the loop, and of the blocks that it opens
 }
 
 // A bodyWriter writes the instructions of one body.
 type bodyWriter struct {
 	*plan
+	jumper
 	d       decoder
 	in      instr
 	f       *funcFacts
@@ -77,6 +89,10 @@ type bodyWriter struct {
 	base    int  // what the innermost loop's header owes: its ways back come down to it
 	metered bool
 	wrapped bool // the body stands in a block of its own, so that there is one exit
+	opened  int  // blocks that are written and not closed
+	loops   int  // loops among labels
+	holds   bool // the fuel has a local
+	held    uint32
 	scratch uint32
 	used    uint32 // scratch locals, from index scratch on
 }
@@ -88,7 +104,14 @@ func (w *bodyWriter) write(i int, r reader, locals uint32) (entry int, err error
 	w.at, w.live, w.base = point{}, true, 0
 	w.metered = !w.o.Unmetered && !w.f.small
 	w.wrapped = w.metered && w.f.stack > 0
-	w.scratch, w.used = locals, 0
+	w.holds = w.metered && w.f.hasLoop && !w.f.dispatches
+	w.held, w.scratch, w.used = locals, locals, 0
+	if w.holds {
+		w.scratch++
+	}
+	w.at.stale = !w.holds
+	w.opened, w.loops = 1, 0
+	w.jumper = jumper{tables: w.tables[:0]}
 	w.labels = append(w.labels[:0], label{op: opBlock, live: true})
 	for w.d.left() > 0 {
 		if err := w.d.next(&w.in); err != nil {
@@ -107,9 +130,11 @@ func (w *bodyWriter) instr() {
 	if w.o.Counted {
 		w.countUnits(unitsOf(in.op))
 	}
+	w.follow()
 	switch in.op {
 	case opBlock:
 		w.open()
+		return
 	case opLoop:
 		w.spend(1)
 		if w.at.owed > slackUnits { // so that no header owes more, however deep loops nest
@@ -117,9 +142,13 @@ func (w *bodyWriter) instr() {
 		}
 		w.open()
 		w.base = w.at.owed
+		w.at.looked = false
+		w.at.unchecked = max(w.at.unchecked, turnUnits)
+		return
 	case opIf:
 		w.spend(1)
 		w.open()
+		return
 	case opElse:
 		w.spend(1)
 		w.elseArm()
@@ -186,7 +215,15 @@ func (w *bodyWriter) open() {
 		w.settle(w.base)
 	}
 	params := in.typ == typeIndexed && len(w.m.funcType(in.a).Params) > 0
-	w.labels = append(w.labels, label{op: in.op, start: w.at, live: w.live, params: params, baseOwed: w.base})
+	outside := false
+	if in.op == opLoop {
+		w.loops++
+		outside = w.openLoop()
+	} else {
+		w.out = appendInstr(w.out, in)
+	}
+	w.labels = append(w.labels, label{op: in.op, start: w.at, live: w.live, params: params, baseOwed: w.base, index: w.opened, outside: outside})
+	w.opened++
 }
 
 // join notes that the way at hand leads to the end of l, and makes it owe about what others do.
@@ -232,6 +269,11 @@ func (w *bodyWriter) end() {
 	l := &w.labels[len(w.labels)-1]
 	if l.op == opLoop {
 		w.base = l.baseOwed // a loop's label is at its start
+		w.loops--
+		w.at.looked = w.at.looked || l.start.looked
+		if l.number > 0 {
+			w.tables = w.tables[:l.tableAt]
+		}
 	} else {
 		if l.op == opIf && l.live { // without an else, not taking it leads here too
 			l.in, l.reached = most(l.in, l.start), true
@@ -249,7 +291,11 @@ func (w *bodyWriter) end() {
 			w.at, w.live = l.in, true
 		}
 	}
-	if len(w.labels) > 1 {
+	w.opened--
+	switch {
+	case l.op == opLoop:
+		w.closeLoop(l.outside)
+	case len(w.labels) > 1:
 		w.out = append(w.out, byte(opEnd))
 	}
 	w.labels = w.labels[:len(w.labels)-1]
@@ -261,21 +307,24 @@ func (w *bodyWriter) call() {
 	if in.op == opCallIndirect { // it may reach a leaf
 		w.spend(callIndirectUnits + int(w.indirectCost[w.types.number[in.a]]))
 		w.at.unchecked += leafTailUnits
+		w.at.stale = true
 		return
 	}
 	callee := in.a
 	in.a = w.shift(callee)
 	if callee < w.imports { // the host counts what it does
 		w.spend(callUnits)
+		w.at.stale = true
 		return
 	}
 	f := &w.funcs[callee-w.imports]
+	stale := !f.small || f.host
 	switch {
 	case f.small:
 		w.spend(callUnits + int(f.cost))
 	case f.checks: // at its entry, and again if it has a long tail
 		w.spend(callUnits)
-		w.at.unchecked = 0
+		w.at.unchecked, w.at.looked = 0, true
 	case f.hasLoop:
 		w.spend(callUnits)
 		w.at.unchecked += leafTailUnits
@@ -283,6 +332,7 @@ func (w *bodyWriter) call() {
 		w.spend(callUnits)
 		w.at.unchecked += int(min(f.cost, leafTailUnits))
 	}
+	w.at.stale = w.at.stale || stale
 }
 
 // exit closes the block around a body and gives back what its entry took off the depth.

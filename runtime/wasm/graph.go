@@ -161,6 +161,7 @@ func (g *graph) judgeFunction(v uint32, recursive bool) {
 			continue
 		}
 		cost = addCapped(cost, callee.cost)
+		f.host = f.host || callee.host
 	}
 	if small && cost <= smallUnits {
 		f.small, f.cost = true, cost

@@ -51,10 +51,20 @@ func metered(t *testing.T, code []byte, o Options) *Instrumented {
 
 // Pieces of the code that metering adds to the module of withBody: global 2 is the fuel, 3 the depth, 4 says that a table did not grow; function 3 calls tick.
 const (
-	asmLow   = "\x42\x00\x53\x04\x40\x10\x03\x0b" // i64.const 0, i64.lt_s, if, call 3, end
-	asmCheck = "\x23\x02" + asmLow                // global.get 2, is it below zero
-	asmBoth  = "\x23\x02\x23\x03\x84" + asmLow    // global.get 2, global.get 3, i64.or, is it below zero
+	asmLow   = "\x42\x00\x59\x04\x40\x05\x10\x03\x0b" // i64.const 0, i64.ge_s, if, else, call 3, end
+	asmCheck = "\x23\x02" + asmLow                    // global.get 2, is it below zero
+	asmBoth  = "\x23\x02\x23\x03\x84" + asmLow        // global.get 2, global.get 3, i64.or, is it below zero
 )
+
+// Pieces for functions with loops, where local 1 holds the fuel, too.
+const (
+	asmHold  = "\x23\x02\x21\x01"                                        // global.get 2, local.set 1
+	asmOpen  = "\x02\x40\x03\x40\x02\x40\x03\x40"                        // block, loop, block, and the loop itself
+	asmClose = "\x0b\x0c\x02\x0b\x10\x03" + asmHold + "\x0c\x00\x0b\x0b" // end, br 2, end, call 3, read the fuel, br 0, end, end
+)
+
+// asmTakeHeld is: take n, below 64, off the fuel.
+func asmTakeHeld(n string) string { return "\x20\x01\x42" + n + "\x7d\x22\x01\x24\x02" }
 
 // asmTake is: take n, below 64, off global g.
 func asmTake(g, n string) string {
@@ -76,12 +86,28 @@ func TestMeteredBody(t *testing.T) {
 		{
 			"a conditional way back pays for its turn where it is taken",
 			"\x03\x40\x20\x00\x0d\x00\x0b\x41\x00\x0b", // loop, local.get 0, br_if 0, end, i32.const 0
-			"\x00" + asmTake(fuel, "\x06") + "\x03\x40\x20\x00\x04\x40" + asmTake(fuel, "\x02") + asmCheck + "\x0c\x01\x0b\x0b\x41\x00\x0b",
+			"\x01\x01\x7e\x23\x02\x42\x06\x7d\x22\x01\x24\x02" + asmOpen + "\x20\x00\x04\x40" + asmTakeHeld("\x02") +
+				"\x20\x01\x42\x00\x53\x0d\x02\x0c\x01\x0b" + asmClose + "\x41\x00\x0b", // local.get 1, is it below zero, br_if 2, br 1, end
 		},
 		{
 			"so does a br_table that has one",
 			"\x03\x40\x20\x00\x20\x00\x0e\x01\x00\x01\x0b\x41\x00\x0b",
-			"\x00\x03\x40\x20\x00\x20\x00" + asmTake(fuel, "\x04") + asmCheck + "\x0e\x01\x00\x01\x0b\x41\x00\x0b",
+			"\x01\x01\x7e" + asmHold + asmOpen + "\x20\x00\x20\x00" + asmTakeHeld("\x04") +
+				"\x20\x01\x42\x00\x59\x04\x40\x05\x10\x03" + asmHold + "\x0b\x0e\x01\x00\x04" + asmClose + "\x41\x00\x0b",
+		},
+		{
+			"what others charge in a loop is read again, and a call that looks at the fuel is enough",
+			"\x03\x40\x20\x00\x10\x01\x0d\x00\x0b\x41\x00\x0b", // loop, local.get 0, call 1, br_if 0, end, i32.const 0
+			"\x01\x01\x7e\x23\x02\x42\x0a\x7d\x22\x01\x24\x02" + asmTake(depth, "\xd8\x00") + "\x23\x02\x23\x03\x84\x42\x00\x59\x04\x40\x05\x10\x03" + asmHold + "\x0b\x02\x7f" +
+				asmOpen + "\x20\x00\x10\x02\x04\x40\x23\x02\x42\x06\x7d\x22\x01\x24\x02\x0c\x01\x0b" + asmClose + "\x41\x00\x0b\x23\x03\x42\xd8\x00\x7c\x24\x03\x0b",
+		},
+		{
+			"a jump that leads ahead is a branch to there, and one that leads back pays for a turn",
+			// loop, block, block, local.get 0, br_table 0 1, end, local.get 0, if, {i32.const 1, local.set 0, br 2}, end, end, local.get 0, if, {i32.const 0, local.set 0, br 1}, end, end, i32.const 0
+			"\x03\x40\x02\x40\x02\x40\x20\x00\x0e\x01\x00\x01\x0b\x20\x00\x04\x40\x41\x01\x21\x00\x0c\x02\x0b\x0b\x20\x00\x04\x40\x41\x00\x21\x00\x0c\x01\x0b\x0b\x41\x00\x0b",
+			"\x00" + asmTake(fuel, "\x0d") + asmOpen + "\x02\x40\x02\x40\x20\x00\x0e\x01\x00\x01\x0b\x20\x00\x04\x40\x41\x01\x21\x00\x0c\x01\x0b\x0b" +
+				"\x20\x00\x04\x40\x41\x00\x21\x00" + asmTake(fuel, "\x0c") + "\x23\x02\x42\x00\x53\x0d\x02\x0c\x01\x0b" +
+				"\x0b\x0c\x02\x0b\x10\x03\x0c\x00\x0b\x0b\x41\x00\x0b",
 		},
 		{
 			"table.grow is charged by what it adds and what was there, or noted as denied",

@@ -27,17 +27,19 @@ type plan struct {
 
 // funcFacts is what is known of one own function.
 type funcFacts struct {
-	cost      uint32 // units of all its instructions, saturating
-	frame     uint32 // bytes of stack that one activation of it takes, estimated from above; see depth.go
-	callsAt   uint32 // in plan.calls
-	callsEnd  uint32
-	hasLoop   bool
-	hasBulk   bool   // has an instruction that is charged by a length
-	small     bool   // charged by its callers: cost is then all that a call can cost
-	checks    bool   // looks at the fuel when it is entered
-	stack     uint32 // bytes charged at entry and given back at the exit; 0 for none
-	below     uint32 // bytes that it and what it calls can take without charging them
-	inElement bool   // its reference can be made, so that call_indirect may reach it
+	cost       uint32 // units of all its instructions, saturating
+	frame      uint32 // bytes of stack that one activation of it takes, estimated from above; see depth.go
+	callsAt    uint32 // in plan.calls
+	callsEnd   uint32
+	hasLoop    bool
+	dispatches bool   // has a loop that begins with a dispatch, see jump.go
+	hasBulk    bool   // has an instruction that is charged by a length
+	host       bool   // calls imported functions, by itself or through small ones
+	small      bool   // charged by its callers: cost is then all that a call can cost
+	checks     bool   // looks at the fuel when it is entered
+	stack      uint32 // bytes charged at entry and given back at the exit; 0 for none
+	below      uint32 // bytes that it and what it calls can take without charging them
+	inElement  bool   // its reference can be made, so that call_indirect may reach it
 }
 
 // plan scans every body, then decides who charges what.

@@ -7,6 +7,7 @@ type scanner struct {
 	in     instr
 	f      *funcFacts
 	blocks []scanBlock
+	trail  trail
 	frame  frameEstimate
 }
 
@@ -40,6 +41,9 @@ func (s *scanner) scan(i int) error {
 		s.instr()
 	}
 	f.callsEnd = uint32(len(s.calls))
+	if f.hasLoop {
+		s.frame.slots++ // for the fuel, see loop.go
+	}
 	f.frame = s.frame.bytes()
 	return nil
 }
@@ -48,6 +52,9 @@ func (s *scanner) instr() {
 	in := &s.in
 	s.f.cost = addCapped(s.f.cost, unitsOf(in.op))
 	s.frame.vector = s.frame.vector || in.op>>8 == prefixVector
+	if s.trail = s.trail.after(in); s.trail == trailDispatch {
+		s.f.dispatches = true
+	}
 	switch in.op {
 	case opBlock, opLoop, opIf:
 		s.open()
@@ -64,6 +71,8 @@ func (s *scanner) instr() {
 		s.frame.call(len(t.Params), len(t.Results), s.base())
 		if in.a >= s.imports {
 			s.calls = append(s.calls, in.a-s.imports)
+		} else {
+			s.f.host = true
 		}
 	case opCallIndirect:
 		t := s.m.funcType(in.a)

@@ -313,7 +313,7 @@ func (w *writer) writeCode() error {
 
 // function writes one of the module's own functions: locals, entry, body, exit.
 func (w *writer) function(i int) error {
-	f, t := &w.funcs[i], w.m.funcs[len(w.m.Imports)+i]
+	t := w.m.funcs[len(w.m.Imports)+i]
 	groups, r := w.m.body(i)
 	locals := uint32(len(w.m.funcType(t).Params))
 	var head stretch
@@ -329,11 +329,15 @@ func (w *writer) function(i int) error {
 	if err != nil {
 		return err
 	}
+	if w.body.holds {
+		head = append(appendU32(head, 1), byte(I64))
+		kept++
+	}
 	if n := w.body.used; n > 0 {
 		head = append(appendU32(head, n), byte(I32))
 		kept++
 	}
-	head = w.entry(head, f, units)
+	head = w.body.entry(head, units)
 	if w.body.wrapped {
 		head = w.wrap(head, t)
 		w.body.exit()
