@@ -73,7 +73,8 @@ type begun struct {
 	since   time.Time // when it began to wait for a runner
 	attempt int       // 1 for the first run
 	crashes int       // runs that ended with their runner
-	inputs  [][]byte  // results that a step needs, as the broker gives them
+	inputs  [][]byte  // results that a step needs, as the broker gives them; nil once they have become its payload
+	charged int64     // bytes of inputs that Worker.inputs counts
 	renewed time.Time // when the lease was last asked for and given; guarded by the flight's mu
 
 	cancelled time.Time // when the order was read that ends it while it is in flight; guarded by the flight's mu
@@ -137,6 +138,7 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 		}
 		at++
 	}
+	granted = w.chargeInputs(granted)
 	if before != nil {
 		<-before
 	}

@@ -140,6 +140,11 @@ const (
 	// inputsBytesMax bounds the payload that is made of several results: the largest result.
 	inputsBytesMax = 16 << 20
 
+	// inputsHeldMax bounds the inputs of all steps that a worker holds and that do not run yet, in bytes: two steps with the
+	// largest inputs. What is beyond is parked for inputsPause, but for a step that is alone.
+	inputsHeldMax = 2 * queue.InputsBytesMax
+	inputsPause   = time.Second
+
 	// hearWithin bounds how long a worker that starts waits for the orders that are kept.
 	hearWithin = 5 * time.Second
 )

@@ -68,7 +68,7 @@ func newMetrics(w *Worker) *metrics {
 	m.cancel = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "caisson_cancel_seconds",
 		Help: "Time from reading an order to cancel to the end of a run that it ended.", Buckets: seconds})
 	m.parked = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_parked_total",
-		Help: "Deliveries that the broker parked at their start: they wait for inputs, or a gate is closed."}, []string{"state"})
+		Help: "Deliveries that were parked at their start: they wait for inputs, a gate is closed, or too many bytes of inputs are held here."}, []string{"state"})
 	m.eventsDropped = prometheus.NewCounter(prometheus.CounterOpts{Name: "caisson_events_dropped_total",
 		Help: "Events that were not written, since they came faster than the broker took them."})
 	for _, act := range envelope.Acts() {

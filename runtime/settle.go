@@ -153,6 +153,7 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked 
 	w.room.wake() // for a post that was full
 	for i, e := range batch {
 		if e.begun != nil {
+			w.releaseInputs(e.begun)
 			e.begun.end(nil)
 		}
 		switch settled[i] {

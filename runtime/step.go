@@ -13,6 +13,33 @@ import (
 // jsonType is the content type of what can stand in a JSON array as it is.
 const jsonType = "application/json"
 
+// chargeInputs counts the inputs of what was granted, and returns those of it that fit. The others are parked, so that results
+// wait in the broker and not in this worker's memory.
+func (w *Worker) chargeInputs(granted []*begun) []*begun {
+	fit := granted[:0]
+	for _, b := range granted {
+		for _, in := range b.inputs {
+			b.charged += int64(len(in))
+		}
+		if held := w.inputs.Add(b.charged); b.charged > 0 && held > inputsHeldMax && held > b.charged {
+			w.releaseInputs(b)
+			w.metrics.parked.WithLabelValues("inputs").Inc()
+			w.finish(b, queue.Park(w.cfg.Clock().Add(inputsPause)), nil, report{code: "parked"})
+			continue
+		}
+		fit = append(fit, b)
+	}
+	return fit
+}
+
+// releaseInputs lets go of b's inputs, if it still has any.
+func (w *Worker) releaseInputs(b *begun) {
+	if b.charged > 0 {
+		w.inputs.Add(-b.charged)
+		b.inputs, b.charged = nil, 0
+	}
+}
+
 // payload returns what j is run with: its own payload or, for a step that comes after others, their results. One
 // result is its output as it is; several are a JSON array in the order of the plan, of outputs that are JSON as they
 // are and of others in base64.
@@ -22,6 +49,7 @@ func (w *Worker) payload(j *job) ([]byte, error) {
 	if len(after) == 0 {
 		return j.task.Payload, nil
 	}
+	defer w.releaseInputs(j.begun)
 	if len(j.inputs) != len(after) {
 		return nil, &refusal{CodeInput, fmt.Sprintf("there are %d results, for %d inputs", len(j.inputs), len(after))}
 	}

@@ -64,3 +64,42 @@ func TestStartAsks(t *testing.T) {
 		}
 	}
 }
+
+// TestInputsAreBounded starts steps with more inputs together than a worker holds: what does not fit is parked, a step that is alone never, and what a
+// step has let go of, or ended with, is free again.
+func TestInputsAreBounded(t *testing.T) {
+	f := &fake{}
+	w, _ := openInside(t, f)
+	half := make([]byte, inputsHeldMax/2)
+	begin := func(inputs ...[]byte) *begun {
+		b := w.begin(w.posts[0], opened{id: "step"}, queue.Started{Inputs: inputs})
+		w.room.take(1)
+		return b
+	}
+	first, second, none := begin(half), begin(half[1:], []byte{1}), begin()
+	beyond := begin([]byte{1})
+	if fit := w.chargeInputs([]*begun{first, second, beyond, none}); len(fit) != 3 || fit[2] != none || w.waiting() != 1 {
+		t.Fatalf("%d fit, %d are parked", len(fit), w.waiting())
+	}
+	if e := w.posts[0].ended.take()[0]; e.begun != beyond || e.settlement.Verdict.Outcome() != queue.OutcomePark || beyond.inputs != nil {
+		t.Errorf("parked is %+v", e.settlement)
+	}
+	w.releaseInputs(first)
+	w.releaseInputs(first)
+	w.finish(second, queue.Release(), nil, report{})
+	w.settleBatch(t.Context(), w.posts[0], w.posts[0].ended.take())
+	if n := w.inputs.Load(); n != 0 {
+		t.Errorf("%d bytes are counted when all are gone", n)
+	}
+	huge := begin(half, half, half)
+	if fit := w.chargeInputs([]*begun{huge}); len(fit) != 1 {
+		t.Error("a step that is alone does not fit")
+	}
+	if _, err := w.payload(&job{begun: huge}); err != nil || w.inputs.Load() == 0 {
+		t.Errorf("a task without inputs: %v", err)
+	}
+	huge.task.After = []envelope.MessageID{{1}}
+	if _, err := w.payload(&job{begun: huge}); err == nil || w.inputs.Load() != 0 || huge.inputs != nil {
+		t.Errorf("%v, %d bytes are counted once they are used", err, w.inputs.Load())
+	}
+}

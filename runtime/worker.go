@@ -34,6 +34,7 @@ type Worker struct {
 	flight  flight         // what this worker holds a lease for
 	pace    pace
 	room    room            // how much more it may hold
+	inputs  atomic.Int64    // bytes of inputs of steps that it holds, at most inputsHeldMax and one step's
 	ready   *ready          // started, waiting for a runner
 	work    context.Context // ends when the drain is over; what runs, runs in it
 
