@@ -198,6 +198,11 @@ func (d *deployment) keepOpen(ctx context.Context, say func(string, ...any)) {
 	say("\nkept open until you interrupt it. In a second terminal:\n")
 	say("  export DEMO=%s", d.dir)
 	say("  caisson task send page.render --config $DEMO/client.toml --input '{\"title\":\"hello\",\"markdown\":\"# Hello\"}' --wait\n")
+	say("  caisson queue pause default --config $DEMO/operator.toml    # nothing begins any more")
+	say("  caisson task send page.render --config $DEMO/client.toml --input '{\"title\":\"held\",\"markdown\":\"x\"}'    # prints its ID")
+	say("  caisson task cancel ID --config $DEMO/operator.toml --timeout 0s")
+	say("  caisson queue resume default --config $DEMO/operator.toml   # it is refused, task.cancelled")
+	say("  caisson dead list --config $DEMO/operator.toml\n")
 	say("  broker   %s   with $DEMO/ca.pem, worker.crt, worker.pem, worker.pass", d.url())
 	for name := range d.keys {
 		say("  key      %s", d.path(name+".key"))

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -10,15 +13,71 @@ import (
 	"testing"
 )
 
-// TestDemo runs the whole demo once, as a person would, and reads its table and its last line.
+// TestDemo runs the whole demo once, as a person would who keeps it open, and reads its table and its last line. In between, what it prints for a second
+// terminal is done there: the queue is paused, a task that waits is cancelled, and the queue resumed.
 func TestDemo(t *testing.T) {
 	var out, progress bytes.Buffer
-	demo := exec.CommandContext(t.Context(), "caisson", "demo", "--source", filepath.Join("..", ".."))
-	demo.Stdout, demo.Stderr = &out, &progress
-	if err := demo.Run(); err != nil {
+	demo := exec.CommandContext(t.Context(), "caisson", "demo", "--keep", "--source", filepath.Join("..", ".."))
+	said, err := demo.StderrPipe()
+	check(t, err)
+	demo.Stdout = &out
+	check(t, demo.Start())
+	var printed []string // for the second terminal
+	dir := ""
+	lines := bufio.NewScanner(said)
+	for open := false; lines.Scan(); {
+		fmt.Fprintln(&progress, lines.Text())
+		if open = open || strings.HasPrefix(lines.Text(), "kept open"); !open {
+			continue
+		}
+		command, _, _ := strings.Cut(strings.TrimSpace(lines.Text()), "    #")
+		if d, ok := strings.CutPrefix(command, "export DEMO="); ok {
+			dir = d
+		} else if strings.HasPrefix(command, "caisson ") {
+			printed = append(printed, command)
+		} else if strings.HasPrefix(command, "key ") && dir != "" && len(printed) > 0 {
+			secondTerminal(t, dir, printed)
+			dir = ""
+			check(t, demo.Process.Signal(os.Interrupt))
+		}
+	}
+	if err := demo.Wait(); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), progress.String())
 	}
-	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(printed) != 6 {
+		t.Errorf("it printed %q", printed)
+	}
+	checkDemo(t, out.String(), progress.String())
+}
+
+// secondTerminal does what the demo printed, and fails unless it does what it says.
+func secondTerminal(t *testing.T, dir string, commands []string) {
+	t.Helper()
+	id := ""
+	want := []string{"<!DOCTYPE html>", "queue default paused", "", "ordered", "queue default resumed", "task.cancelled"}
+	for i, command := range commands {
+		command = strings.Replace(command, " ID ", " "+id+" ", 1)
+		for tries := 0; ; tries++ { // the last one looks at what a worker does in its own time
+			sh := exec.CommandContext(t.Context(), "sh", "-c", command)
+			sh.Env = append(os.Environ(), "DEMO="+dir)
+			got, err := sh.CombinedOutput()
+			if i == 2 {
+				id = strings.TrimSpace(string(got))
+			}
+			if err == nil && i < len(want) && strings.Contains(string(got), want[i]) {
+				break
+			}
+			if i < len(commands)-1 || tries == 300 {
+				t.Fatalf("%s: %v\n%s", command, err, got)
+			}
+		}
+	}
+}
+
+// checkDemo reads what the demo said.
+func checkDemo(t *testing.T, out, progress string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if want := "demo: 500 done, 12 refused or stopped as expected, 0 lost"; lines[len(lines)-1] != want {
 		t.Errorf("last line is %q, want %q", lines[len(lines)-1], want)
 	}
@@ -31,7 +90,7 @@ func TestDemo(t *testing.T) {
 	rows := lines[2 : len(lines)-3]
 	trials := (&trials{}).list()
 	if len(rows) != len(trials) {
-		t.Fatalf("%d rows for %d trials:\n%s", len(rows), len(trials), out.String())
+		t.Fatalf("%d rows for %d trials:\n%s", len(rows), len(trials), out)
 	}
 	for i, trial := range trials {
 		want := regexp.QuoteMeta(trial.name) + ` +` + trial.outcome + ` +` + regexp.QuoteMeta(trial.code)
@@ -40,8 +99,8 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"TLS with client certificates", "tasks     500 of 500", "500 verified and checked"} {
-		if !strings.Contains(progress.String(), want) {
-			t.Errorf("the progress does not say %q:\n%s", want, progress.String())
+		if !strings.Contains(progress, want) {
+			t.Errorf("the progress does not say %q:\n%s", want, progress)
 		}
 	}
 }

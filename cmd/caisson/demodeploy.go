@@ -48,7 +48,7 @@ var demoExamples = []string{"thumbnail", "report", "page", "hostile", "callout"}
 // demoKeys are the key files made for the demo. stranger's is in no policy.
 var demoKeys = map[string]envelope.Purpose{
 	"shop": envelope.Submit, "intern": envelope.Submit, "stranger": envelope.Submit,
-	"publisher": envelope.Publish, "worker": envelope.Worker,
+	"publisher": envelope.Publish, "worker": envelope.Worker, "ops": envelope.Operate,
 }
 
 // deploy sets everything up in dir. source is the checkout that holds the examples.
@@ -116,7 +116,7 @@ func (d *deployment) startRedis() error {
 		return err
 	}
 	d.redis = miniredis.NewMiniRedis()
-	for _, user := range []string{"worker", "shop"} {
+	for _, user := range []string{"worker", "shop", "ops"} {
 		password := make([]byte, 16)
 		if _, err := rand.Read(password); err != nil {
 			return err
@@ -198,6 +198,11 @@ tenant  = "acme"
 keys    = ["@intern"]
 roles   = ["reader"]
 
+[[principal]]
+name    = "ops"
+purpose = "operate"
+keys    = ["@ops"]
+
 [[publisher]]
 name  = "build"
 keys  = ["@publisher"]
@@ -208,7 +213,7 @@ name = "demo-worker"
 keys = ["@worker"]
 `
 
-// demoWorkerFile and demoClientFile are the settings of the two programs; what begins with @ is filled in. The cache is the
+// demoWorkerFile and demoClientFile are the settings of the two programs, the latter also of the operator's verbs; what begins with @ is filled in. The cache is the
 // author's, so that a second demo compiles nothing.
 const (
 	demoWorkerFile = `name   = "demo-worker"
@@ -241,16 +246,16 @@ address = "off"
 	demoClientFile = `audience = "demo"
 tenant   = "acme"
 queue    = "default"
-key      = "shop.key"
+key      = "@USER.key"
 workers  = ["@WORKER"]
 
 [redis]
 address       = "@ADDRESS"
-user          = "shop"
-password_file = "shop.pass"
+user          = "@USER"
+password_file = "@USER.pass"
 ca            = "ca.pem"
-cert          = "shop.crt"
-key           = "shop.pem"
+cert          = "@USER.crt"
+key           = "@USER.pem"
 `
 )
 
@@ -263,7 +268,8 @@ func (d *deployment) writeFiles() error {
 	return errors.Join(
 		writeNew(d.path("policy.toml"), []byte(rules), 0o644),
 		writeNew(d.path("worker.toml"), []byte(fill.Replace(demoWorkerFile)), 0o644),
-		writeNew(d.path("client.toml"), []byte(fill.Replace(demoClientFile)), 0o644),
+		writeNew(d.path("client.toml"), []byte(strings.ReplaceAll(fill.Replace(demoClientFile), "@USER", "shop")), 0o644),
+		writeNew(d.path("operator.toml"), []byte(strings.ReplaceAll(fill.Replace(demoClientFile), "@USER", "ops")), 0o644),
 		writeNew(d.path("tampered.toml"), []byte("task   = \"page.tampered\"\nmodule = \"tampered.wasm\"\n"), 0o644),
 		os.Mkdir(d.path("build"), 0o755))
 }

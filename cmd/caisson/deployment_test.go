@@ -53,7 +53,7 @@ func newDeploymentIn(t testing.TB, dir string, server *queuetest.Server, example
 	d.addOperator(t, server)
 	store := server.Login(queuetest.UserStore)
 	check(t, d.login(queuetest.UserStore, store.Password, devtls.Pair{Cert: store.Cert, Key: store.Key}))
-	settings := strings.ReplaceAll(demoClientFile[strings.Index(demoClientFile, "[redis]"):], "shop", queuetest.UserStore)
+	settings := strings.ReplaceAll(demoClientFile[strings.Index(demoClientFile, "[redis]"):], "@USER", queuetest.UserStore)
 	check(t, writeNew(d.path("store.toml"), []byte(strings.ReplaceAll(settings, "@ADDRESS", d.addr)), 0o644))
 	d.connectAs(t, store)
 	for _, name := range examples {
@@ -62,27 +62,20 @@ func newDeploymentIn(t testing.TB, dir string, server *queuetest.Server, example
 	return d
 }
 
-// addOperator gives the deployment an operate key "ops" in its policy, and operator.toml for it, with a user of Redis of its own.
+// addOperator gives the operate key "ops" of the deployment a user of Redis of its own. Its operator.toml names no tenant.
 func (d *deployment) addOperator(t testing.TB, server *queuetest.Server) {
 	t.Helper()
-	key, err := envelope.GenerateKey(envelope.Operate, nil)
-	check(t, err)
-	d.keys["ops"] = key
-	check(t, writeKey(d.path("ops.key"), key))
 	l := server.Login(queuetest.UserOperator)
-	rules := strings.ReplaceAll(queuetest.Rules(queuetest.UserOperator), queuetest.Operator, key.Public().ID().String())
+	rules := strings.ReplaceAll(queuetest.Rules(queuetest.UserOperator), queuetest.Operator, d.keys["ops"].Public().ID().String())
 	for _, command := range [][]string{append([]string{"ACL", "SETUSER", "ops", "on", ">" + l.Password}, strings.Fields(rules)...), {"ACL", "SAVE"}} {
 		if reply, bad := server.Do(command...).(queuetest.Error); bad {
 			t.Fatal(reply)
 		}
 	}
 	check(t, d.login("ops", l.Password, devtls.Pair{Cert: l.Cert, Key: l.Key}))
-	fill := strings.NewReplacer("@ADDRESS", d.addr, "@WORKER", d.keys["worker"].Public().String(), "shop", "ops", "tenant   = \"acme\"\n", "")
-	check(t, writeNew(d.path("operator.toml"), []byte(fill.Replace(demoClientFile)), 0o644))
-	text, err := os.ReadFile(d.path("policy.toml"))
+	text, err := os.ReadFile(d.path("operator.toml"))
 	check(t, err)
-	ops := "\n[[principal]]\nname    = \"ops\"\npurpose = \"operate\"\nkeys    = [\"" + key.Public().String() + "\"]\n"
-	check(t, os.WriteFile(d.path("policy.toml"), append(text, ops...), 0o644))
+	check(t, os.WriteFile(d.path("operator.toml"), []byte(strings.Replace(string(text), "tenant   = \"acme\"\n", "", 1)), 0o644))
 }
 
 // builtExamples are modules that a test of this run has built already, by the example's name.
