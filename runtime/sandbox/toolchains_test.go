@@ -209,7 +209,7 @@ func redAbove(output []byte) error {
 }
 
 // TestTasksOfThePages: each task in C, Rust, AssemblyScript and Zig that the documentation shows is built by the command in its first line, which is one of
-// guesttest's, and works.
+// guesttest's, and works; what reports progress is heard.
 func TestTasksOfThePages(t *testing.T) {
 	languages := map[string]string{"c": "c", "rust": "rust", "ts": "as", "zig": "zig"} // fence to toolchain
 	fence := regexp.MustCompile("(?ms)^```(\\w+)\n(// .*?)^```$")
@@ -238,7 +238,7 @@ func TestTasksOfThePages(t *testing.T) {
 			t.Errorf("%s does not say %s", page, line)
 		}
 	}
-	if want := map[string]int{"c": 2, "rust": 2, "as": 1, "zig": 1}; !maps.Equal(shown, want) {
+	if want := map[string]int{"c": 3, "rust": 3, "as": 2, "zig": 1}; !maps.Equal(shown, want) {
 		t.Errorf("the pages show %v, want %v", shown, want)
 	}
 }
@@ -249,5 +249,16 @@ func checkUpper(t *testing.T, language string, reactor bool, source []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guestCase{input: "hello, sandbox\n", output: "HELLO, SANDBOX\n"}.check(t, load(t, sharedSandbox(t), module(wasm)))
+	if !bytes.Contains(source, []byte("progress_write")) {
+		guestCase{input: "hello, sandbox\n", output: "HELLO, SANDBOX\n"}.check(t, load(t, sharedSandbox(t), module(wasm)))
+		return
+	}
+	var said []string
+	out := load(t, sharedSandbox(t), module(wasm, "progress")).Run(t.Context(), sandbox.Job{
+		ID: "t", Tenant: "acme", Held: hold(t, "progress"), Limits: guestLimits, Input: []byte("hello, sandbox\n"),
+		Progress: func(text string) { said = append(said, text) },
+	})
+	if string(out.Output) != "HELLO, SANDBOX\n" || !slices.Equal(said, []string{"line 1"}) {
+		t.Errorf("%v %s %q, output %.80q, progress %q", out.Verdict, out.Code, out.Error, out.Output, said)
+	}
 }
