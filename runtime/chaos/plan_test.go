@@ -200,9 +200,14 @@ func (p *plan) drawOrders() {
 		p.spread(r, 4)
 	}
 	acts := []string{"pause", "pause", "cancel", "cancel", "cancel", "requeue", "requeue", "requeue", "purge", "purge_dead", "clear"}
-	for range 2 + r.IntN(4) {
+	always := []string{"requeue", "pause"}
+	for i := range 3 + r.IntN(4) {
+		act := acts[r.IntN(len(acts))]
+		if i < len(always) {
+			act = always[i]
+		}
 		p.orders = append(p.orders, orderPlan{
-			at: between(r, 0, p.lasts), act: acts[r.IntN(len(acts))], lasts: between(r, time.Second, 2*time.Second),
+			at: between(r, p.lasts/4, p.lasts), act: act, lasts: between(r, 1500*time.Millisecond, 2500*time.Millisecond),
 			code: []string{"", "", "task.failed", "task.error"}[r.IntN(4)], pick: r.Uint64(), queue: r.IntN(p.queues),
 		})
 	}
