@@ -90,6 +90,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"leases/fenced without a state", testFencedStateForgotten},
 		{"leases/fenced before start", testFencedBeforeStart},
 		{"leases/renewed", testRenewed},
+		{"leases/from-start", testLeaseFromStart},
 		{"leases/recovered in pieces", testRecoverInPieces},
 		{"leases/suspects one at a time", testSuspects},
 		{"leases/a suspect crashes", testSuspectCrashes},

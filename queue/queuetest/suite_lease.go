@@ -3,6 +3,7 @@ package queuetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ func testRecover(t *testing.T, b Broker) {
 		t.Errorf("lanes that nobody uses: %+v, %v", r, err)
 	}
 	got := recoverAll(t, alive, 2, acme)
+	slices.SortFunc(got, func(a, b queue.Delivery) int { return strings.Compare(a.Entry, b.Entry) }) // leases begin at the start, for those that have one
 	if !slices.Equal(texts(got), []string{"started", "claimed only"}) || !got[0].Redelivered || got[0].Token == "" {
 		t.Fatalf("recovered %+v", got)
 	}
@@ -133,6 +135,24 @@ func testRenewed(t *testing.T, b Broker) {
 		t.Errorf("recovered %q", recovered)
 	}
 	apply(t, w, s.Lease, queue.Done())
+}
+
+// A worker that asks to start what it claimed long ago has a whole lease from then on: it cannot know how much of it was over.
+func testLeaseFromStart(t *testing.T, b Broker) {
+	const lease = 3 * short
+	w, v := b.Worker(t, "w", lease), b.Worker(t, "v", lease)
+	send(t, b, acme, "one", "two")
+	ds := claim(t, w, 10, acme)
+	claimed := time.Now()
+	Eventually(t, "two thirds of the lease are over", func() bool { return time.Since(claimed) > 2*short })
+	asked := time.Now()
+	for i, d := range ds {
+		granted(t, w, d, fmt.Sprint("id-", i))
+	}
+	recoverAll(t, v, 1, acme)
+	if time.Since(asked) < lease {
+		t.Errorf("recovered %v after it was started, with a lease of %v", time.Since(asked), lease)
+	}
 }
 
 func testRecoverInPieces(t *testing.T, b Broker) {

@@ -17,6 +17,7 @@ var found = []struct {
 	{"a stopped worker ran what had ended", 1003},
 	{"Redis was set back, and a worker refused what it had settled", 1050},
 	{"poison took what was in the same hands", 1053},
+	{"a worker that was stopped between its claim and its start took a lease that was over for a whole one", 1029},
 }
 
 // kindsOfPlans are seeds that play, in every run of the tests, what Redis can be and what an operator can order.

@@ -31,9 +31,15 @@
 
 local group, consumer, prefix = ARGV[1], ARGV[2], ARGV[3]
 local lease, message_max = tonumber(ARGV[4]), tonumber(ARGV[5])
-local sure, groups = tonumber(ARGV[6]) > now(), tonumber(ARGV[7])
+local sure, groups = tonumber(ARGV[6]) - 0.75 * lease > now(), tonumber(ARGV[7])
 local codes, rest = {}, {} -- letters by item; items that start.lua decides about
 set_states(prefix)
+
+-- keep begins the lease of an entry anew where more than a quarter of it has passed: its worker, which was stopped
+-- since it claimed, or could not reach Redis, counts the lease from when it asked to start.
+local function keep(lane, entry, idle)
+  if idle > 0.25 * lease then redis.call('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID') end
+end
 
 -- mine returns the entries of a group that are this worker's, asked for from the
 -- first to the last. What that misses (they were not in order, or much else is held
@@ -42,10 +48,14 @@ local function mine(lane, at, n)
   local function entry(i) return string.match(ARGV[at + 2 * i - 1], '^[^|]*|[^|]*|([^|]*)') end
   local out, p = {}, redis.pcall('XPENDING', lane, group, entry(1), entry(n), n + 64, consumer)
   if not p.err then
-    for j = 1, #p do out[p[j][1]] = true end
+    for j = 1, #p do out[p[j][1]] = p[j][3] end
   end
   local held = {}
-  for i = 1, n do held[i] = out[entry(i)] end
+  for i = 1, n do
+    local idle = out[entry(i)]
+    if idle then keep(lane, entry(i), idle) end
+    held[i] = idle ~= nil
+  end
   return held
 end
 

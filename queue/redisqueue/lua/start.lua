@@ -63,7 +63,11 @@ end
 local function handle(it)
   it.ask, it.member, it.new = asks[it.n], it.tenant .. ':' .. it.id, parse(it.fresh)
   it.entry = it.new.entry
-  if not it.mine and owner(it.lane, group, it.entry) ~= consumer then return 5 end
+  if not it.mine then
+    local who, idle = owner(it.lane, group, it.entry)
+    if who ~= consumer then return 5 end
+    keep(it.lane, it.entry, idle)
+  end
   if seen[it.member] then it.text = redis.pcall('HGET', it.key, it.id) end -- another copy stood before it in the batch
   seen[it.member] = true
   it.st = parse(it.text)

@@ -46,9 +46,10 @@ local function save(member, st, ttl)
   if ttl then list_ends(tenant, {id}, ttl) end
 end
 
--- owner returns who holds entry in lane, false when nobody does (or no lane is left).
+-- owner returns who holds entry in lane and for how many ms since it claimed or renewed it, false when nobody does (or no
+-- lane is left).
 local function owner(lane, group, entry)
   local p = redis.pcall('XPENDING', lane, group, entry, entry, 1)
   if p.err or #p == 0 then return false end
-  return p[1][2]
+  return p[1][2], p[1][3]
 end
