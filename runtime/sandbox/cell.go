@@ -111,9 +111,9 @@ func (c *cell) callInit(ctx context.Context) error {
 }
 
 // begin starts the count of a run, and puts its limits into the guest.
-func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
+func (c *cell) begin(ctx context.Context, j *Job, t *turn) *host.Run {
 	s, m := c.pool.sandbox, &c.meter
-	m.begin(ctx, s.closing, j.Limits, *c.pool.pace.Load(), c.depth)
+	m.begin(ctx, s.closing, j.Limits, *c.pool.pace.Load(), c.depth, t)
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
@@ -122,8 +122,8 @@ func (c *cell) begin(ctx context.Context, j *Job) *host.Run {
 }
 
 // serve runs the job and says how it ended. The cell is then to be restored or dropped.
-func (c *cell) serve(ctx context.Context, j *Job) (Outcome, dropCause) {
-	run := c.begin(ctx, j)
+func (c *cell) serve(ctx context.Context, j *Job, t *turn) (Outcome, dropCause) {
+	run := c.begin(ctx, j, t)
 	status, err := c.task(run.Context(&c.meter), run)
 	run.Finish()
 	c.finish()

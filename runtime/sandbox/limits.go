@@ -58,6 +58,9 @@ const (
 	// runningPerCPU is how many guests run at once for each of GOMAXPROCS by default. Each gets a tick's worth in turn, so what
 	// waits longest for its own waits some 6 ms; guests that wait for the world are counted, too.
 	runningPerCPU = 64
+	// computingPerCPU is how many of them compute at once for each of GOMAXPROCS; the others wait for their turn. Two, so that a processor has work while the one
+	// is on its way into the kernel or out.
+	computingPerCPU = 2
 	// checkRateDefault is which part of the restores is checked by default. A check of a Go cell takes some 0.3 ms.
 	checkRateDefault = 0.001
 )

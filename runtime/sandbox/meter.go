@@ -47,6 +47,7 @@ type meter struct {
 	began    instant
 	deadline instant
 	ended    ending
+	turn     *turn // to compute; the guest has a place there unless it waits for the world
 
 	granted int64 // what the guest's fuel was set to last
 	slice   int64 // what to aim for next time
@@ -78,13 +79,14 @@ type pace struct {
 }
 
 // begin starts the time of one guest.
-func (m *meter) begin(parent, closing context.Context, limits capability.Limits, last pace, depth api.MutableGlobal) {
+func (m *meter) begin(parent, closing context.Context, limits capability.Limits, last pace, depth api.MutableGlobal, place *turn) {
 	t := now()
 	*m = meter{
 		closing: closing, parent: parent, limits: limits, slice: last.slice,
 		depth: depth, stack: min(limits.Stack, stackStart),
-		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t,
+		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, turn: place,
 	}
+	place.deadline = m.deadline
 	// The thread's clock takes as long as a small task, so it is not read where the last one was small. Where this one is not, its first segment
 	// is charged as tickAim at most: on a busy machine its wall time can be that of others, which is neither its usage nor a reason to end it.
 	if m.unread = last.brief; !m.unread {
@@ -119,7 +121,7 @@ func (m *meter) finish(left int64) {
 }
 
 // forget lets go of what belongs to the run, which is over: only its counts stay.
-func (m *meter) forget() { m.parent, m.waiting, m.stop = nil, nil, nil }
+func (m *meter) forget() { m.parent, m.waiting, m.stop, m.turn = nil, nil, nil, nil }
 
 // errEnded unwinds a guest that a meter ended. Wazero builds no stack trace for its type.
 var errEnded = sys.NewExitError(1)
@@ -147,9 +149,13 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	}
 	m.adapt(used, t-m.sliceAt)
 
-	goruntime.Gosched()
+	m.turn.pass()
+	goruntime.Gosched() // what is not a guest runs, too, the garbage collector among it
 	// Others may have run meanwhile, on this thread, too.
 	if back := now(); back-t >= yieldShort || !ok {
+		if back >= m.deadline {
+			m.end(endingWall)
+		}
 		t = back
 		thread, ok = threadTime()
 	}
@@ -230,11 +236,13 @@ func (m *meter) endWithoutFuel() {
 func (m *meter) Leave() context.Context {
 	m.leftAt = now()
 	m.endSegment(m.leftAt)
+	m.turn.give()
 	return m.wait()
 }
 
 // Return implements host.Meter.
 func (m *meter) Return() {
+	m.turn.take()
 	t := now()
 	m.sliceAt += t - m.leftAt
 	m.segment = t

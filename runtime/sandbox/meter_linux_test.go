@@ -12,7 +12,7 @@ func TestFirstSegmentIsCPUTime(t *testing.T) {
 	goruntime.LockOSThread() // a goroutine that wakes on another thread is charged by the clock on the wall
 	defer goruntime.UnlockOSThread()
 	var m meter
-	m.begin(context.Background(), context.Background(), withDefaults(limitsDefault), pace{slice: sliceStart}, nil)
+	m.begin(context.Background(), context.Background(), withDefaults(limitsDefault), pace{slice: sliceStart}, nil, ownTurn())
 	const away = 50 * time.Millisecond
 	<-time.After(away)
 	m.finish(m.grant())

@@ -11,7 +11,7 @@ import (
 func begunMeter(t *testing.T, limits capability.Limits) *meter {
 	t.Helper()
 	m := &meter{}
-	m.begin(t.Context(), context.Background(), withDefaults(limits), pace{slice: sliceStart}, nil)
+	m.begin(t.Context(), context.Background(), withDefaults(limits), pace{slice: sliceStart}, nil, ownTurn())
 	m.grant()
 	return m
 }
@@ -26,6 +26,9 @@ func endOf(m *meter, f func()) (e ending) {
 	f()
 	return endingNone
 }
+
+// ownTurn is a place that nobody else wants.
+func ownTurn() *turn { return &turn{processors: newProcessors(1)} }
 
 // TestSlicesFollowTheTime: a slice that took long is followed by a shorter one at once, and one that took no time by one that is twice as long at most.
 func TestSlicesFollowTheTime(t *testing.T) {
@@ -122,7 +125,7 @@ func TestWaitingIsNotCPUTime(t *testing.T) {
 func TestBriefRuns(t *testing.T) {
 	m := &meter{}
 	begin := func(last pace) {
-		m.begin(t.Context(), context.Background(), withDefaults(capability.Limits{Wall: 24 * time.Hour}), last, nil)
+		m.begin(t.Context(), context.Background(), withDefaults(capability.Limits{Wall: 24 * time.Hour}), last, nil, ownTurn())
 		m.grant()
 	}
 	begin(pace{slice: sliceStart})
@@ -153,7 +156,7 @@ func TestBriefRuns(t *testing.T) {
 func TestContextOfTheGuest(t *testing.T) {
 	type key struct{}
 	m := &meter{}
-	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), pace{slice: sliceStart}, nil)
+	m.begin(context.WithValue(t.Context(), key{}, "value"), context.Background(), withDefaults(capability.Limits{Wall: time.Hour}), pace{slice: sliceStart}, nil, ownTurn())
 	if m.Err() != nil || m.Value(key{}) != "value" || m.Value(meterKey{}) != m {
 		t.Errorf("%v %v", m.Err(), m.Value(key{}))
 	}

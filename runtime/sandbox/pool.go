@@ -93,8 +93,8 @@ func (s *Sandbox) leavePool(pl *pool) {
 }
 
 // take returns a cell for j: an idle one, or a new one. Else its outcome is set, when there is none to be had, or making, when another run is making the template.
-func (pl *pool) take(ctx context.Context, j *Job) (c *cell, out *Outcome, making <-chan struct{}) {
-	t, c, out, making := pl.idleOrTemplate(ctx, j)
+func (pl *pool) take(ctx context.Context, j *Job, turn *turn) (c *cell, out *Outcome, making <-chan struct{}) {
+	t, c, out, making := pl.idleOrTemplate(ctx, j, turn)
 	if t == nil || c != nil || out != nil {
 		return c, out, making
 	}
@@ -114,7 +114,7 @@ func (pl *pool) take(ctx context.Context, j *Job) (c *cell, out *Outcome, making
 
 // idleOrTemplate returns an idle cell, or the template, which it makes first if there is none. Of several tasks that need it, one makes it; then it has
 // the first cell, too. For the others making is closed when that is over.
-func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (t *template, c *cell, out *Outcome, making <-chan struct{}) {
+func (pl *pool) idleOrTemplate(ctx context.Context, j *Job, turn *turn) (t *template, c *cell, out *Outcome, making <-chan struct{}) {
 	s := pl.sandbox
 	s.mu.Lock()
 	pl.region = j.Limits.Memory
@@ -134,7 +134,7 @@ func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (t *template, c *cel
 		made := make(chan struct{})
 		pl.making = made
 		s.mu.Unlock()
-		t, c, out = pl.makeFirst(ctx, j, made)
+		t, c, out = pl.makeFirst(ctx, j, turn, made)
 		return t, c, out, nil
 	}
 	s.mu.Unlock()
@@ -142,7 +142,7 @@ func (pl *pool) idleOrTemplate(ctx context.Context, j *Job) (t *template, c *cel
 }
 
 // makeFirst makes the template and lets the others go on.
-func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *template, c *cell, out *Outcome) {
+func (pl *pool) makeFirst(ctx context.Context, j *Job, turn *turn, made chan struct{}) (t *template, c *cell, out *Outcome) {
 	s := pl.sandbox
 	defer func() {
 		s.mu.Lock()
@@ -160,7 +160,7 @@ func (pl *pool) makeFirst(ctx context.Context, j *Job, made chan struct{}) (t *t
 		s.mu.Unlock()
 		close(made)
 	}()
-	return pl.makeTemplate(ctx, j)
+	return pl.makeTemplate(ctx, j, turn)
 }
 
 // covers says whether j would fail as well, so that it need not be tried.

@@ -57,7 +57,10 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 		if out := e.enter(pl.footprint(&j.Limits)); out != nil {
 			return *out
 		}
-		out, making := pl.run(ctx, &j)
+		turn := turn{processors: s.processors}
+		turn.take()
+		out, making := pl.run(ctx, &j, &turn)
+		turn.give()
 		e.leave()
 		if making == nil {
 			return out
@@ -75,7 +78,7 @@ func (pl *pool) footprint(l *capability.Limits) int64 {
 }
 
 // run runs the job in a cell of pl. When another run is making the template, nothing has run, and making is closed when it may be tried again.
-func (pl *pool) run(ctx context.Context, j *Job) (out Outcome, making <-chan struct{}) {
+func (pl *pool) run(ctx context.Context, j *Job, t *turn) (out Outcome, making <-chan struct{}) {
 	var c *cell
 	cause := dropCrashed
 	defer func() {
@@ -91,13 +94,13 @@ func (pl *pool) run(ctx context.Context, j *Job) (out Outcome, making <-chan str
 		return outOfTables(), nil
 	}
 	var none *Outcome
-	if c, none, making = pl.take(ctx, j); c == nil {
+	if c, none, making = pl.take(ctx, j, t); c == nil {
 		if none != nil {
 			out = *none
 		}
 		return out, making
 	}
-	out, cause = c.serve(ctx, j)
+	out, cause = c.serve(ctx, j, t)
 	return out, nil
 }
 

@@ -57,8 +57,9 @@ type Sandbox struct {
 	restorer     *restorer
 	page         int           // of the system, bytes
 	running      chan struct{} // holds one for each guest that runs
-	wanted       chan *pool    // those that lack a cell
-	discarded    chan *cell    // those that were dropped, and are to be freed
+	processors   *processors
+	wanted       chan *pool // those that lack a cell
+	discarded    chan *cell // those that were dropped, and are to be freed
 	builderEnded chan struct{}
 	budget       *budget
 	idleMemory   int64
@@ -121,6 +122,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.pools = make(map[poolKey]*pool)
 	s.shares = make(map[string]int64)
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
+	s.processors = newProcessors(computingPerCPU * goruntime.GOMAXPROCS(0))
 	s.wanted = make(chan *pool, wantedMax)
 	s.discarded = make(chan *cell, discardedMax)
 	s.builderEnded = make(chan struct{})

@@ -23,18 +23,18 @@ type template struct {
 //
 // A resettable reactor whose manifest says start = "template" is initialised here. All others are only laid out, and initialised by every task; so are those whose
 // init was refused memory, for what became of them hangs on the limits of this one job, which its sender may have chosen.
-func (p *pool) makeTemplate(ctx context.Context, j *Job) (*template, *cell, *Outcome) {
-	t, c, out := p.layTemplate(ctx, j, p.initialises())
+func (p *pool) makeTemplate(ctx context.Context, j *Job, turn *turn) (*template, *cell, *Outcome) {
+	t, c, out := p.layTemplate(ctx, j, turn, p.initialises())
 	if c != nil && c.memory.denied {
 		t.image.close()
 		c.close()
-		t, c, out = p.layTemplate(ctx, j, false)
+		t, c, out = p.layTemplate(ctx, j, turn, false)
 	}
 	return t, c, out
 }
 
 // layTemplate makes the template, initialised or not.
-func (p *pool) layTemplate(ctx context.Context, j *Job, initialised bool) (*template, *cell, *Outcome) {
+func (p *pool) layTemplate(ctx context.Context, j *Job, turn *turn, initialised bool) (*template, *cell, *Outcome) {
 	s := p.sandbox
 	if p.program.facts.MemoryMin > j.Limits.Memory {
 		out := outOfMemory()
@@ -52,7 +52,7 @@ func (p *pool) layTemplate(ctx context.Context, j *Job, initialised bool) (*temp
 	var out *Outcome
 	t := &template{initialised: initialised}
 	if out = c.layOut(p.compiled.data); out == nil && t.initialised {
-		out = c.initialise(ctx, j)
+		out = c.initialise(ctx, j, turn)
 	}
 	if out == nil {
 		if t.image, err = s.restorer.image(mem.region[:mem.size], s.page); err != nil {
@@ -95,8 +95,8 @@ func (c *cell) layOut(data []wasm.Segment) *Outcome {
 }
 
 // initialise runs the start function and _initialize for a template. Its outcome is nil when all went well.
-func (c *cell) initialise(ctx context.Context, j *Job) *Outcome {
-	run := c.begin(ctx, j)
+func (c *cell) initialise(ctx context.Context, j *Job, turn *turn) *Outcome {
+	run := c.begin(ctx, j, turn)
 	err := c.callInit(run.Context(&c.meter))
 	run.Finish()
 	c.finish()
