@@ -207,13 +207,12 @@ func openInside(t *testing.T, f *fake) (*Worker, *bytes.Buffer) {
 func (w *Worker) take(t *testing.T, batch ...queue.Delivery) {
 	t.Helper()
 	w.room.take(len(batch))
-	w.intake(t.Context(), w.posts[0], batch, nil)
+	w.handOver(w.takeIn(t.Context(), w.posts[0], batch))
 }
 
 // waiting counts the outcomes that wait for the settler.
 func (w *Worker) waiting() int {
-	n, _ := w.posts[0].ended.waiting()
-	return n
+	return len(w.posts[0].ended.list)
 }
 
 // delivery is of a message that the shop signed.

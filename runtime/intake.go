@@ -81,6 +81,9 @@ type begun struct {
 
 	principal string // "" until policy has said who sent it
 
+	alone bool    // its runner settles it
+	ended *ending // for that
+
 	ctx context.Context
 	end context.CancelCauseFunc
 }
@@ -91,16 +94,15 @@ type job struct {
 	allowed policy.Authorised
 }
 
-// intake takes a batch of deliveries of one queue, which room has counted, to the runners; what must not run is on its
-// way to the dead letters when it returns. It makes one round trip. Unless before is nil, runners get the batch after it
-// is closed, so that batches keep their order though they are started side by side.
-func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, before <-chan struct{}) {
+// takeIn verifies and starts a batch of deliveries of one queue, which room has counted, and returns those that are to run;
+// what must not run is on its way to the dead letters when it returns. It makes one round trip.
+func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []*begun {
 	w.metrics.claimed.Observe(float64(len(batch)))
 	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused { // by an order that came with the batch
 		for _, d := range batch {
 			w.endUnread(p, d, queue.Release(), report{code: "released"})
 		}
-		return
+		return nil
 	}
 	opened := w.openAll(batch, w.cfg.Clock())
 	passed := opened[:0]
@@ -114,7 +116,7 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 	started, asked, err := w.start(ctx, passed)
 	if err != nil {
 		w.leaveUnstarted(ctx, p, passed, err)
-		return
+		return nil
 	}
 	granted := make([]*begun, 0, len(started))
 	for i, s := range started {
@@ -138,11 +140,12 @@ func (w *Worker) intake(ctx context.Context, p *post, batch []queue.Delivery, be
 		}
 		at++
 	}
-	granted = w.chargeInputs(granted)
-	if before != nil {
-		<-before
-	}
-	w.ready.add(granted, time.Duration(w.pace.mean.Load()), w.giveAway)
+	return w.chargeInputs(granted)
+}
+
+// handOver gives what has started to the runners.
+func (w *Worker) handOver(started []*begun) {
+	w.ready.add(started, time.Duration(w.pace.mean.Load()), w.giveAway)
 }
 
 // openAll verifies batch, on as many goroutines as are worth it, and returns when all is done.

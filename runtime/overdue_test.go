@@ -13,7 +13,7 @@ func TestOverdue(t *testing.T) {
 	f := &fake{}
 	w, _ := openInside(t, f)
 	w.take(t, delivery(t, 1))
-	b := w.ready.next()
+	b, _ := w.ready.next()
 	if w.flight.overdue(b, w.cfg.Lease) {
 		t.Error("overdue at once")
 	}

@@ -106,12 +106,16 @@ type ready struct {
 	mu      sync.Mutex
 	some    sync.Cond // of mu: something came, or no more is given out
 	waiting []*begun
+	idle    []int // places of runners where nothing runs
 	halted  bool
 	local   local
 }
 
-func newReady(limits Limits) *ready {
+func newReady(limits Limits, runners int) *ready {
 	r := &ready{local: local{limits: limits, of: map[class]*tally{}}}
+	for i := range runners {
+		r.idle = append(r.idle, i)
+	}
 	r.some.L = &r.mu
 	return r
 }
@@ -142,11 +146,14 @@ func (r *ready) add(batch []*begun, mean time.Duration, away func(b *begun, byLa
 	}
 }
 
-// next waits for a delivery to run; nil when no more is given out.
-func (r *ready) next() *begun {
+// next waits for a delivery to run and a place to run it; nil when no more is given out.
+func (r *ready) next() (b *begun, runner int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for !r.halted {
+	for ; !r.halted; r.some.Wait() {
+		if len(r.idle) == 0 { // all are lent
+			continue
+		}
 		for i, b := range r.waiting { // the first, unless limits hold it up
 			if r.local.blocked(b) {
 				continue
@@ -157,22 +164,42 @@ func (r *ready) next() *begun {
 				r.waiting = nil
 			}
 			r.local.count(b, 1, -1)
-			return b
+			return b, r.place()
 		}
-		r.some.Wait()
 	}
-	return nil
+	return nil, 0
 }
 
-// done says that a runner is done with b, which may let another of its classes run.
-func (r *ready) done(b *begun) {
-	if r.local.limits == (Limits{}) {
-		return
-	}
+// place takes a place that is idle. r.mu is held.
+func (r *ready) place() (runner int) {
+	runner = r.idle[len(r.idle)-1]
+	r.idle = r.idle[:len(r.idle)-1]
+	return runner
+}
+
+// lend gives a place to whoever has started b, to run it at once. ok is false when there is none, when others wait, when
+// limits hold b up and when no more is given out: then b has to be added.
+func (r *ready) lend(b *begun) (runner int, ok bool) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.halted || len(r.idle) == 0 || len(r.waiting) > 0 || r.local.blocked(b) {
+		return 0, false
+	}
+	r.local.count(b, 1, 0)
+	return r.place(), true
+}
+
+// done says that nothing runs on a place any more that b had, which may let another of its classes run. A runner that
+// gives back its own goes on itself; one that was lent is for another to take.
+func (r *ready) done(b *begun, runner int, lent bool) {
+	r.mu.Lock()
+	r.idle = append(r.idle, runner)
 	r.local.count(b, -1, 0)
+	wake := len(r.waiting) > 0 && (lent || r.local.limits != (Limits{}))
 	r.mu.Unlock()
-	r.some.Signal()
+	if wake {
+		r.some.Signal()
+	}
 }
 
 // blocked returns how many wait that limits hold up.

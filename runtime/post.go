@@ -15,7 +15,7 @@ type post struct {
 	ended   endings
 	orders  *orders
 	events  events
-	intakes sync.WaitGroup // batches that are being verified and started; waited for by its claimer
+	intakes sync.WaitGroup // claims and what they brought, until that is started; waited for by its claimer
 }
 
 // endings are outcomes on their way to the broker. They are bounded by what a post may hold: see room.
@@ -24,6 +24,7 @@ type endings struct {
 	list   []*ending
 	bytes  int  // of results in list and under way
 	count  int  // in list and under way
+	writes int  // under way
 	closed bool // nothing comes any more
 	some   chan struct{}
 }
@@ -53,23 +54,54 @@ func (e *endings) close() {
 	e.signal()
 }
 
-// waiting returns how many wait to be written, and whether nothing comes any more.
-func (e *endings) waiting() (n int, closed bool) {
+// begin takes one outcome that its runner writes itself, unless others wait or are being written: then it goes with them.
+func (e *endings) begin(one *ending) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.list), e.closed
+	if e.writes > 0 || len(e.list) > 0 {
+		return false
+	}
+	e.writes++
+	e.count++
+	e.bytes += one.size()
+	return true
 }
 
-// take returns the oldest, at most settleMax.
-func (e *endings) take() []*ending {
+// again puts back what was begun and could not be written.
+func (e *endings) again(one *ending) {
+	e.mu.Lock()
+	e.writes--
+	e.list = append(e.list, one)
+	e.mu.Unlock()
+	e.signal()
+}
+
+// take begins a write of the oldest, at most settleMax, if it is worth one: one alone goes out at once. While a write is
+// under way, few wait for its end and many go out beside it. over says that there is nothing left and nothing comes.
+func (e *endings) take() (batch []*ending, over bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := min(len(e.list), settleMax)
-	batch := e.list[:n:n]
+	if n == 0 || e.writes > 0 && (e.writes >= settleWrites || n < settleEnough) {
+		return nil, len(e.list) == 0 && e.closed && e.writes == 0
+	}
+	batch = e.list[:n:n]
 	if e.list = e.list[n:]; len(e.list) == 0 {
 		e.list = nil
 	}
-	return batch
+	e.writes++
+	return batch, false
+}
+
+// written ends a write. The settler has to know when something waits for it.
+func (e *endings) written() {
+	e.mu.Lock()
+	e.writes--
+	waited := len(e.list) > 0 || e.closed
+	e.mu.Unlock()
+	if waited {
+		e.signal()
+	}
 }
 
 // gone forgets what has been written or abandoned.
@@ -91,18 +123,13 @@ func (e *endings) full() bool {
 	return e.count >= endedMax || e.bytes >= endedBytesMax
 }
 
-// claim reads the post's lanes while there is room, until ctx ends; the next read goes out while what the last one
-// brought is verified and started. It returns when all of that is done.
-func (w *Worker) claim(ctx context.Context, p *post) {
-	defer p.intakes.Wait()
-	last := make(chan struct{})
-	close(last)
-	w.awaitOrders(ctx, p)
+// claimSome waits for room and for deliveries, which it counts in room. It returns none when ctx has ended.
+func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 	for attempt := 0; ctx.Err() == nil; {
 		most := w.room.wait(ctx, p)
 		changed := w.goAhead(ctx, p)
 		if most == 0 || changed == nil {
-			return
+			return nil
 		}
 		lanes, all := w.claimable(w.rules.Load().lanes[p.name])
 		wait := claimWait
@@ -121,25 +148,20 @@ func (w *Worker) claim(ctx context.Context, p *post) {
 		stop()
 		switch {
 		case err != nil && cut:
-		case err == nil && len(batch) == 0:
-			attempt = 0
-			w.broker.up(w.log, actClaim)
 		case err == nil:
 			attempt = 0
 			w.broker.up(w.log, actClaim)
-			w.room.take(len(batch))
-			before, done := last, make(chan struct{})
-			p.intakes.Go(func() {
-				defer close(done)
-				w.intake(ctx, p, batch, before)
-			})
-			last = done
+			if len(batch) > 0 {
+				w.room.take(len(batch))
+				return batch
+			}
 		case ctx.Err() == nil:
 			attempt++
 			w.broker.down(w.log, actClaim, err)
 			sleep(ctx, brokerPause(attempt))
 		}
 	}
+	return nil
 }
 
 // goAhead waits while the queue is paused. It returns a context that ends at the next order to pause or resume, nil
@@ -201,6 +223,6 @@ func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 	}
 	w.metrics.recovered.Add(float64(len(found.Deliveries)))
 	w.room.take(len(found.Deliveries))
-	w.intake(ctx, p, found.Deliveries, nil)
+	w.handOver(w.takeIn(ctx, p, found.Deliveries))
 	return 0
 }

@@ -24,13 +24,15 @@ func TestOutcomeAgain(t *testing.T) {
 		return w.begin(w.posts[0], o, queue.Started{Lease: queue.Lease{Lane: d.Lane, Entry: d.Entry, ID: delivery1, Token: token}, Attempt: 1})
 	}
 	w.conclude(&job{begun: begin("first")}, release{}, sandbox.Outcome{Verdict: sandbox.Done, Output: []byte("42")}, time.Now())
-	batch := w.posts[0].ended.take()
+	batch, _ := w.posts[0].ended.take()
 	w.sign(batch)
 	w.settleBatch(t.Context(), w.posts[0], batch)
+	w.posts[0].ended.written()
 	if !w.endedBefore(&job{begun: begin("second")}) {
 		t.Fatal("it would run again")
 	}
-	w.settleBatch(t.Context(), w.posts[0], w.posts[0].ended.take())
+	batch, _ = w.posts[0].ended.take()
+	w.settleBatch(t.Context(), w.posts[0], batch)
 	if len(f.settled) != 2 {
 		t.Fatalf("%d settlements, want 2", len(f.settled))
 	}

@@ -14,15 +14,24 @@ import (
 )
 
 // runReady is one runner: it runs what is ready until no more is given out.
-func (w *Worker) runReady(runner int) {
-	for b := w.ready.next(); b != nil; b = w.ready.next() {
-		w.pace.begin(runner, time.Now())
-		w.metrics.busy.Inc()
-		w.runOne(b)
-		w.metrics.busy.Dec()
-		w.pace.end(runner, time.Now())
-		w.ready.done(b)
+func (w *Worker) runReady() {
+	for {
+		b, runner := w.ready.next()
+		if b == nil {
+			return
+		}
+		w.runOn(runner, b)
+		w.ready.done(b, runner, false)
 	}
+}
+
+// runOn runs b on the place of a runner.
+func (w *Worker) runOn(runner int, b *begun) {
+	w.pace.begin(runner, time.Now())
+	w.metrics.busy.Inc()
+	w.runOne(b)
+	w.metrics.busy.Dec()
+	w.pace.end(runner, time.Now())
 }
 
 // giveBack releases what has started and not begun to run. Nothing is added any more.

@@ -26,7 +26,7 @@ func (e *ending) size() int {
 	return len(e.result.Output)
 }
 
-// finish sends b's outcome to the settler, with a result when there is one.
+// finish sends b's outcome to the settler, or leaves it to runAlone, with a result when there is one.
 func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result, r report) {
 	t := &b.task
 	r.id, r.task, r.tenant, r.attempt = b.id, t.Task, t.Tenant, b.attempt
@@ -35,7 +35,12 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 	}
 	s := queue.Settlement{Lease: b.lease, Verdict: verdict}
 	s.ResultTTL, s.Wake = w.keep(t, verdict, w.cfg.Clock())
-	b.post.ended.add(&ending{settlement: s, result: result, begun: b, report: r})
+	e := &ending{settlement: s, result: result, begun: b, report: r}
+	if b.alone && b.post.ended.begin(e) {
+		b.ended = e
+	} else {
+		b.post.ended.add(e)
+	}
 	w.room.give(1)
 }
 
@@ -46,29 +51,22 @@ func (w *Worker) endUnread(p *post, d queue.Delivery, verdict queue.Verdict, r r
 	w.room.give(1)
 }
 
-// settle writes outcomes until no more come. One alone goes out at once. While a write is under way, few wait for its
-// end and many go out beside it, so that batches grow with load and signing does not wait for the network.
+// settle writes outcomes until no more come, in batches that grow with load: see endings.take. Signing does not wait for
+// the network.
 func (w *Worker) settle(ctx context.Context, p *post) {
-	written := make(chan struct{}, settleWrites)
-	for under := 0; ; {
-		n, closed := p.ended.waiting()
+	for {
+		batch, over := p.ended.take()
 		switch {
-		case n > 0 && (under == 0 || under < settleWrites && n >= settleEnough):
-			batch := p.ended.take()
-			w.sign(batch)
-			under++
-			go func() { // owned by this function, which waits for it
-				w.settleBatch(ctx, p, batch)
-				written <- struct{}{}
-			}()
-		case n == 0 && closed && under == 0:
+		case over:
 			return
+		case batch == nil:
+			<-p.ended.some
 		default:
-			select {
-			case <-p.ended.some:
-			case <-written:
-				under--
-			}
+			w.sign(batch)
+			go func() { // ends before the settler, which waits for what is under way
+				w.settleBatch(ctx, p, batch)
+				p.ended.written()
+			}()
 		}
 	}
 }

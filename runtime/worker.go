@@ -36,6 +36,7 @@ type Worker struct {
 	room    room            // how much more it may hold
 	inputs  atomic.Int64    // bytes of inputs of steps that it holds, at most inputsHeldMax and one step's
 	ready   *ready          // started, waiting for a runner
+	runners sync.WaitGroup  // and what runs alone
 	work    context.Context // ends when the drain is over; what runs, runs in it
 
 	cuts    atomic.Int64 // runs that the drain ended
@@ -73,7 +74,7 @@ func Open(cfg Config) (*Worker, error) {
 		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
-		ready:    newReady(cfg.Limits),
+		ready:    newReady(cfg.Limits, cfg.Concurrency),
 		work:     context.Background(), // until Run
 		reports:  reports{waiting: map[*begun]string{}, some: make(chan struct{}, 1)},
 		cut:      make(chan struct{}),
@@ -146,10 +147,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cutWork(nil)
 	w.work = work
 
-	var intake, runners, keepers sync.WaitGroup
+	var intake, keepers sync.WaitGroup
 	defer context.AfterFunc(ctx, w.ready.halt)()
-	for i := range w.cfg.Concurrency {
-		runners.Go(func() { w.runReady(i) })
+	for range w.cfg.Concurrency {
+		w.runners.Go(w.runReady)
 	}
 	flush, endFlush := context.WithCancel(context.WithoutCancel(ctx))
 	defer endFlush()
@@ -182,7 +183,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	intake.Wait() // until ctx ends
 	w.giveBack()
-	cut := w.drain(&runners, cutWork)
+	cut := w.drain(cutWork)
 	for _, p := range w.posts {
 		p.ended.close()
 	}
@@ -206,9 +207,9 @@ func (w *Worker) Cut() { w.cutOnce.Do(func() { close(w.cut) }) }
 
 // drain waits for the runners, for Config.Drain or until Cut, then ends what still runs. It returns how many
 // runs it had to end.
-func (w *Worker) drain(runners *sync.WaitGroup, cutWork context.CancelCauseFunc) int {
+func (w *Worker) drain(cutWork context.CancelCauseFunc) int {
 	done := make(chan struct{})
-	go func() { runners.Wait(); close(done) }() // ends with the runners, which end below at the latest
+	go func() { w.runners.Wait(); close(done) }() // ends with the runners, which end below at the latest
 	w.log.Info("worker draining", "in_flight", w.flight.len(), "at_most", max(w.cfg.Drain, 0))
 	late := time.NewTimer(max(w.cfg.Drain, 0))
 	defer late.Stop()

@@ -46,6 +46,9 @@ func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Rec
 	errs := make(chan error, len(queues))
 	for name, pending := range queues {
 		w := &wait{client: c, queue: name, pending: pending, rejected: map[string]rejection{}, deliver: deliver}
+		if len(queues) == 1 { // here, since to hand a result over from goroutine to goroutine takes time
+			return w.run(ctx)
+		}
 		go func() { errs <- w.run(ctx) }() // ends with ctx, and is waited for below
 	}
 	var first error
