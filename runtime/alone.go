@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"time"
 
 	"github.com/caisson-run/caisson/queue"
 )
@@ -74,6 +75,7 @@ func (w *Worker) runAlone(b *begun, runner int) {
 		return
 	}
 	w.sign([]*ending{e})
+	asked := time.Now()
 	settled, err := w.cfg.Broker.Settle(w.work, []queue.Settlement{e.settlement})
 	if err != nil {
 		b.post.ended.again(e) // the settler knows what to do about it
@@ -81,6 +83,6 @@ func (w *Worker) runAlone(b *begun, runner int) {
 	}
 	w.broker.up(w.log, actSettle)
 	w.metrics.settled.Observe(1)
-	w.leave(b.post, []*ending{e}, settled)
+	w.leave(b.post, []*ending{e}, settled, asked)
 	b.post.ended.written()
 }

@@ -15,6 +15,7 @@ type events struct {
 	on      bool
 	mu      sync.Mutex
 	waiting []queue.Event
+	spare   []queue.Event // where the next are gathered while those before are written
 	some    chan struct{}
 }
 
@@ -80,7 +81,7 @@ func (w *Worker) emit(ctx context.Context, p *post) {
 		}
 		p.events.mu.Lock()
 		batch := p.events.waiting
-		p.events.waiting = nil
+		p.events.waiting, p.events.spare = p.events.spare, nil
 		p.events.mu.Unlock()
 		if len(batch) == 0 {
 			continue
@@ -95,6 +96,10 @@ func (w *Worker) emit(ctx context.Context, p *post) {
 			}
 		}
 		failing = err != nil
+		clear(batch) // what they name is not kept
+		p.events.mu.Lock()
+		p.events.spare = batch[:0]
+		p.events.mu.Unlock()
 	}
 }
 

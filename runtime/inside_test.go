@@ -215,6 +215,13 @@ func (w *Worker) waiting() int {
 	return len(w.posts[0].ended.list)
 }
 
+// outcomes takes those that wait for the settler, as if they were written at once.
+func (w *Worker) outcomes() []*ending {
+	batch, _ := w.posts[0].ended.take()
+	w.posts[0].ended.written()
+	return batch
+}
+
 // delivery is of a message that the shop signed.
 func delivery(t *testing.T, n int) queue.Delivery {
 	t.Helper()

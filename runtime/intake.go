@@ -61,13 +61,12 @@ type opened struct {
 	digest   envelope.Digest // of the message
 	expired  error
 	asked    bool              // gates, unique key and inputs were asked for when it was started; else it must not run
-	refused  error             // why it is none of these
 	allowed  policy.Authorised // what policy says before it begins; zero when it says no, see authorise
 }
 
 // begun is a delivery that this worker holds a lease for. Its run, if it gets one, ends with ctx.
 type begun struct {
-	opened
+	*opened
 	post    *post
 	lease   queue.Lease
 	since   time.Time // when it began to wait for a runner
@@ -104,11 +103,11 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 		}
 		return nil
 	}
-	opened := w.openAll(batch, w.cfg.Clock())
+	opened, refused := w.openAll(batch, w.cfg.Clock())
 	passed := opened[:0]
 	for i, o := range opened {
-		if o.refused != nil {
-			w.refuseUnread(p, batch[i], o.refused)
+		if refused[i] != nil {
+			w.refuseUnread(p, batch[i], refused[i])
 			continue
 		}
 		passed = append(passed, o)
@@ -135,7 +134,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 		if started[i].Attempt == 1 && started[i].Crashes == 0 {
 			w.note(granted[at], queue.EventAccepted, "", "")
 		}
-		if w.ordered(p, &granted[at].opened, &started[i]) {
+		if w.ordered(p, granted[at].opened, &started[i]) {
 			granted[at].end(errCancelled)
 		}
 		at++
@@ -149,11 +148,12 @@ func (w *Worker) handOver(started []*begun) {
 }
 
 // openAll verifies batch, on as many goroutines as are worth it, and returns when all is done.
-func (w *Worker) openAll(batch []queue.Delivery, now time.Time) []opened {
-	rules, out := w.rules.Load(), make([]opened, len(batch))
+func (w *Worker) openAll(batch []queue.Delivery, now time.Time) (out []*opened, refused []error) {
+	rules := w.rules.Load()
+	out, refused = make([]*opened, len(batch)), make([]error, len(batch))
 	part := func(from, to int) {
 		for i := from; i < to; i++ {
-			if out[i], out[i].refused = w.open(rules, batch[i], now); out[i].refused == nil && out[i].expired == nil {
+			if out[i], refused[i] = w.open(rules, batch[i], now); refused[i] == nil && out[i].expired == nil {
 				// A no is said at its run, when the state can end with it.
 				out[i].allowed, _ = rules.Authorize(out[i].message, now)
 			}
@@ -169,31 +169,31 @@ func (w *Worker) openAll(batch []queue.Delivery, now time.Time) []opened {
 	}
 	part(from, len(batch))
 	others.Wait()
-	return out
+	return out, refused
 }
 
 // open verifies one delivery, and that it stands in the lane that its sender signed for.
-func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (opened, error) {
+func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (*opened, error) {
 	if d.Fault != "" {
-		return opened{}, &refusal{CodeEntry, d.Fault}
+		return nil, &refusal{CodeEntry, d.Fault}
 	}
 	message, err := envelope.Reader{Keys: rules, Audience: rules.Audience(), Roots: &w.roots}.Open(d.Message, now)
-	o := opened{delivery: d, message: message, task: message.Task(), digest: message.Digest()}
+	o := &opened{delivery: d, message: message, task: message.Task(), digest: message.Digest()}
 	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
 		o.task, o.digest, o.expired = late.Task, late.Digest, err
 	} else if err != nil {
-		return opened{}, err
+		return nil, err
 	}
 	o.id = o.task.ID.String()
 	if o.task.Queue != d.Lane.Queue || o.task.Tenant != d.Lane.Tenant || queue.Priority(o.task.Priority) != d.Lane.Priority {
-		return opened{}, &refusal{CodeLane, fmt.Sprintf("signed for another lane than %s", d.Lane)}
+		return nil, &refusal{CodeLane, fmt.Sprintf("signed for another lane than %s", d.Lane)}
 	}
 	return o, nil
 }
 
 // leaveUnstarted lets go of deliveries that could not be started: without a record that they began they must not run.
 // While draining they go back at once; else the broker is in trouble, and their leases end by themselves.
-func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []opened, err error) {
+func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, err error) {
 	if ctx.Err() != nil {
 		for _, o := range batch {
 			w.endUnread(p, o.delivery, queue.Release(), report{code: "released", id: o.id, task: o.task.Task})
@@ -207,7 +207,7 @@ func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []opened, er
 // start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
 // which another worker may have taken the deliveries over. An attempt that is under way goes on when ctx ends: whether
 // the broker has recorded it would not be known otherwise. asked is when the broker was asked: leases count from then.
-func (w *Worker) start(ctx context.Context, batch []opened) (started []queue.Started, asked time.Time, err error) {
+func (w *Worker) start(ctx context.Context, batch []*opened) (started []queue.Started, asked time.Time, err error) {
 	if len(batch) == 0 {
 		return nil, time.Time{}, nil
 	}
@@ -261,7 +261,7 @@ func (o *opened) start(now time.Time) queue.Start {
 }
 
 // turnAway puts aside a delivery that was not granted.
-func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
+func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	switch s.State {
 	case queue.Duplicate:
 		w.endUnread(p, o.delivery, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
@@ -283,7 +283,7 @@ func (w *Worker) turnAway(p *post, o opened, s queue.Started) {
 }
 
 // begin makes a granted delivery one that can run, or be ended before it does.
-func (w *Worker) begin(p *post, o opened, s queue.Started) *begun {
+func (w *Worker) begin(p *post, o *opened, s queue.Started) *begun {
 	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes, inputs: s.Inputs}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
 	b.ctx, b.end = context.WithCancelCause(w.work)
@@ -306,9 +306,12 @@ func (w *Worker) authorise(b *begun, now time.Time) (*job, error) {
 	if b.crashes >= crashesMax {
 		return nil, &refusal{CodePoison, fmt.Sprintf("its runner died %d times", b.crashes)}
 	}
-	allowed, err := w.rules.Load().Authorize(b.message, now)
-	if err != nil {
-		return nil, err
+	allowed := b.allowed
+	if rules := w.rules.Load(); !allowed.Stands(rules.Policy, now) {
+		var err error
+		if allowed, err = rules.Authorize(b.message, now); err != nil {
+			return nil, err
+		}
 	}
 	b.principal = allowed.Principal()
 	return &job{begun: b, allowed: allowed}, nil

@@ -164,7 +164,7 @@ func TestRunRefuses(t *testing.T) {
 func TestExpiredStaysExpired(t *testing.T) {
 	w, _ := openInside(t, &fake{})
 	late := &envelope.ExpiredError{}
-	_, err := w.authorise(&begun{opened: opened{expired: late, task: envelope.Task{Expires: time.Now().Add(time.Hour)}}}, time.Now())
+	_, err := w.authorise(&begun{opened: &opened{expired: late, task: envelope.Task{Expires: time.Now().Add(time.Hour)}}}, time.Now())
 	if err != error(late) {
 		t.Errorf("got %v", err)
 	}

@@ -38,10 +38,12 @@ const (
 	endedMax      = 2048
 	endedBytesMax = 64 << 20
 
-	// recentMax and recentBytesMax bound the outcomes that are kept to be written again, in number and in bytes of their
-	// results: two seconds of work at the highest rate that one worker was seen to reach, twice over.
+	// recentMax and recentBytesMax bound the outcomes that are kept to be written again, in number and in bytes: two
+	// seconds of work at the highest rate that one worker was seen to reach, twice over. They are kept and forgotten by
+	// pages of recentPage.
 	recentMax      = 1 << 16
 	recentBytesMax = 32 << 20
+	recentPage     = 64 << 10
 
 	// promoteMax bounds one move of due messages, for the same reason.
 	promoteMax = 256

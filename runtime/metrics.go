@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"net/http"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -32,6 +33,22 @@ type metrics struct {
 	cancel        prometheus.Histogram
 	parked        *prometheus.CounterVec
 	eventsDropped prometheus.Counter
+
+	mu    sync.Mutex
+	known map[labels]*counters // as many as there are series
+}
+
+// labels tell the series of one kind of end apart.
+type labels struct {
+	task    string
+	outcome outcome
+	code    string
+}
+
+// counters are the series of one kind of end, kept since to find them by their labels takes longer than to count.
+type counters struct {
+	tasks, cpu        prometheus.Counter
+	run, fuel, waited prometheus.Observer // nil, as cpu, until something ran
 }
 
 func newMetrics(w *Worker) *metrics {
@@ -40,6 +57,7 @@ func newMetrics(w *Worker) *metrics {
 	batches := prometheus.ExponentialBuckets(1, 2, 9)       // 1 to 256
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		known:    map[labels]*counters{},
 		tasks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caisson_tasks_total",
 			Help: "Deliveries that ended, by task, outcome and code."}, []string{"task", "outcome", "code"}),
 		run: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "caisson_task_run_seconds",
@@ -102,13 +120,30 @@ func (m *metrics) count(r report) {
 	if r.ran && r.outcome != outcomeRefused {
 		task = r.task // else its name is the sender's choice, of which there is no end
 	}
-	m.tasks.WithLabelValues(task, string(r.outcome), r.code).Inc()
+	c := m.of(labels{task, r.outcome, r.code}, r.usage.Wall > 0)
+	c.tasks.Inc()
 	if r.usage.Wall > 0 {
-		m.run.WithLabelValues(task).Observe(r.usage.Wall.Seconds())
-		m.cpu.WithLabelValues(task).Add(r.usage.CPU.Seconds())
-		m.fuel.WithLabelValues(task).Observe(float64(r.usage.Fuel))
-		m.waited.WithLabelValues(task).Observe(max(r.waited, 0).Seconds())
+		c.run.Observe(r.usage.Wall.Seconds())
+		c.cpu.Add(r.usage.CPU.Seconds())
+		c.fuel.Observe(float64(r.usage.Fuel))
+		c.waited.Observe(max(r.waited, 0).Seconds())
 	}
+}
+
+// of returns the series of l, those of runs only when something ran: a series that nothing is counted in is not shown.
+func (m *metrics) of(l labels, ran bool) *counters {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.known[l]
+	if c == nil {
+		c = &counters{tasks: m.tasks.WithLabelValues(l.task, string(l.outcome), l.code)}
+		m.known[l] = c
+	}
+	if ran && c.run == nil {
+		c.run, c.cpu = m.run.WithLabelValues(l.task), m.cpu.WithLabelValues(l.task)
+		c.fuel, c.waited = m.fuel.WithLabelValues(l.task), m.waited.WithLabelValues(l.task)
+	}
+	return c
 }
 
 // Handler serves /metrics (Prometheus), /healthz (200 while Run goes on) and /readyz (200 while the broker can

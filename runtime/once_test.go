@@ -59,7 +59,7 @@ func TestChooses(t *testing.T) {
 	w, _ := openInside(t, &fake{})
 	heard := time.Now()
 	died := death{heard.Add(-time.Second), codeSum("policy.denied")}
-	j := &job{begun: &begun{opened: opened{id: envelope.MessageID{7}.String(), task: envelope.Task{Tenant: "acme"}}}}
+	j := &job{begun: &begun{opened: &opened{id: envelope.MessageID{7}.String(), task: envelope.Task{Tenant: "acme"}}}}
 	entry := func(d time.Duration) string { return fmt.Sprintf("%d-3", died.at.Add(d).UnixMilli()) }
 	rows := []struct {
 		name  string

@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
@@ -9,40 +11,117 @@ import (
 
 // recent keeps the last outcomes that this worker has written, whole. A broker that was set back (Redis with appendfsync
 // everysec loses up to two seconds of writes with its machine) gives their messages out again: then the same outcome is
-// written again, and nothing runs twice. recentMax and recentBytesMax bound it; the oldest go first.
+// written again, and nothing runs twice. recentMax and recentBytesMax bound it; the oldest go first, a page at a time.
+//
+// They are kept as bytes in pages, in which there is nothing for the collector to look at: as structs they were most of
+// what it went through.
 type recent struct {
 	mu    sync.Mutex
-	by    map[envelope.Digest]queue.Settlement
-	order []envelope.Digest // oldest first
-	bytes int               // of results
+	by    map[envelope.Digest]place
+	pages []*page // oldest first
+	first uint32  // number of pages[0]
+	bytes int     // of all pages
 }
 
-// add keeps s, which has been written for the message of digest.
+// place is where an outcome begins: in the page of a number, at an offset.
+type place struct{ page, at uint32 }
+
+type page struct {
+	data []byte            // outcomes, one after the other
+	of   []envelope.Digest // theirs
+}
+
+// add keeps s, which has been written for the message of digest: all but its lease, which nobody can have twice.
 func (r *recent) add(digest envelope.Digest, s queue.Settlement) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
-		r.by = map[envelope.Digest]queue.Settlement{}
+		r.by = map[envelope.Digest]place{}
 	}
-	if before, there := r.by[digest]; there {
-		r.bytes -= len(before.Result)
-	} else {
-		r.order = append(r.order, digest)
-	}
-	r.by[digest] = s
-	r.bytes += len(s.Result)
-	for len(r.order) > recentMax || r.bytes > recentBytesMax {
-		oldest := r.order[0]
-		r.order = r.order[1:]
-		r.bytes -= len(r.by[oldest].Result)
-		delete(r.by, oldest)
+	p := r.room(len(s.Result) + len(s.ResultKey) + len(s.Verdict.Code()) + len(s.Verdict.Reason()) + 6*binary.MaxVarintLen64)
+	r.by[digest] = place{r.first + uint32(len(r.pages)-1), uint32(len(p.data))}
+	p.data, p.of = appendOutcome(p.data, &s), append(p.of, digest)
+	for (len(r.by) > recentMax || r.bytes > recentBytesMax) && len(r.pages) > 1 {
+		r.drop()
 	}
 }
 
-// get returns what was written for the message of digest, if it is still kept.
+// room returns the page that the next size bytes go to.
+func (r *recent) room(size int) *page {
+	if n := len(r.pages); n > 0 && cap(r.pages[n-1].data)-len(r.pages[n-1].data) >= size {
+		return r.pages[n-1]
+	}
+	p := &page{data: make([]byte, 0, max(recentPage, size))}
+	r.pages = append(r.pages, p)
+	r.bytes += cap(p.data)
+	return p
+}
+
+// drop forgets the oldest page.
+func (r *recent) drop() {
+	oldest := r.pages[0]
+	for _, digest := range oldest.of {
+		if r.by[digest].page == r.first { // else it is of a newer one, too
+			delete(r.by, digest)
+		}
+	}
+	r.bytes -= cap(oldest.data)
+	r.pages[0] = nil
+	r.pages = r.pages[1:]
+	r.first++
+}
+
+// get returns what was written for the message of digest, without a lease, if it is still kept.
 func (r *recent) get(digest envelope.Digest) (queue.Settlement, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s, kept := r.by[digest]
-	return s, kept
+	at, kept := r.by[digest]
+	if !kept {
+		return queue.Settlement{}, false
+	}
+	return outcomeAt(r.pages[at.page-r.first].data[at.at:]), true
+}
+
+const (
+	outcomeDead = 1 << iota // else it is done
+	outcomeWake
+)
+
+// appendOutcome writes s, which is done or dead, as five values: what it is, its result's life, and texts with their lengths.
+func appendOutcome(b []byte, s *queue.Settlement) []byte {
+	kind := uint64(0)
+	if s.Verdict.Outcome() == queue.OutcomeDead {
+		kind |= outcomeDead
+	}
+	if s.Wake {
+		kind |= outcomeWake
+	}
+	b = binary.AppendUvarint(b, kind)
+	b = binary.AppendVarint(b, int64(s.ResultTTL))
+	for _, text := range [...]string{s.Verdict.Code(), s.Verdict.Reason(), s.ResultKey} {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	return append(binary.AppendUvarint(b, uint64(len(s.Result))), s.Result...)
+}
+
+// outcomeAt reads what appendOutcome wrote. Nothing of it is part of b.
+func outcomeAt(b []byte) queue.Settlement {
+	text := func() []byte {
+		n, size := binary.Uvarint(b)
+		value := b[size : size+int(n)]
+		b = b[size+int(n):]
+		return value
+	}
+	kind, size := binary.Uvarint(b)
+	ttl, more := binary.Varint(b[size:])
+	b = b[size+more:]
+	code, reason, key := string(text()), string(text()), string(text())
+	s := queue.Settlement{Verdict: queue.Done(), ResultKey: key, ResultTTL: time.Duration(ttl), Wake: kind&outcomeWake != 0}
+	if kind&outcomeDead != 0 {
+		s.Verdict = queue.Dead(code, reason)
+	}
+	if result := text(); len(result) > 0 {
+		s.Result = append([]byte(nil), result...)
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 	"time"
 
@@ -24,15 +25,13 @@ func TestOutcomeAgain(t *testing.T) {
 		return w.begin(w.posts[0], o, queue.Started{Lease: queue.Lease{Lane: d.Lane, Entry: d.Entry, ID: delivery1, Token: token}, Attempt: 1})
 	}
 	w.conclude(&job{begun: begin("first")}, release{}, sandbox.Outcome{Verdict: sandbox.Done, Output: []byte("42")}, time.Now())
-	batch, _ := w.posts[0].ended.take()
+	batch := w.outcomes()
 	w.sign(batch)
 	w.settleBatch(t.Context(), w.posts[0], batch)
-	w.posts[0].ended.written()
 	if !w.endedBefore(&job{begun: begin("second")}) {
 		t.Fatal("it would run again")
 	}
-	batch, _ = w.posts[0].ended.take()
-	w.settleBatch(t.Context(), w.posts[0], batch)
+	w.settleBatch(t.Context(), w.posts[0], w.outcomes())
 	if len(f.settled) != 2 {
 		t.Fatalf("%d settlements, want 2", len(f.settled))
 	}
@@ -43,28 +42,55 @@ func TestOutcomeAgain(t *testing.T) {
 	}
 }
 
+// TestRecentKeepsOutcomes: what comes out is what went in, but for the lease.
+func TestRecentKeepsOutcomes(t *testing.T) {
+	var r recent
+	want := map[byte]queue.Settlement{
+		1: {Verdict: queue.Done(), Result: []byte("42"), ResultKey: "sender", ResultTTL: time.Hour},
+		2: {Verdict: queue.Done(), Result: make([]byte, 2*recentPage), ResultKey: "sender", ResultTTL: time.Minute, Wake: true},
+		3: {Verdict: queue.Dead("task.error", "run 3 of 3: no"), Result: []byte{0}, ResultKey: "other", ResultTTL: time.Second},
+		4: {Verdict: queue.Dead("policy.denied", "")},
+	}
+	for i, s := range want {
+		s.Lease = queue.Lease{Token: "gone"}
+		r.add(envelope.Digest{i}, s)
+	}
+	r.add(envelope.Digest{1}, want[1]) // replaced
+	for i, s := range want {
+		if got, kept := r.get(envelope.Digest{i}); !kept || !reflect.DeepEqual(got, s) {
+			t.Errorf("%d: kept %t, %+v, want %+v", i, kept, got, s)
+		}
+	}
+	if _, kept := r.get(envelope.Digest{5}); kept {
+		t.Error("what was never added is kept")
+	}
+}
+
 // TestRecentIsBounded adds more than is kept: the oldest go, by number and by bytes.
 func TestRecentIsBounded(t *testing.T) {
 	digest := func(i int) envelope.Digest { return envelope.Digest{byte(i), byte(i >> 8), byte(i >> 16)} }
 	var r recent
 	for i := range recentMax + 2 {
-		r.add(digest(i), queue.Settlement{})
+		r.add(digest(i), queue.Settlement{Verdict: queue.Done()})
 	}
-	if _, kept := r.get(digest(1)); kept || len(r.by) != recentMax || len(r.order) != recentMax {
-		t.Errorf("%d and %d are kept, the second %t", len(r.by), len(r.order), kept)
+	if _, kept := r.get(digest(1)); kept || len(r.by) > recentMax || len(r.by) < recentMax/2 {
+		t.Errorf("%d are kept, the second %t", len(r.by), kept)
 	}
-	if _, kept := r.get(digest(2)); !kept {
-		t.Error("the third is not kept")
+	if _, kept := r.get(digest(recentMax + 1)); !kept {
+		t.Error("the last is not kept")
 	}
 	large := recent{}
 	for i := range 5 {
-		large.add(digest(i), queue.Settlement{Result: make([]byte, recentBytesMax/4)})
+		large.add(digest(i), queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
 	}
 	if _, kept := large.get(digest(0)); kept || large.bytes > recentBytesMax {
 		t.Errorf("%d bytes are kept, the first %t", large.bytes, kept)
 	}
-	large.add(digest(4), queue.Settlement{})
-	if large.bytes != 3*recentBytesMax/4 {
-		t.Errorf("%d bytes after one was replaced", large.bytes)
+	large.add(digest(4), queue.Settlement{Verdict: queue.Done()}) // a second time, in another page
+	for i := range 4 {
+		large.add(digest(10+i), queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
+	}
+	if len(large.by) > 4 || large.bytes > recentBytesMax {
+		t.Errorf("%d outcomes in %d bytes are kept", len(large.by), large.bytes)
 	}
 }

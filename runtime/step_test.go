@@ -72,7 +72,7 @@ func TestInputsAreBounded(t *testing.T) {
 	w, _ := openInside(t, f)
 	half := make([]byte, inputsHeldMax/2)
 	begin := func(inputs ...[]byte) *begun {
-		b := w.begin(w.posts[0], opened{id: "step"}, queue.Started{Inputs: inputs})
+		b := w.begin(w.posts[0], &opened{id: "step"}, queue.Started{Inputs: inputs})
 		w.room.take(1)
 		return b
 	}
@@ -81,13 +81,13 @@ func TestInputsAreBounded(t *testing.T) {
 	if fit := w.chargeInputs([]*begun{first, second, beyond, none}); len(fit) != 3 || fit[2] != none || w.waiting() != 1 {
 		t.Fatalf("%d fit, %d are parked", len(fit), w.waiting())
 	}
-	if e := w.posts[0].ended.take()[0]; e.begun != beyond || e.settlement.Verdict.Outcome() != queue.OutcomePark || beyond.inputs != nil {
+	if e := w.outcomes()[0]; e.begun != beyond || e.settlement.Verdict.Outcome() != queue.OutcomePark || beyond.inputs != nil {
 		t.Errorf("parked is %+v", e.settlement)
 	}
 	w.releaseInputs(first)
 	w.releaseInputs(first)
 	w.finish(second, queue.Release(), nil, report{})
-	w.settleBatch(t.Context(), w.posts[0], w.posts[0].ended.take())
+	w.settleBatch(t.Context(), w.posts[0], w.outcomes())
 	if n := w.inputs.Load(); n != 0 {
 		t.Errorf("%d bytes are counted when all are gone", n)
 	}

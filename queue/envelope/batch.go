@@ -3,6 +3,7 @@ package envelope
 import (
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // A BatchError reports one task or result of a batch that cannot be signed. Nothing of its batch was. It is final.
@@ -62,12 +63,30 @@ func SignResults(results []Result, key PrivateKey) ([][]byte, error) {
 	if err := b.begin(len(results)); err != nil {
 		return nil, err
 	}
+	kept := bodyBuffers.Get().(*[]byte)
+	bodies := (*kept)[:0]
 	for i, r := range results {
-		body, err := r.prepare(key)
-		b.put(i, resultType, body, err)
+		all, err := r.prepare(bodies, key)
+		if err == nil {
+			b.put(i, resultType, all[len(bodies):], nil)
+			bodies = all // where it has grown, the bodies before stay where they are
+			continue
+		}
+		b.put(i, resultType, nil, err)
 	}
-	return b.sign()
+	signed, err := b.sign() // which copies the bodies
+	if cap(bodies) <= bodyBufferKept {
+		*kept = bodies
+		bodyBuffers.Put(kept)
+	}
+	return signed, err
 }
+
+// bodyBuffers hold the bodies of results while they are signed. Those above bodyBufferKept, in bytes, are of large results,
+// and rare.
+var bodyBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const bodyBufferKept = 1 << 20
 
 // A batch is what is about to be signed as one.
 type batch struct {

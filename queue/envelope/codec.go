@@ -198,9 +198,12 @@ type encoder struct {
 var encoders = sync.Pool{New: func() any { return &encoder{enc: msgpack.NewEncoder(nil)} }}
 
 // newEncoder expects to write about size bytes.
-func newEncoder(size int) *encoder {
+func newEncoder(size int) *encoder { return newAppender(make([]byte, 0, size)) }
+
+// newAppender writes behind b.
+func newAppender(b []byte) *encoder {
 	e := encoders.Get().(*encoder)
-	e.out, e.matcher = make([]byte, 0, size), false
+	e.out, e.matcher = b, false
 	e.enc.Reset(e)
 	return e
 }

@@ -21,7 +21,7 @@ func ParseKeyID(text string) (KeyID, error) {
 }
 
 // String returns 32 lower-case hexadecimal digits.
-func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
+func (id KeyID) String() string { return idText(id) }
 
 // IsZero reports whether id is no key's.
 func (id KeyID) IsZero() bool { return id == KeyID{} }
@@ -56,7 +56,7 @@ func ParseMessageID(text string) (MessageID, error) {
 }
 
 // String returns 32 lower-case hexadecimal digits.
-func (id MessageID) String() string { return hex.EncodeToString(id[:]) }
+func (id MessageID) String() string { return idText(id) }
 
 // IsZero reports whether id is none.
 func (id MessageID) IsZero() bool { return id == MessageID{} }
@@ -68,6 +68,14 @@ func (id MessageID) MarshalText() ([]byte, error) { return []byte(id.String()), 
 func (id *MessageID) UnmarshalText(text []byte) (err error) {
 	*id, err = ParseMessageID(string(text))
 	return err
+}
+
+// idText returns an id in hexadecimal digits with one allocation, where hex.EncodeToString needs two: the worker asks for
+// several of each task.
+func idText(id [16]byte) string {
+	var text [2 * len(id)]byte
+	hex.Encode(text[:], id[:])
+	return string(text[:])
 }
 
 const digestPrefix = "sha256:"
@@ -101,7 +109,9 @@ func (d Digest) String() string {
 	if d.IsZero() {
 		return ""
 	}
-	return digestPrefix + hex.EncodeToString(d[:])
+	var text [len(digestPrefix) + 2*len(d)]byte
+	hex.Encode(text[copy(text[:], digestPrefix):], d[:])
+	return string(text[:])
 }
 
 // IsZero reports whether d is none.

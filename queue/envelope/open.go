@@ -22,23 +22,37 @@ type Reader struct {
 // A Verified is a task whose signature holds, that is meant for this deployment and in time. Only Open makes one;
 // the zero Verified has the zero PublicKey, and policy refuses it.
 type Verified struct {
+	facts *verified // shared by copies, never changed; nil: of the zero Verified
+}
+
+type verified struct {
 	task   Task
 	key    PublicKey
 	digest Digest
 	body   Digest
 }
 
+// none is what the zero Verified says.
+var none verified
+
+func (v Verified) of() *verified {
+	if v.facts == nil {
+		return &none
+	}
+	return v.facts
+}
+
 // Task returns the task. Its slices are shared with v and must not be changed; they are not parts of the message.
-func (v Verified) Task() Task { return v.task }
+func (v Verified) Task() Task { return v.of().task }
 
 // Key returns the key that signed.
-func (v Verified) Key() PublicKey { return v.key }
+func (v Verified) Key() PublicKey { return v.of().key }
 
 // Digest returns the SHA-256 of the whole message. Two messages with one id but different digests are not the same.
-func (v Verified) Digest() Digest { return v.digest }
+func (v Verified) Digest() Digest { return v.of().digest }
 
 // Body returns the BodyDigest of a step; of a task that is none, zero.
-func (v Verified) Body() Digest { return v.body }
+func (v Verified) Body() Digest { return v.of().body }
 
 // Open verifies msg and returns the task inside. msg is not kept. now is the instant by which Issued and Expires are
 // judged; call Open again, or compare Expires, before a later attempt.
@@ -68,11 +82,11 @@ func (r Reader) Open(msg []byte, now time.Time) (Verified, error) {
 	if !now.Before(t.Expires) {
 		return Verified{}, &ExpiredError{t.Expires, now, t, digest}
 	}
-	v := Verified{task: t, key: key, digest: digest}
+	v := &verified{task: t, key: key, digest: digest}
 	if f.typ == stepType {
 		v.body = Digest(leafHash(f.typ, f.body))
 	}
-	return v, nil
+	return Verified{v}, nil
 }
 
 func (r Reader) find(id KeyID) (PublicKey, bool) {

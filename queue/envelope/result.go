@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -54,21 +55,21 @@ type WorkerKeyring interface {
 // Errors, final: *FieldError, *SizeError, *UnsupportedError for r; *PurposeError for key.
 // Source: docs/reference/envelope.md, "Body of a result".
 func SignResult(r Result, key PrivateKey) ([]byte, error) {
-	body, err := r.prepare(key)
+	body, err := r.prepare(nil, key)
 	if err != nil {
 		return nil, err
 	}
 	return seal("result", resultType, body, key, Worker, ResultSizeMax)
 }
 
-// prepare sets what signing sets and returns the body that is to be signed.
-func (r *Result) prepare(key PrivateKey) ([]byte, error) {
+// prepare sets what signing sets and returns b with the body that is to be signed behind it.
+func (r *Result) prepare(b []byte, key PrivateKey) ([]byte, error) {
 	r.Worker = key.Public().ID()
 	r.Started, r.Finished = wireTime(r.Started), wireTime(r.Finished)
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	return r.encode(), nil
+	return r.appendTo(b), nil
 }
 
 // A ResultReader opens results. It may be used by any number of goroutines.
@@ -187,9 +188,9 @@ func (r *Result) checkTexts() error {
 	return checkText("error", r.Error, ErrorSizeMax)
 }
 
-// encode returns the only bytes that r has as a body.
-func (r *Result) encode() []byte {
-	e := newEncoder(len(r.Output) + len(r.Error) + 512)
+// appendTo writes the only bytes that r has as a body behind b.
+func (r *Result) appendTo(b []byte) []byte {
+	e := newAppender(slices.Grow(b, len(r.Output)+len(r.Error)+512))
 	r.write(e)
 	return e.close()
 }

@@ -49,9 +49,11 @@ func (e *RefusalError) Code() string { return e.code }
 // Authorised is a task that its sender may have run. Only Authorize makes one that is not zero; the zero Authorised
 // grants nothing.
 type Authorised struct {
-	task      envelope.Task
+	message   envelope.Verified
+	by        *Policy
+	who       *principal
 	principal string
-	digest    envelope.Digest
+	tenant    string
 	grant     capability.Set
 	limits    capability.Limits
 	narrowed  *capability.Set // nil: the sender gave nothing up
@@ -59,16 +61,22 @@ type Authorised struct {
 }
 
 // Task gives the task as it was signed. Its payload is shared with the message and must not be changed.
-func (a Authorised) Task() envelope.Task { return a.task }
+func (a Authorised) Task() envelope.Task { return a.message.Task() }
+
+// Stands reports whether p, asked again at the instant now, would say the same: it is the policy that decided, and of a
+// decision only the validity of the principal's keys depends on the time.
+func (a Authorised) Stands(p *Policy, now time.Time) bool {
+	return a.by == p && a.who != nil && !now.Before(a.who.from) && (a.who.until.IsZero() || now.Before(a.who.until))
+}
 
 // Principal names who sent the task.
 func (a Authorised) Principal() string { return a.principal }
 
 // Tenant names whom the task is for: the envelope's tenant, which is the principal's.
-func (a Authorised) Tenant() string { return a.task.Tenant }
+func (a Authorised) Tenant() string { return a.tenant }
 
 // Digest is the SHA-256 of the message.
-func (a Authorised) Digest() envelope.Digest { return a.digest }
+func (a Authorised) Digest() envelope.Digest { return a.message.Digest() }
 
 // Grant is the ceiling of capabilities: all that the matching grants allow together.
 func (a Authorised) Grant() capability.Set { return a.grant }
@@ -120,7 +128,7 @@ func (p *Policy) decide(v envelope.Verified, now time.Time, x *Explanation) (Aut
 		return Authorised{}, refusal
 	}
 	return Authorised{
-		task: task, principal: who.name, digest: v.Digest(),
+		message: v, by: p, who: who, principal: who.name, tenant: task.Tenant,
 		grant: granted.caps, limits: limits, narrowed: narrowed, gates: p.gates(who, granted, task.Task),
 	}, nil
 }

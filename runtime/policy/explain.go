@@ -46,7 +46,8 @@ func (p *Policy) ExplainRelease(v envelope.Verified, now time.Time, need capabil
 	if who == nil {
 		return x
 	}
-	granted := who.rules.lookup(a.task.Queue, a.task.Task)
+	task := a.Task()
+	granted := who.rules.lookup(task.Queue, task.Task)
 	_, err := a.Hold(need)
 	var short *capability.ShortfallError
 	if errors.As(err, &short) {

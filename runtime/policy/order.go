@@ -30,7 +30,7 @@ func (a AuthorisedOrder) Cancels(task Authorised) bool {
 	if o.Act != envelope.ActCancel || a.principal == "" || task.principal == "" {
 		return false
 	}
-	t := &task.task
+	t := task.Task()
 	if o.Tenant != t.Tenant || o.Queue != t.Queue || a.sender && a.principal != task.principal {
 		return false
 	}
