@@ -98,12 +98,16 @@ func (f *flight) overdue(b *begun, lease time.Duration) bool {
 	return time.Since(b.renewed) >= lease
 }
 
-// lose ends the run that a lost lease belonged to. Its outcome would be fenced off, so its work is in vain.
-func (f *flight) lose(lease queue.Lease) {
+// lose ends the run that a lost lease belonged to, and reports whether there was one. Its outcome would be fenced off, so
+// its work is in vain. What has an outcome already is left alone: its lease may be gone because it is settled just now, and
+// if it is not, that is said then.
+func (f *flight) lose(lease queue.Lease) bool {
 	f.mu.Lock()
 	b := f.held[lease.Token]
 	f.mu.Unlock()
-	if b != nil {
-		b.end(errLeaseLost)
+	if b == nil || b.over.Load() {
+		return false
 	}
+	b.end(errLeaseLost)
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
@@ -77,6 +78,8 @@ type begun struct {
 	renewed time.Time // when the lease was last asked for and given; guarded by the flight's mu
 
 	cancelled time.Time // when the order was read that ends it while it is in flight; guarded by the flight's mu
+
+	over atomic.Bool // it has an outcome, which may not be written yet
 
 	principal string // "" until policy has said who sent it
 

@@ -476,7 +476,7 @@ func TestRequeueOnce(t *testing.T) {
 	copies := func(receipts ...client.Receipt) {
 		t.Helper()
 		for _, r := range receipts {
-			w.server.Do("DEL", "cs:{work}:st:acme:"+r.ID.String())
+			w.server.Do("HDEL", "cs:{work}:st:acme", r.ID.String())
 			w.put(lane(queue.PriorityNormal), r.Message)
 		}
 		for _, r := range receipts {

@@ -31,6 +31,9 @@ type endings struct {
 
 // add takes one outcome.
 func (e *endings) add(one *ending) {
+	if one.begun != nil {
+		one.begun.over.Store(true)
+	}
 	e.mu.Lock()
 	e.list = append(e.list, one)
 	e.count++

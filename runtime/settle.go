@@ -206,8 +206,9 @@ func (w *Worker) renewAll(ctx context.Context, p *post) error {
 		}
 		w.flight.renew(batch, asked)
 		for _, lease := range lost {
-			w.log.Warn("lease lost, run ended", "task_id", lease.ID)
-			w.flight.lose(lease)
+			if w.flight.lose(lease) {
+				w.log.Warn("lease lost, run ended", "task_id", lease.ID)
+			}
 		}
 	}
 	return nil
