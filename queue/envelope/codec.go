@@ -17,6 +17,9 @@ type decoder struct {
 	r    bytes.Reader
 	dec  *msgpack.Decoder
 	err  error
+
+	strings int       // read so far
+	before  [8]string // the last at each place, see str
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
@@ -24,7 +27,7 @@ var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecod
 // newDecoder begins to read b. close gives back what it holds; the decoder must not be used after it.
 func newDecoder(part string, b []byte) *decoder {
 	d := decoders.Get().(*decoder)
-	d.part, d.b, d.err = part, b, nil
+	d.part, d.b, d.err, d.strings = part, b, nil, 0
 	d.r.Reset(b)
 	d.dec.Reset(&d.r)
 	return d
@@ -116,21 +119,29 @@ func (d *decoder) duration(what string, max time.Duration) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// str reads a string of at most sizeMax bytes.
+// str reads a string of at most sizeMax bytes. Of most messages the names are those of the message before, and then it is
+// the same string.
 func (d *decoder) str(what string, sizeMax int) string {
 	if d.err != nil {
 		return ""
 	}
-	s, err := d.dec.DecodeString()
-	if err != nil {
-		d.fail(what, "not a string")
+	b := d.view(what)
+	if d.err != nil {
 		return ""
 	}
-	if len(s) > sizeMax {
+	if len(b) > sizeMax {
 		d.err = &FieldError{what, fmt.Sprintf("is longer than %d bytes", sizeMax)}
 		return ""
 	}
-	return s
+	if len(b) == 0 || len(b) > NameSizeMax {
+		return string(b)
+	}
+	before := &d.before[d.strings%len(d.before)]
+	d.strings++
+	if *before != string(b) {
+		*before = string(b)
+	}
+	return *before
 }
 
 // view reads bytes and returns the part of the input that they are, nil for nil.

@@ -1,0 +1,94 @@
+package runtime
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+)
+
+// TestAlone lets one goroutine do all for a delivery, while nothing else is written, while something is, and while the
+// broker is away: its outcome is settled once, by whomever, and it leaves nothing behind.
+func TestAlone(t *testing.T) {
+	away := &queue.UnavailableError{Op: "settle", Reason: queue.ReasonConnection}
+	for name, row := range map[string]struct {
+		under  int // writes, when it ends
+		faults int // of the broker
+		tries  int
+		left   int // for the settler
+	}{
+		"nothing else":    {tries: 1},
+		"a write goes on": {under: 1, left: 1},
+		"broker away":     {faults: 1, tries: 1, left: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{onSettle: func(n int, _ []queue.Settlement) error {
+				if n <= row.faults {
+					return away
+				}
+				return nil
+			}}
+			w, _ := openInside(t, f)
+			p := w.posts[0]
+			p.ended.writes = row.under
+			w.room.take(1)
+			started := w.takeIn(t.Context(), p, []queue.Delivery{delivery(t, 1)})
+			runner, ok := w.ready.lend(started[0])
+			if !ok {
+				t.Fatal("no place for what is alone")
+			}
+			w.runAlone(started[0], runner) // which refuses it: there is no release
+			if len(f.tried) != row.tries || w.waiting() != row.left {
+				t.Errorf("%d tries, %d left to the settler, want %d and %d", len(f.tried), w.waiting(), row.tries, row.left)
+			}
+			for range row.under {
+				p.ended.written()
+			}
+			p.ended.close()
+			w.settle(t.Context(), p)
+			if len(f.settled) != 1 || f.settled[0].Verdict.Outcome() != queue.OutcomeDead || len(f.settled[0].Result) == 0 {
+				t.Errorf("settled %+v, want one that is dead, with a result", f.settled)
+			}
+			if w.flight.len() != 0 || w.room.held.Load() != 0 || p.ended.writes != 0 || len(w.ready.idle) != w.cfg.Concurrency {
+				t.Errorf("left: %d held, %d places taken, %d writes, %d runners idle", w.flight.len(), w.room.held.Load(), p.ended.writes, len(w.ready.idle))
+			}
+		})
+	}
+}
+
+// TestLentPlaces: what is lent counts as a runner, goes to nobody else meanwhile, and then to what waits. Nothing is lent
+// past others, nor when nothing more is given out.
+func TestLentPlaces(t *testing.T) {
+	w, _ := openInside(t, &fake{})
+	r := newReady(Limits{}, 1)
+	none := func(*begun, bool) {}
+	b := func() *begun { return &begun{opened: &opened{}, post: w.posts[0]} }
+	runner, ok := r.lend(b())
+	if !ok {
+		t.Fatal("nothing is lent on an idle worker")
+	}
+	if _, ok := r.lend(b()); ok {
+		t.Error("one place was lent twice")
+	}
+	waits, got := b(), make(chan *begun)
+	r.add([]*begun{waits}, time.Millisecond, none)
+	go func() { // has to wait for the place that is lent, whether it comes before it is given back or after
+		next, _ := r.next()
+		got <- next
+	}()
+	r.done(b(), runner, true)
+	if next := <-got; next != waits {
+		t.Errorf("next is %p, want %p", next, waits)
+	}
+	r.done(waits, 0, false)
+	r.add([]*begun{b()}, time.Millisecond, none)
+	if _, ok := r.lend(b()); ok {
+		t.Error("lent past what waits")
+	}
+	r.next()
+	r.done(waits, 0, false)
+	r.halt()
+	if _, ok := r.lend(b()); ok {
+		t.Error("lent while the worker drains")
+	}
+}
