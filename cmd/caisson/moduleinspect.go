@@ -137,9 +137,16 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool) (mod
 	return info, context.Cause(ctx)
 }
 
+// unusedNeeds is a line of needs for each kind of capability that an import can ask for.
+func unusedNeeds() map[string]string {
+	return map[string]string{
+		abi.KindHTTP: "http GET https://none.example.com/*", abi.KindKV: "kv ro none", abi.KindClock: "clock fine", abi.KindProgress: "progress",
+	}
+}
+
 // runEmpty runs a module once, on no input. Its manifest would need whatever it imports; it holds none of that.
 func runEmpty(ctx context.Context, box *sandbox.Sandbox, code []byte, imports []sandbox.Imported) (*emptyRun, error) {
-	unused := map[string]string{"http": "http GET https://none.example.com/*", "kv": "kv ro none", "clock": "clock fine"}
+	unused := unusedNeeds()
 	var lines []string
 	for _, i := range imports {
 		if line := unused[i.Needs]; line != "" {

@@ -6,8 +6,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caisson-run/caisson/host/abi"
+	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
+
+// TestInspectKnowsEveryNeed: a module is shown whatever it imports, so there is a line of needs for each import.
+func TestInspectKnowsEveryNeed(t *testing.T) {
+	unused := unusedNeeds()
+	for _, i := range abi.Imports() {
+		if i.Kind == "" {
+			continue
+		}
+		if need, err := capability.Parse(unused[i.Kind]); err != nil || string(need.Kind()) != i.Kind {
+			t.Errorf("%s needs %s: %q, %v", i.Name, i.Kind, unused[i.Kind], err)
+		}
+	}
+}
 
 func TestPercentiles(t *testing.T) {
 	for _, row := range []struct {
