@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed" // profileSource
 	"encoding/json"
 	"errors"
@@ -10,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime/devdeploy"
 )
 
 // Names in the deployment of a run.
@@ -114,12 +113,6 @@ func (d *deployment) path(name string) string { return filepath.Join(d.folder, n
 // caissonTask is the task that runs the guest of that name.
 func caissonTask(guest string) string { return "bench." + guest }
 
-// publisherKey fits a private key to manifest.Signer.
-type publisherKey struct{ envelope.PrivateKey }
-
-// KeyID implements manifest.Signer.
-func (k publisherKey) KeyID() string { return k.Public().ID().String() }
-
 func (d *deployment) publish(ctx context.Context, store modstore.Store, guest, path string) error {
 	module, err := os.ReadFile(path)
 	if err != nil {
@@ -129,11 +122,8 @@ func (d *deployment) publish(ctx context.Context, store modstore.Store, guest, p
 	if err != nil {
 		return err
 	}
-	release, err := manifest.SignRelease(m, module, 1, publisherKey{d.keys[envelope.Publish]})
-	if err != nil {
-		return err
-	}
-	return errors.Join(store.PutModule(ctx, sha256.Sum256(module), module), store.PutRelease(ctx, m.Task, 1, release))
+	_, err = modstore.Publish(ctx, store, m, module, 1, d.keys[envelope.Publish])
+	return err
 }
 
 // setupFile is where a sender finds its senderSetup.
@@ -162,64 +152,41 @@ caps   = ["log"]
 name    = "sender"
 purpose = "submit"
 tenant  = "acme"
-keys    = ["@SUBMIT"]
+keys    = ["@submit"]
 roles   = ["all"]
 
 [[publisher]]
 name  = "build"
-keys  = ["@PUBLISH"]
+keys  = ["@publish"]
 tasks = ["bench.*"]
 
 [[worker]]
 name = "worker"
-keys = ["@WORKER"]
+keys = ["@worker"]
 
 [[tenant]]
 name = "acme"
-`
-
-const deployWorker = `name        = "worker"
-queues      = ["jobs"]
-policy      = "@NAME-policy.toml"
-key         = "worker.key"
-state       = "@NAME-state"
-concurrency = @CONCURRENCY
-
-[store]
-dir = "modules"
-
-[sandbox]
-cache = @CACHE
-
-[redis]
-address       = "@ADDRESS"
-user          = "@USER"
-password_file = "redis.pass"
-ca            = @CA
-cert          = @CERT
-key           = @KEY
-
-[log]
-level = "warn"
-
-[http]
-address = "@PAGES"
 `
 
 // writeWorker writes the settings of one worker and returns their path. Its policy makes at least so many lanes, three for each tenant; all but
 // those of one tenant stay empty. pages is where it will say how it fares.
 func (d *deployment) writeWorker(s workerSpec, addr, pages string) (string, error) {
 	name := fmt.Sprintf("worker-%d-%d", s.concurrency, s.lanes)
-	rules := strings.NewReplacer("@SUBMIT", d.keys[envelope.Submit].Public().String(), "@PUBLISH", d.keys[envelope.Publish].Public().String(),
-		"@WORKER", d.keys[envelope.Worker].Public().String()).Replace(deployPolicy)
+	keys := map[string]envelope.PrivateKey{}
+	for purpose, key := range d.keys {
+		keys[string(purpose)] = key
+	}
 	var tenants strings.Builder
 	for i := len(queue.Priorities()); i < s.lanes; i += len(queue.Priorities()) {
 		fmt.Fprintf(&tenants, "\n[[tenant]]\nname = \"idle%d\"\n", i)
 	}
-	fill := strings.NewReplacer("@NAME", name, "@CONCURRENCY", strconv.Itoa(s.concurrency), "@CACHE", strconv.Quote(d.cache), "@ADDRESS", addr,
-		"@USER", d.login.User, "@CA", strconv.Quote(d.login.CA), "@CERT", strconv.Quote(d.login.Cert), "@KEY", strconv.Quote(d.login.Key), "@PAGES", pages)
+	settings := devdeploy.Worker{
+		Name: "worker", Queues: []string{deployQueue}, Policy: name + "-policy.toml", Key: "worker.key", State: name + "-state", Concurrency: s.concurrency,
+		Store: "modules", Cache: d.cache, LogLevel: "warn", HTTP: pages,
+		Redis: devdeploy.Redis{Address: addr, User: d.login.User, PasswordFile: "redis.pass", CA: d.login.CA, Cert: d.login.Cert, Key: d.login.Key},
+	}
 	path := d.path(name + ".toml")
 	return path, errors.Join(
-		os.WriteFile(d.path(name+"-policy.toml"), []byte(rules+tenants.String()), 0o600),
-		os.WriteFile(path, []byte(fill.Replace(deployWorker)), 0o600))
+		os.WriteFile(d.path(name+"-policy.toml"), []byte(devdeploy.Fill(deployPolicy, keys)+tenants.String()), 0o600),
+		os.WriteFile(path, []byte(settings.Text()), 0o600))
 }

@@ -250,18 +250,11 @@ func job(t testing.TB, task string, limits, retry, rest string) manifest.Manifes
 // fastRetry lets a failed task run twice more, at once.
 const fastRetry = "max = 2\nbackoff = \"constant\"\nbase = \"10ms\"\ncap = \"10ms\""
 
-// signer fits a private key to manifest.Signer.
-type signer struct{ envelope.PrivateKey }
-
-func (s signer) KeyID() string { return s.Public().ID().String() }
-
 // publish signs and stores a release.
 func publish(t testing.TB, store modstore.Store, m manifest.Manifest, module []byte, number uint64, key envelope.PrivateKey) {
 	t.Helper()
-	release, err := manifest.SignRelease(m, module, number, signer{key})
+	_, err := modstore.Publish(t.Context(), store, m, module, number, key)
 	check(t, err)
-	check(t, store.PutModule(t.Context(), manifest.Digest(sha256.Sum256(module)), module))
-	check(t, store.PutRelease(t.Context(), m.Task, number, release))
 }
 
 func check(t testing.TB, err error) {

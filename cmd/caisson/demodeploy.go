@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/caisson-run/caisson/queue/devtls"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime/devdeploy"
 	"github.com/caisson-run/caisson/sdk/gobuild"
 )
 
@@ -213,63 +213,35 @@ name = "demo-worker"
 keys = ["@worker"]
 `
 
-// demoWorkerFile and demoClientFile are the settings of the two programs, the latter also of the operator's verbs; what begins with @ is filled in. The cache is the
-// author's, so that a second demo compiles nothing.
-const (
-	demoWorkerFile = `name   = "demo-worker"
-queues = ["default"]
-policy = "policy.toml"
-key    = "worker.key"
-state  = "state"
-lease  = "5s"
-
-[store]
-redis = true
-
-[sandbox]
-cache = @CACHE
-
-[redis]
-address       = "@ADDRESS"
-user          = "worker"
-password_file = "worker.pass"
-ca            = "ca.pem"
-cert          = "worker.crt"
-key           = "worker.pem"
-
-[log]
-level = "warn"
-
-[http]
-address = "off"
-`
-	demoClientFile = `audience = "demo"
+// demoClient are the first lines of client.toml, and of the operator's.
+const demoClient = `audience = "demo"
 tenant   = "acme"
 queue    = "default"
 key      = "@USER.key"
-workers  = ["@WORKER"]
+workers  = ["@worker"]
 
-[redis]
-address       = "@ADDRESS"
-user          = "@USER"
-password_file = "@USER.pass"
-ca            = "ca.pem"
-cert          = "@USER.crt"
-key           = "@USER.pem"
 `
-)
+
+// broker is the section [redis] of one user.
+func (d *deployment) broker(user string) devdeploy.Redis {
+	return devdeploy.Redis{Address: d.addr, User: user, PasswordFile: user + ".pass", CA: "ca.pem", Cert: user + ".crt", Key: user + ".pem"}
+}
+
+// clientFile returns the settings of who sends, or orders, as a user.
+func (d *deployment) clientFile(user string) []byte {
+	return []byte(devdeploy.Fill(strings.ReplaceAll(demoClient, "@USER", user), d.keys) + d.broker(user).Text())
+}
 
 func (d *deployment) writeFiles() error {
-	rules := demoPolicy
-	for name, key := range d.keys {
-		rules = strings.ReplaceAll(rules, `"@`+name+`"`, `"`+key.Public().String()+`"`)
+	worker := devdeploy.Worker{
+		Name: "demo-worker", Queues: []string{demoQueue}, Policy: "policy.toml", Key: "worker.key", State: "state", Lease: 5 * time.Second,
+		Cache: authorCache(), Redis: d.broker("worker"), LogLevel: "warn", // the cache is the author's, so that a second demo compiles nothing
 	}
-	fill := strings.NewReplacer("@ADDRESS", d.addr, "@CACHE", strconv.Quote(authorCache()), "@WORKER", d.keys["worker"].Public().String())
 	return errors.Join(
-		writeNew(d.path("policy.toml"), []byte(rules), 0o644),
-		writeNew(d.path("worker.toml"), []byte(fill.Replace(demoWorkerFile)), 0o644),
-		writeNew(d.path("client.toml"), []byte(strings.ReplaceAll(fill.Replace(demoClientFile), "@USER", "shop")), 0o644),
-		writeNew(d.path("operator.toml"), []byte(strings.ReplaceAll(fill.Replace(demoClientFile), "@USER", "ops")), 0o644),
+		writeNew(d.path("policy.toml"), []byte(devdeploy.Fill(demoPolicy, d.keys)), 0o644),
+		writeNew(d.path("worker.toml"), []byte(worker.Text()), 0o644),
+		writeNew(d.path("client.toml"), d.clientFile("shop"), 0o644),
+		writeNew(d.path("operator.toml"), d.clientFile("ops"), 0o644),
 		writeNew(d.path("tampered.toml"), []byte("task   = \"page.tampered\"\nmodule = \"tampered.wasm\"\n"), 0o644),
 		os.Mkdir(d.path("build"), 0o755))
 }

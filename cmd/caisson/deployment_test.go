@@ -53,8 +53,7 @@ func newDeploymentIn(t testing.TB, dir string, server *queuetest.Server, example
 	d.addOperator(t, server)
 	store := server.Login(queuetest.UserStore)
 	check(t, d.login(queuetest.UserStore, store.Password, devtls.Pair{Cert: store.Cert, Key: store.Key}))
-	settings := strings.ReplaceAll(demoClientFile[strings.Index(demoClientFile, "[redis]"):], "@USER", queuetest.UserStore)
-	check(t, writeNew(d.path("store.toml"), []byte(strings.ReplaceAll(settings, "@ADDRESS", d.addr)), 0o644))
+	check(t, writeNew(d.path("store.toml"), []byte(d.broker(queuetest.UserStore).Text()), 0o644))
 	d.connectAs(t, store)
 	for _, name := range examples {
 		d.releaseExample(ctx, t, name)

@@ -159,7 +159,7 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	return err
 }
 
-// publish stores the module first, so that no reader finds a release whose module is not there.
+// publish signs a release and stores it, with the next number where none is given.
 func publish(ctx context.Context, store modstore.Store, m manifest.Manifest, module []byte, number uint64, key envelope.PrivateKey) (releaseInfo, error) {
 	newest, err := modstore.Newest(ctx, store, m.Task)
 	if err != nil {
@@ -172,25 +172,12 @@ func publish(ctx context.Context, store modstore.Store, m manifest.Manifest, mod
 		return releaseInfo{}, refused(fmt.Errorf("release %d of %s is older than the newest in the store, %d: workers refuse to go back",
 			number, m.Task, newest)).withHint("leave --number out")
 	}
-	release, err := manifest.SignRelease(m, module, number, publisherKey{key})
+	digest, err := modstore.Publish(ctx, store, m, module, number, key)
 	if err != nil {
-		return releaseInfo{}, err
-	}
-	digest := manifest.Digest(sha256.Sum256(module))
-	if err := store.PutModule(ctx, digest, module); err != nil {
-		return releaseInfo{}, err
-	}
-	if err := store.PutRelease(ctx, m.Task, number, release); err != nil {
 		return releaseInfo{}, err
 	}
 	return releaseInfo{Task: m.Task, Number: number, Digest: digest.String(), Publisher: key.Public().ID().String()}, nil
 }
-
-// publisherKey fits a private key to manifest.Signer.
-type publisherKey struct{ envelope.PrivateKey }
-
-// KeyID implements manifest.Signer.
-func (k publisherKey) KeyID() string { return k.Public().ID().String() }
 
 // openPublishStore returns the store, what to call it, and what closes it.
 func openPublishStore(f publishFlags) (modstore.Store, string, func(), error) {

@@ -189,6 +189,9 @@ func (k PrivateKey) IsZero() bool { return k.secret == nil }
 // Public returns the key that verifies what k signs.
 func (k PrivateKey) Public() PublicKey { return k.public }
 
+// KeyID returns the text of the public key's id.
+func (k PrivateKey) KeyID() string { return k.public.ID().String() }
+
 // Purpose returns what k is for.
 func (k PrivateKey) Purpose() Purpose { return k.public.purpose }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/runtime/devdeploy"
 	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 	"github.com/caisson-run/caisson/sdk/gobuild"
 )
@@ -150,29 +151,17 @@ func (k *kit) publish() error {
 	if err != nil {
 		return err
 	}
-	if err := store.PutModule(ctx, sha256.Sum256(module), module); err != nil {
-		return err
-	}
 	for _, task := range []string{taskName, gatedName} {
 		m, err := manifest.Parse(page, bytes.ReplaceAll(text, []byte(taskName), []byte(task)))
 		if err != nil {
 			return err
 		}
-		release, err := manifest.SignRelease(m, module, 1, publisherKey{k.publisher})
-		if err != nil {
-			return err
-		}
-		if err := store.PutRelease(ctx, m.Task, 1, release); err != nil {
+		if _, err := modstore.Publish(ctx, store, m, module, 1, k.publisher); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// publisherKey fits a private key to manifest.Signer.
-type publisherKey struct{ envelope.PrivateKey }
-
-func (k publisherKey) KeyID() string { return k.Public().ID().String() }
 
 const policyText = `version  = 1
 audience = "chaos"
@@ -218,50 +207,21 @@ name = "worker"
 keys = ["@worker"]
 `
 
-const workerText = `name        = "@NAME"
-queues      = [@QUEUES]
-policy      = "policy.toml"
-key         = "worker.key"
-state       = "state"
-concurrency = 4
-lease       = "@LEASE"
-drain       = "3s"
-result_ttl  = "@TTL"
-
-[store]
-dir = "@STORE"
-
-[sandbox]
-cache = "@CACHE"
-
-[redis]
-@REDIS
-user          = "worker"
-password_file = "worker.pass"
-ca            = "ca.pem"
-cert          = "worker.crt"
-key           = "worker.pem"
-
-[log]
-level  = "info"
-format = "json"
-
-[http]
-address = "@HTTP"
-`
-
-// deploy writes what one worker needs into dir. where are the lines that say where Redis is; results are kept for keep.
-func (k *kit) deploy(dir, name, where, http string, queues []string, keep time.Duration, login queuetest.Login) error {
+// deploy writes what one worker needs into dir. where says where Redis is; results are kept for keep.
+func (k *kit) deploy(dir, name, http string, where devdeploy.Redis, queues []string, keep time.Duration, login queuetest.Login) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	names := `"` + strings.Join(queues, `", "`) + `"`
-	policy := strings.NewReplacer("@shop", k.shop.Public().String(), "@boss", k.boss.Public().String(), "@publisher", k.publisher.Public().String(),
-		"@worker", k.worker.Public().String(), "@queues", names, "@inflight", strconv.Itoa(gateInFlight), "@rate", strconv.Itoa(gateRate), "@burst", strconv.Itoa(gateBurst))
-	worker := strings.NewReplacer("@NAME", name, "@QUEUES", names, "@LEASE", lease.String(), "@TTL", fmt.Sprintf("%ds", int(keep.Seconds())),
-		"@STORE", k.store, "@CACHE", k.cache, "@REDIS", where, "@HTTP", http)
+	policy := strings.NewReplacer("@queues", `"`+strings.Join(queues, `", "`)+`"`, "@inflight", strconv.Itoa(gateInFlight), "@rate", strconv.Itoa(gateRate),
+		"@burst", strconv.Itoa(gateBurst)).Replace(policyText)
+	keys := map[string]envelope.PrivateKey{"shop": k.shop, "boss": k.boss, "publisher": k.publisher, "worker": k.worker}
+	where.User, where.PasswordFile, where.CA, where.Cert, where.Key = "worker", "worker.pass", "ca.pem", "worker.crt", "worker.pem"
+	worker := devdeploy.Worker{
+		Name: name, Queues: queues, Policy: "policy.toml", Key: "worker.key", State: "state", Concurrency: 4, Lease: lease, Drain: 3 * time.Second,
+		ResultTTL: keep, Store: k.store, Cache: k.cache, Redis: where, LogLevel: "info", LogFormat: "json", HTTP: http,
+	}
 	for file, text := range map[string]string{
-		"policy.toml": policy.Replace(policyText), "worker.toml": worker.Replace(workerText), "worker.key": k.worker.Text() + "\n",
+		"policy.toml": devdeploy.Fill(policy, keys), "worker.toml": worker.Text(), "worker.key": k.worker.Text() + "\n",
 		"worker.pass": login.Password + "\n", "ca.pem": string(login.CA), "worker.crt": string(login.Cert), "worker.pem": string(login.Key),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {

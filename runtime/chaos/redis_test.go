@@ -18,6 +18,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime/devdeploy"
 )
 
 // servers are what Redis is in a run. Their faults are carried out in the test's own goroutine.
@@ -103,15 +104,15 @@ func joinSelectors(words []string) []string {
 	return out
 }
 
-// where are the lines of a worker's settings that say where Redis is. addr is of the wire to it, if there is one.
-func where(l queuetest.Login, addr string) string {
+// where says in a worker's settings where Redis is. addr is of the wire to it, if there is one.
+func where(l queuetest.Login, addr string) devdeploy.Redis {
 	switch {
 	case l.Cluster:
-		return fmt.Sprintf("addresses = [%q]\ncluster = true", l.Addrs[0])
+		return devdeploy.Redis{Addresses: l.Addrs, Cluster: true}
 	case l.Master != "":
-		return fmt.Sprintf("addresses = [\"%s\"]\nmaster = %q\nsentinel_user = %q\nsentinel_password_file = \"worker.pass\"", strings.Join(l.Addrs, `", "`), l.Master, l.SentinelUser)
+		return devdeploy.Redis{Addresses: l.Addrs, Master: l.Master, SentinelUser: l.SentinelUser, SentinelPasswordFile: "worker.pass"}
 	}
-	return fmt.Sprintf("address = %q", addr)
+	return devdeploy.Redis{Address: addr}
 }
 
 // dial connects as a user who has the password of l, through addr if that is not empty.

@@ -165,7 +165,7 @@ func (r *run) open() {
 		if r.pages {
 			p.page = freeAddress(tb)
 		}
-		if err := r.kit.deploy(p.dir, name, where(login, r.wire(i)), cmp.Or(p.page, "off"), r.queues(), cmp.Or(r.keep, time.Hour), login); err != nil {
+		if err := r.kit.deploy(p.dir, name, p.page, where(login, r.wire(i)), r.queues(), cmp.Or(r.keep, time.Hour), login); err != nil {
 			tb.Fatal(err)
 		}
 		r.places = append(r.places, p)
