@@ -21,18 +21,25 @@ func BenchmarkDrain(b *testing.B) {
 	rows := []struct {
 		batch, lanes, waiting int
 		result                bool
+		file                  bool // append-only, written each second
 	}{
-		{1, 1, 1000, true},
-		{16, 1, 1000, true},
-		{128, 1, 1000, true},
-		{128, 1, 1000, false},
-		{128, 1000, 1000, true},
-		{128, 10000, 1000, true},
-		{128, 1, 1000000, true},
+		{1, 1, 1000, true, false},
+		{16, 1, 1000, true, false},
+		{128, 1, 1000, true, false},
+		{16, 1, 1000, true, true},
+		{128, 1, 1000, true, true},
+		{128, 1, 1000, false, true},
+		{128, 1000, 1000, true, true},
+		{128, 10000, 1000, true, true},
+		{128, 1, 1000000, true, true},
 	}
 	for _, r := range rows {
-		b.Run(fmt.Sprintf("batch=%d/lanes=%d/waiting=%d/result=%t", r.batch, r.lanes, r.waiting, r.result), func(b *testing.B) {
-			s := queuetest.Start(b, queuetest.Options{})
+		b.Run(fmt.Sprintf("batch=%d/lanes=%d/waiting=%d/result=%t/file=%t", r.batch, r.lanes, r.waiting, r.result, r.file), func(b *testing.B) {
+			var opts queuetest.Options
+			if !r.file {
+				opts.Conf = []string{"appendonly no"}
+			}
+			s := queuetest.Start(b, opts)
 			br := newBroker(b, s.Login, func(time.Duration) {})
 			q := openQueue(b, br.worker, "w", time.Minute)
 			lanes := []queue.Lane{acme}
