@@ -222,8 +222,9 @@ func (j *judgement) results(id string, results, gones []event) {
 
 // runs holds that a task runs again only for a reason, never once it has ended, and not before its time.
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
+	slices.SortStableFunc(runs, func(a, b event) int { return began(a, saids, send).Compare(began(b, saids, send)) })
 	for i, r := range runs {
-		if end := lastBefore(told, began(r, saids)); end != nil && !j.lossy(end.At) {
+		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.lossy(end.At) {
 			if requeued := j.requeues(id); end.Text == "done" || !requeued.between(end.At, r.At) {
 				j.find(after, id, "%s by %s at %s, run by %s at %s", end.Text, end.Who, clock(end.At), r.Who, clock(r.At))
 			}
@@ -248,12 +249,18 @@ func lastBefore(events []event, t time.Time) *event {
 }
 
 // began is when a run began, at the latest. Its guest says that it runs, but a worker that is stopped in between says so late:
-// when its outcome was lost, it also says how long the run was.
-func began(r event, saids []event) time.Time {
+// when its outcome was lost, it also says how long the run was, and when it had let it begin.
+func began(r event, saids []event, send event) time.Time {
 	at := r.At
 	for _, s := range saids {
-		if s.Who == r.Who && s.Text == "lost" && s.At.After(r.At) && s.At.Add(-s.Took).Before(at) {
-			at = s.At.Add(-s.Took)
+		if s.Who != r.Who || s.Text != "lost" || !s.At.After(r.At) {
+			continue
+		}
+		if begun := s.At.Add(-s.Took); begun.Before(at) {
+			at = begun
+		}
+		if let := send.At.Add(s.Waited); s.Waited > 0 && let.Before(at) {
+			at = let
 		}
 	}
 	return at
@@ -512,6 +519,8 @@ func TestJudge(t *testing.T) {
 		{"a run after the end", "always", with(event{At: at(1700), Kind: ran, ID: "a", Who: "worker-0"}), []string{after, ranAgain}},
 		{"a run before the end that told so late", "always", with(event{At: at(1700), Kind: ran, ID: "c", Who: "worker-1"},
 			event{At: at(1710), Kind: said, ID: "c", Who: "worker-1", Text: "lost", Took: 300 * time.Millisecond}), nil},
+		{"a run that was let begin before the end, by a worker that was stopped then", "always", with(event{At: at(1700), Kind: ran, ID: "c", Who: "worker-1"},
+			event{At: at(1710), Kind: said, ID: "c", Who: "worker-1", Text: "lost", Took: 9 * time.Millisecond, Waited: 1400 * time.Millisecond}), nil},
 		{"a run before its time", "always", func(es []event) []event {
 			es[0].Until = at(11)
 			return es

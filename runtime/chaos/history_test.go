@@ -44,7 +44,8 @@ type event struct {
 	Code    string        `json:"code,omitempty"`
 	Sum     string        `json:"sum,omitempty"`
 	Attempt int           `json:"attempt,omitempty"`
-	Took    time.Duration `json:"took,omitempty"` // of said: how long the run was
+	Took    time.Duration `json:"took,omitempty"`   // of said: how long the run was
+	Waited  time.Duration `json:"waited,omitempty"` // of said: from when it was sent until its worker let it run, by the worker's clock
 	Until   time.Time     `json:"until,omitzero"`
 }
 

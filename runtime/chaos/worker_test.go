@@ -168,9 +168,12 @@ type logLine struct {
 	Line    string    `json:"line"` // of the guest
 	Attempt int       `json:"attempt"`
 	Took    float64   `json:"run_ms"`
+	Waited  float64   `json:"queue_ms"`
 	Queue   string    `json:"queue"`
 	Order   string    `json:"order"`
 }
+
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
 // read makes events of a worker's log until it ends. The log is kept, too.
 func (w *place) read(out interface{ Read([]byte) (int, error) }) {
@@ -199,9 +202,9 @@ func (w *place) read(out interface{ Read([]byte) (int, error) }) {
 			w.run.add(event{At: l.At, Kind: heard, Queue: l.Queue, Who: w.name, Text: "deaf"})
 		case l.ID == "":
 		case what == "done", what == "retried", what == "failed", what == "refused":
-			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: what, Code: l.Code, Attempt: l.Attempt, Took: time.Duration(l.Took * float64(time.Millisecond))})
+			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: what, Code: l.Code, Attempt: l.Attempt, Took: milliseconds(l.Took), Waited: milliseconds(l.Waited)})
 		case what == "outcome lost":
-			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: "lost", Code: l.Code, Attempt: l.Attempt, Took: time.Duration(l.Took * float64(time.Millisecond))})
+			w.run.add(event{At: l.At, Kind: said, ID: l.ID, Who: w.name, Text: "lost", Code: l.Code, Attempt: l.Attempt, Took: milliseconds(l.Took), Waited: milliseconds(l.Waited)})
 		}
 	}
 }
