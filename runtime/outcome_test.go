@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/runtime/sandbox"
+	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
@@ -131,6 +133,34 @@ func TestRetryAfter(t *testing.T) {
 		t.Errorf("got %+v", r)
 	} else if waited := r.Started.Sub(first); waited < pause-200*time.Millisecond {
 		t.Errorf("the second run began %v after the first, want %v", waited, pause)
+	}
+}
+
+// TestBusyIsParked: a sandbox in which another task takes all the memory gives a task back, which counts for nothing; it runs once there is room.
+func TestBusyIsParked(t *testing.T) {
+	w := newWorld(t)
+	cache, err := guesttest.Compiled()
+	check(t, err)
+	box, err := sandbox.Open(t.Context(), sandbox.Config{Host: shared.host, CacheDir: cache, Memory: 1}) // so that whatever runs, runs alone
+	check(t, err)
+	t.Cleanup(func() { check(t, box.Close(context.Background())) })
+	worker := w.work(func(c *runtime.Config) { c.Sandbox, c.Concurrency = box, 2 })
+	gate := newGate("busy")
+	first := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	gate.await(t, 1)
+	second := w.send(client.Task{Input: wish{Mode: "echo", Text: "there is room"}, Limits: envelope.Limits{Wall: 700 * time.Millisecond}, Attempts: 1})
+	worker.await("task put aside", "task_id", second.ID, "code", "parked")
+	if s := w.state(second.ID); s.Phase != queue.PhaseWaiting {
+		t.Errorf("state %+v", s)
+	}
+	close(gate.open)
+	for _, receipt := range []client.Receipt{first, second} {
+		if r := w.ended(receipt); r.Status != envelope.StatusDone {
+			t.Errorf("%s %s: %s", r.Status, r.Code, r.Error)
+		}
+	}
+	if letters := w.letters(); len(letters) != 0 {
+		t.Errorf("dead letters %+v", letters)
 	}
 }
 
