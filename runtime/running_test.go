@@ -56,11 +56,11 @@ func (w *world) work(edit ...func(*runtime.Config)) *running {
 	}
 	if cfg.Listener == nil {
 		cfg.Listener, cfg.Keeper, cfg.Events, cfg.Progress = conn, conn, conn, conn
-		if cfg.Modes == nil {
-			var err error
-			cfg.Modes, err = runtime.OpenModes(filepath.Join(w.t.TempDir(), "modes.json"))
-			check(w.t, err)
-		}
+	}
+	if cfg.Modes == nil {
+		var err error
+		cfg.Modes, err = runtime.OpenModes(filepath.Join(w.t.TempDir(), "modes.json"))
+		check(w.t, err)
 	}
 	if cfg.Broker == nil {
 		cfg.Broker = r.lanes
