@@ -171,6 +171,18 @@ func TestMeteredCalls(t *testing.T) {
 	}
 }
 
+// TestMeteredHostInLoop: a small function that calls the host, which charges by itself, leaves the local that holds the fuel behind; another one does not.
+func TestMeteredHostInLoop(t *testing.T) {
+	for callee, read := range map[string]string{"\x20\x00\x10\x00\x0b": "\x23\x00", "\x20\x00\x0b": "\x20\x01"} { // global.get 0, local.get 1
+		code := assemble(section(1, "\x01\x60\x01\x7f\x01\x7f"), section(2, vector(sized("m")+sized("f")+"\x00\x00")), section(3, "\x02\x00\x00"),
+			section(10, vector(sized(noLocals+callee), sized(noLocals+"\x03\x40\x20\x00\x10\x01\x0d\x00\x0b\x20\x00\x0b"))))
+		caller := codeOf(t, metered(t, code, roomy).Code)[1]
+		if want := "\x20\x00\x10\x02\x04\x40" + read + "\x42"; !strings.Contains(caller, want) { // local.get 0, call 2, if, the fuel, i64.const
+			t.Errorf("%x: got %x, want %x in it", callee, caller, want)
+		}
+	}
+}
+
 // TestInstrumentClamps: what memory and tables may grow to, and what starts beyond it.
 func TestInstrumentClamps(t *testing.T) {
 	code := withBody(noLocals, "\x20\x00\x0b")
