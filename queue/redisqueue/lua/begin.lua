@@ -35,10 +35,15 @@ local sure, groups = tonumber(ARGV[6]) - 0.75 * lease > now(), tonumber(ARGV[7])
 local codes, rest = {}, {} -- letters by item; items that start.lua decides about
 set_states(prefix)
 
--- keep begins the lease of an entry anew where more than a quarter of it has passed: its worker, which was stopped
--- since it claimed, or could not reach Redis, counts the lease from when it asked to start.
+-- keep has the lease of an entry begun anew where more than a quarter of it has passed: its worker, which was stopped
+-- since it claimed, or could not reach Redis, counts the lease from when it asked to start. keep_late does it, last of
+-- all: XCLAIM is let through at maxmemory, and once a script has written, so is everything else.
+local late = {}
 local function keep(lane, entry, idle)
-  if idle > 0.25 * lease then redis.call('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID') end
+  if idle > 0.25 * lease then late[#late + 1] = {lane, entry} end
+end
+local function keep_late()
+  for _, it in ipairs(late) do redis.call('XCLAIM', it[1], group, consumer, 0, it[2], 'JUSTID') end
 end
 
 -- mine returns the entries of a group that are this worker's, asked for from the
@@ -120,4 +125,7 @@ for g = 1, groups do
   end
   item, at = item + n, at + 2 * n
 end
-if #rest == 0 then return {table.concat(codes)} end
+if #rest == 0 then
+  keep_late()
+  return {table.concat(codes)}
+end

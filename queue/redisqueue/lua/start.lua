@@ -84,5 +84,6 @@ local ok, fault = pcall(function()
 end)
 flush()
 if not ok then return {err = type(fault) == 'table' and fault.err or fault} end
+keep_late()
 out[1] = table.concat(codes)
 return out
