@@ -26,4 +26,5 @@ var kept = regexp.MustCompile(`^cs:\{(work|mail|rest)\}:(in:acme:[012]|st:acme|e
 
 // isStates and isResult tell keys of messages from others.
 func isStates(key string) bool { return strings.Contains(key, "}:st:") }
+func isEnds(key string) bool   { return strings.Contains(key, "}:ends") }
 func isResult(key string) bool { return strings.Contains(key, "}:res:") }

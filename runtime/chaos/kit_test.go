@@ -207,8 +207,8 @@ name = "worker"
 keys = ["@worker"]
 `
 
-// deploy writes what one worker needs into dir. where says where Redis is; results are kept for keep.
-func (k *kit) deploy(dir, name, http string, where devdeploy.Redis, queues []string, keep time.Duration, login queuetest.Login) error {
+// deploy writes what one worker needs into dir. where says where Redis is; results are kept for keep, and letters at most, 0 for as many as usual.
+func (k *kit) deploy(dir, name, http string, where devdeploy.Redis, queues []string, keep time.Duration, letters int, login queuetest.Login) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (k *kit) deploy(dir, name, http string, where devdeploy.Redis, queues []str
 	where.User, where.PasswordFile, where.CA, where.Cert, where.Key = "worker", "worker.pass", "ca.pem", "worker.crt", "worker.pem"
 	worker := devdeploy.Worker{
 		Name: name, Queues: queues, Policy: "policy.toml", Key: "worker.key", State: "state", Concurrency: 4, Lease: lease, Drain: 3 * time.Second,
-		ResultTTL: keep, Store: k.store, Cache: k.cache, Redis: where, LogLevel: "info", LogFormat: "json", HTTP: http,
+		ResultTTL: keep, Store: k.store, Cache: k.cache, Redis: where, DeadMax: letters, LogLevel: "info", LogFormat: "json", HTTP: http,
 	}
 	for file, text := range map[string]string{
 		"policy.toml": devdeploy.Fill(policy, keys), "worker.toml": worker.Text(), "worker.key": k.worker.Text() + "\n",

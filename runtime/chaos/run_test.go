@@ -37,7 +37,9 @@ type run struct {
 	begun   time.Time
 	keep    time.Duration // of results; 0: an hour
 	pages   bool          // workers serve their metrics
-	quiet   bool          // no history is kept
+
+	letterMax int  // dead letters that are kept, about; 0: as many as usual
+	quiet     bool // no history is kept
 
 	mu       sync.Mutex
 	events   []event
@@ -165,7 +167,7 @@ func (r *run) open() {
 		if r.pages {
 			p.page = freeAddress(tb)
 		}
-		if err := r.kit.deploy(p.dir, name, p.page, where(login, r.wire(i)), r.queues(), cmp.Or(r.keep, time.Hour), login); err != nil {
+		if err := r.kit.deploy(p.dir, name, p.page, where(login, r.wire(i)), r.queues(), cmp.Or(r.keep, time.Hour), r.letterMax, login); err != nil {
 			tb.Fatal(err)
 		}
 		r.places = append(r.places, p)

@@ -47,14 +47,19 @@ type measure struct {
 	least      float64
 }
 
+// soakLetters bounds the dead letters, so that there is no more room for them long before the warm-up is over.
+const soakLetters = 500
+
 // measures are in the order of the table. Redis keeps a state for each message until an hour after it expires, by design: so
-// states are counted and weighed for themselves, and everything else must be flat.
+// states, and the lists of when they end, are counted and weighed for themselves, and everything else must be flat.
 var measures = []measure{
 	{"worker rss", "MiB", 0.10, 12},
 	{"worker goroutines", "", 0.05, 4},
 	{"worker files", "", 0.05, 4},
 	{"keys beside states", "", 0.10, 400}, // results are kept for a minute, so that they come to an end
 	{"bytes per state", "", 0.10, 40},
+	{"redis memory beside states", "MiB", 0.15, 6},
+	{"redis clients", "", 0.10, 6},
 }
 
 // rise fits a line through the samples after the warm-up and returns how much it rises over them, and their mean.
@@ -118,7 +123,7 @@ func TestSoak(t *testing.T) {
 		lasts = soakShort
 	}
 	r := newRun(t, plan{seed: 1, sync: "everysec", workers: make([]workerPlan, 2)}, t.TempDir())
-	r.pages, r.quiet, r.keep = true, true, time.Minute
+	r.pages, r.quiet, r.keep, r.letterMax = true, true, time.Minute, soakLetters
 	r.open()
 	r.begun = time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
@@ -241,8 +246,10 @@ func (r *run) sample() sample {
 	states, results, bytes := r.weighStates()
 	s.values["states"], s.values["results"] = states, results
 	s.values["keys beside states"] = keys
-	s.values["bytes per state"] = bytes
-	s.values["redis memory"] = r.info("used_memory") / (1 << 20)
+	s.values["bytes per state"] = bytes / max(states, 1)
+	used := r.info("memory", "used_memory")
+	s.values["redis memory"], s.values["redis memory beside states"] = used/(1<<20), (used-bytes)/(1<<20)
+	s.values["redis clients"] = r.info("clients", "connected_clients")
 	return s
 }
 
@@ -251,7 +258,7 @@ func (r *run) number(reply any) int64 {
 	return n
 }
 
-// weighStates counts states and results, and weighs the states.
+// weighStates counts states and results, and weighs the states with the lists of when they end.
 func (r *run) weighStates() (states, results, bytes float64) {
 	sum := 0.0
 	server := r.servers.nodes[0]
@@ -261,22 +268,19 @@ func (r *run) weighStates() (states, results, bytes float64) {
 			results++
 		case isStates(key):
 			states += float64(r.number(server.Do("HLEN", key)))
+			fallthrough
+		case isEnds(key):
 			sum += float64(r.number(server.Do("MEMORY", "USAGE", key, "SAMPLES", "50")))
 		}
 	})
-	return states, results, sum / max(states, 1)
+	return states, results, sum
 }
 
-// info returns a number of Redis's INFO.
-func (r *run) info(field string) float64 {
-	text, _ := r.servers.nodes[0].Do("INFO", "memory").(string)
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), field+":"); ok {
-			v, _ := strconv.ParseFloat(rest, 64)
-			return v
-		}
-	}
-	return 0
+// info returns a number of a section of Redis's INFO, 0 when there is none.
+func (r *run) info(section, field string) float64 {
+	text, _ := r.servers.nodes[0].Do("INFO", section).(string)
+	v, _ := strconv.ParseFloat(infoField(text, field), 64)
+	return v
 }
 
 // metricsOf reads the numbers without labels of a worker's page.
@@ -298,6 +302,26 @@ func metricsOf(address string) (map[string]float64, error) {
 	return out, scan.Err()
 }
 
+// processor is the machine's, as Linux names it.
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+// commit is the checkout's, with a plus when it has been changed.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty=+").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // tableOf is what was measured, as a page.
 func tableOf(samples []sample, sent int, lasts time.Duration) string {
 	var b strings.Builder
@@ -307,9 +331,9 @@ func tableOf(samples []sample, sent int, lasts time.Duration) string {
 		redis = "Redis " + strings.TrimPrefix(f[2], "v=")
 	}
 	fmt.Fprintf(&b, "# Soak: %v of mixed load\n\n", lasts.Round(time.Second))
-	fmt.Fprintf(&b, "`make soak MINUTES=%.0f`: two workers, %d tasks of all kinds of runtime/chaos (%d a second), connections cut every %v, %s over TLS with AOF everysec;\n%s/%s, %d processors, %s.\n\n",
-		lasts.Minutes(), sent, soakRate, soakCut, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), goruntime.Version())
-	names := []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory"}
+	fmt.Fprintf(&b, "`make soak MINUTES=%.0f`: two workers, %d tasks of all kinds of runtime/chaos (%d a second), connections cut every %v, at most %d dead letters, %s over TLS with AOF everysec;\n%s/%s, %d processors (%s), %s; commit %s.\n\n",
+		lasts.Minutes(), sent, soakRate, soakCut, soakLetters, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), processor(), goruntime.Version(), commit())
+	names := []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory", "redis memory beside states", "redis clients"}
 	fmt.Fprintf(&b, "| time | %s |\n|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)+1))
 	for i, s := range samples {
 		if i%max(len(samples)/soakRows, 1) != 0 && i != len(samples)-1 {

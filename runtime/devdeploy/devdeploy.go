@@ -24,6 +24,7 @@ type Worker struct {
 	Store       string // folder of modules and releases; "": the Redis that carries the work
 	Cache       string // folder of compiled modules
 	Redis       Redis
+	DeadMax     int // dead letters of each queue
 	LogLevel    string
 	LogFormat   string
 	HTTP        string // address of its pages; "": none
@@ -50,6 +51,10 @@ func (w Worker) Text() string {
 	t.section("sandbox")
 	t.text("cache", w.Cache)
 	w.Redis.write(&t)
+	if w.DeadMax > 0 {
+		t.section("dead")
+		t.line("max", strconv.Itoa(w.DeadMax))
+	}
 	t.section("log")
 	t.text("level", w.LogLevel)
 	t.text("format", w.LogFormat)
@@ -115,9 +120,14 @@ func (t *table) text(key, value string) {
 	}
 }
 
+// duration writes seconds or milliseconds: settings take one unit, where Go would write "1h0m0s".
 func (t *table) duration(key string, d time.Duration) {
-	if d > 0 {
-		t.text(key, d.String())
+	switch {
+	case d <= 0:
+	case d%time.Second == 0:
+		t.text(key, fmt.Sprintf("%ds", d/time.Second))
+	default:
+		t.text(key, fmt.Sprintf("%dms", d.Milliseconds()))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 func Example() {
 	w := devdeploy.Worker{
-		Name: "w", Queues: []string{"jobs", "mail"}, Policy: "policy.toml", Key: "worker.key", Lease: 2 * time.Second, Store: "modules",
+		Name: "w", Queues: []string{"jobs", "mail"}, Policy: "policy.toml", Key: "worker.key", Lease: 2500 * time.Millisecond, ResultTTL: time.Hour, Store: "modules",
 		Redis: devdeploy.Redis{Address: "127.0.0.1:6379", User: "worker", PasswordFile: "worker.pass", CA: "ca.pem"},
 	}
 	fmt.Print(w.Text())
@@ -21,7 +21,8 @@ func Example() {
 	// queues        = ["jobs", "mail"]
 	// policy        = "policy.toml"
 	// key           = "worker.key"
-	// lease         = "2s"
+	// lease         = "2500ms"
+	// result_ttl    = "3600s"
 	//
 	// [store]
 	// dir           = "modules"
