@@ -133,6 +133,14 @@ func TestCopies(t *testing.T) {
 	if done := worker.log.all("task done"); len(done) != 1 {
 		t.Errorf("%d runs are said to be done", len(done))
 	}
+
+	unique := w.send(client.Task{Input: wish{Mode: "echo"}, UniqueKey: "tick", UniqueWindow: time.Second})
+	w.ended(unique)
+	check(t, w.shop.Resend(t.Context(), []client.Receipt{unique}))
+	worker.await("task put aside", "task_id", unique.ID, "code", "duplicate")
+	if letters := w.letters(); len(letters) != 2 {
+		t.Errorf("with a unique key, a copy is a dead letter: %+v", letters)
+	}
 }
 
 // TestRefused sends what is refused after it began: the sender is told the code, signed, and nothing ran.

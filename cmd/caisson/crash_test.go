@@ -111,8 +111,8 @@ func crashWork(n int) []client.Task {
 func TestKilledWorker(t *testing.T) {
 	server := queuetest.Start(t, queuetest.Options{Sync: "always"})
 	d := newDeployment(t, server, "report")
-	d.config(t, `lease  = "5s"`, `lease  = "2s"`)
-	d.config(t, `level = "warn"`, `level = "info"`)
+	d.config(t, `"5s"`, `"2s"`)
+	d.config(t, `"warn"`, `"info"`)
 	conn := d.connection(t)
 	receipts, err := conn.client.SendMany(t.Context(), crashWork(crashTasks))
 	check(t, err)
@@ -198,7 +198,7 @@ func settledOnce(t *testing.T, server *queuetest.Server, conn *connection, recei
 func TestRedisAway(t *testing.T) {
 	server := queuetest.Start(t, queuetest.Options{})
 	d := newDeployment(t, server, "report")
-	d.config(t, `level = "warn"`, `level = "info"`)
+	d.config(t, `"warn"`, `"info"`)
 	conn := d.connection(t)
 	receipts, err := conn.client.SendMany(t.Context(), crashWork(crashTasks))
 	check(t, err)

@@ -284,6 +284,8 @@ func (s *Schedule) Fire(tick time.Time, who Signer) (Fire, error) {
 		Issued: tick, NotBefore: tick.Add(jitter(id, e.Jitter)), Expires: tick.Add(s.Within(tick)),
 		Attempts: e.Attempts, Limits: e.Limits, Narrowed: e.Narrowed, Caps: e.Caps, Priority: int(e.Priority),
 		ContentType: contentType, Payload: payload,
+		// Says that copies are to be expected: another scheduler's may come when the first has ended.
+		UniqueKey: id.String(), UniqueWindow: envelope.UniqueWindowMin,
 	}
 	msg, err := envelope.Sign(t, who.Key)
 	if err != nil {

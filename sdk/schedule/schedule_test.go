@@ -65,7 +65,8 @@ func TestFire(t *testing.T) {
 	}
 	task := opened(t, fire.Message.Message, tick)
 	if task.ID != fire.ID || !task.Issued.Equal(tick) || !task.Expires.Equal(tick.Add(24*time.Hour)) || task.Attempts != 4 ||
-		!task.Narrowed || len(task.Caps) != 1 || task.Limits.Wall != time.Second || task.Priority != 2 || task.Queue != "reports" {
+		!task.Narrowed || len(task.Caps) != 1 || task.Limits.Wall != time.Second || task.Priority != 2 || task.Queue != "reports" ||
+		task.UniqueKey != fire.ID.String() {
 		t.Errorf("task %+v", task)
 	}
 	if delay := task.NotBefore.Sub(tick); delay < 0 || delay > time.Minute {
