@@ -153,6 +153,7 @@ func TestPauseOverRestart(t *testing.T) {
 	w.server.Do("DEL", mode)
 	third := w.work(remembering)
 	third.await("queue was paused when the worker ended")
+	third.await("worker started")
 	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
 	if code, text := third.page("/readyz"); code != 200 || text != "ok\npaused: work\n" {
 		t.Errorf("/readyz is %d %q", code, text)
