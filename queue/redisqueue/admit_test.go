@@ -140,3 +140,42 @@ func TestMemoryFullAtGate(t *testing.T) {
 		t.Errorf("depth %+v, %v", d, err)
 	}
 }
+
+// A step that waits for a result stands in two sets, and in none when it is purged.
+func TestPurgedStepWaitsForNothing(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ctx := t.Context()
+	_, one := messages(0, 1)
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	if got, err := q.Start(ctx, []queue.Start{full(ds[0])}); err != nil || got[0].State != queue.Waits {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	kept := func() int {
+		need, err := b.admin.Keys(ctx, "cs:{jobs}:need:*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait, err := b.admin.Keys(ctx, "cs:{jobs}:wait:*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(need) + len(wait)
+	}
+	if n := kept(); n != 2 {
+		t.Fatalf("it stands in %d sets", n)
+	}
+	if n, err := b.worker.Purge(ctx, []queue.Lane{acme}, time.Now().Add(time.Hour), 10); err != nil || n != 1 {
+		t.Fatalf("purged %d, %v", n, err)
+	}
+	if n := kept(); n != 0 {
+		t.Errorf("when purged it stands in %d sets", n)
+	}
+}

@@ -6,7 +6,7 @@
 --
 --   cs:{q}:res:<from>:<id>        a result, see lua/settle.lua
 --   cs:{q}:wait:<from>:<id>       set: <tenant>:<id> of those that wait for that result
---   cs:{q}:need:<tenant>:<id>     set: ids whose results it waits for
+--   cs:{q}:need:<tenant>:<id>     set: <from>:<id> of the results that it waits for
 --   cs:{q}:unique:<tenant>:<key>  the id that holds the key, for its window
 --   cs:{q}:rate:<name>            when the gate is even with its rate, microseconds, Redis's clock
 
@@ -65,7 +65,7 @@ end
 -- enlist has a message that is parked wait for results.
 local function enlist(it, rest, ids)
   local need, keep = prefix .. 'need:' .. it.member, it.left + 3600000
-  redis.call('DEL', need)
+  unlist(it.member)
   for _, id in ipairs(ids) do
     local key = prefix .. 'wait:' .. rest.from .. ':' .. id
     if sound(0, 'SCARD', key) < waiters_max then
@@ -74,7 +74,7 @@ local function enlist(it, rest, ids)
     else
       redis.call('ZADD', due, 'LT', now() + look_again, it.member)
     end
-    redis.call('SADD', need, id)
+    redis.call('SADD', need, rest.from .. ':' .. id)
   end
   redis.call('PEXPIRE', need, keep)
 end

@@ -36,6 +36,7 @@ for _, member in ipairs(members) do
   if chosen(member) then
     redis.call('ZREM', due, member)
     redis.call('HDEL', parked, member)
+    unlist(member)
     local st = load(member)
     if st then
       st.phase, st.verdict, st.entry = 'dead', 'purge', ''

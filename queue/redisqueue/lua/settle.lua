@@ -42,7 +42,7 @@ local function wake(issuer, id)
   local key = prefix .. 'wait:' .. issuer .. ':' .. id
   for _, member in ipairs(sound({}, 'SMEMBERS', key)) do
     local need = prefix .. 'need:' .. member
-    if sound(0, 'SREM', need, id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
+    if sound(0, 'SREM', need, issuer .. ':' .. id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
   end
   redis.call('DEL', key)
 end

@@ -35,7 +35,7 @@ local function start(it)
   local code = it.ask and admit(it) or 1
   if code == 8 then new.verdict = 'taken' end
   if code == 1 or code == 8 then write(it) end
-  if code == 1 and st and st.verdict == 'waits' then redis.call('DEL', prefix .. 'need:' .. it.member) end
+  if code == 1 and st and st.verdict == 'waits' then unlist(it.member) end
   return code
 end
 

@@ -46,6 +46,16 @@ local function save(member, st, ttl)
   if ttl then list_ends(tenant, {id}, ttl) end
 end
 
+-- unlist has member wait for no result any more: cs:{q}:need:<member> is a set of <from>:<id>, and it stands in
+-- cs:{q}:wait:<from>:<id> of each, see lua/admit.lua.
+local function unlist(member)
+  local need = base .. 'need:' .. member
+  local ids = redis.pcall('SMEMBERS', need)
+  if ids.err then ids = {} end
+  for _, id in ipairs(ids) do redis.pcall('SREM', base .. 'wait:' .. id, member) end
+  redis.call('DEL', need)
+end
+
 -- owner returns who holds entry in lane and for how many ms since it claimed or renewed it, false when nobody does (or no
 -- lane is left).
 local function owner(lane, group, entry)
