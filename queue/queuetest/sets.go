@@ -60,6 +60,17 @@ func (s *Sentinels) Synced(tb testing.TB) {
 	eventuallyWithin(tb, setUpMax, "the replica has all that the master has", func() bool { return s.Master.Do("WAIT", "1", "500") == int64(1) })
 }
 
+// Patience sets how long a server may be silent until a Sentinel takes it for gone. A short one has a failover begin soon, and on a busy machine
+// sometimes where nobody meant one.
+func (s *Sentinels) Patience(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	for _, w := range s.watchers {
+		if reply := w.Do("SENTINEL", "SET", MasterName, "down-after-milliseconds", fmt.Sprint(d.Milliseconds())); reply != "OK" {
+			tb.Fatalf("patience of a Sentinel: %v", reply)
+		}
+	}
+}
+
 // Login returns what a client needs to be user of the master; its Addrs are the Sentinels'.
 func (s *Sentinels) Login(user string) Login {
 	l := s.Master.Login(user)

@@ -21,6 +21,13 @@ import (
 	"github.com/caisson-run/caisson/runtime/devdeploy"
 )
 
+// How long a server is silent until the Sentinels replace it: soon where the plan fails over; else never, since a busy machine is no failure, and
+// the judge knows of no failover but the plan's.
+const (
+	hasty   = 500 * time.Millisecond
+	patient = time.Hour
+)
+
 // servers are what Redis is in a run. Their faults are carried out in the test's own goroutine.
 type servers struct {
 	nodes     []*queuetest.Server // with keys: one, a master and its replica, or three
@@ -34,6 +41,7 @@ func startServers(tb testing.TB, p plan) *servers {
 	switch p.set {
 	case failover, stale:
 		s := queuetest.StartSentinels(tb)
+		s.Patience(tb, patient)
 		return &servers{nodes: []*queuetest.Server{s.Master, s.Replica}, sentinels: s}
 	case cluster:
 		c := queuetest.StartCluster(tb, queuetest.Options{Sync: p.sync})
@@ -171,6 +179,7 @@ func (r *run) failOver(b breakage) {
 		next.Do("CLIENT", "KILL", "TYPE", "MASTER")
 		time.Sleep(time.Duration(b.n) * time.Millisecond)
 	}
+	r.servers.sentinels.Patience(r.tb, hasty)
 	gone := time.Now()
 	if b.act == failover {
 		old.Kill()
@@ -178,6 +187,7 @@ func (r *run) failOver(b breakage) {
 		old.Freeze()
 	}
 	r.awaitRole(next, "master")
+	r.servers.sentinels.Patience(r.tb, patient)
 	r.servers.master = 1 - r.servers.master
 	time.Sleep(b.lasts)
 	back := time.Now()
