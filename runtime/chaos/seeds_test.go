@@ -18,6 +18,7 @@ var found = []struct {
 	{"Redis was set back, and a worker refused what it had settled", 1050},
 	{"poison took what was in the same hands", 1053},
 	{"a worker that was stopped between its claim and its start took a lease that was over for a whole one", 1029},
+	{"what a purged step waited for was kept", 5042},
 }
 
 // kindsOfPlans are seeds that play, in every run of the tests, what Redis can be and what an operator can order.
