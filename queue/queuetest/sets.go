@@ -71,6 +71,21 @@ func (s *Sentinels) Patience(tb testing.TB, d time.Duration) {
 	}
 }
 
+// AwaitMaster waits until all Sentinels send clients to m. A replica becomes the master before that: if the old one comes back in between, clients
+// are sent to it, and what it takes is lost when it is made a replica.
+func (s *Sentinels) AwaitMaster(tb testing.TB, m *Server) {
+	tb.Helper()
+	eventuallyWithin(tb, setUpMax, "all Sentinels name the new master", func() bool {
+		for _, w := range s.watchers {
+			reply, _ := w.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName).([]any)
+			if len(reply) != 2 || reply[1] != fmt.Sprint(m.port) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // Login returns what a client needs to be user of the master; its Addrs are the Sentinels'.
 func (s *Sentinels) Login(user string) Login {
 	l := s.Master.Login(user)

@@ -187,6 +187,7 @@ func (r *run) failOver(b breakage) {
 		old.Freeze()
 	}
 	r.awaitRole(next, "master")
+	r.servers.sentinels.AwaitMaster(r.tb, next)
 	r.servers.sentinels.Patience(r.tb, patient)
 	r.servers.master = 1 - r.servers.master
 	time.Sleep(b.lasts)
