@@ -117,7 +117,11 @@ func (c *cell) begin(ctx context.Context, j *Job, t *turn) *host.Run {
 	c.memory.limit = min(int(j.Limits.Memory), len(c.memory.region))
 	c.fuel.Set(uint64(m.grant()))
 	c.tableRoom.Set(uint64(j.Limits.Tables - int64(c.pool.compiled.facts.elements)))
-	s.host.BeginAt(&c.record, c.pool.program.runConfig(j, m))
+	config := c.pool.program.runConfig(j, m)
+	if j.Log != nil {
+		config.Log = m.aside(j.Log)
+	}
+	s.host.BeginAt(&c.record, config)
 	return &c.record
 }
 

@@ -273,3 +273,23 @@ func TestDeepStacksAreNotKept(t *testing.T) {
 		last = stats.IdleSize
 	}
 }
+
+// TestLogsMayWait: a guest whose log waits does not keep its place, so that any number of them may wait for each other there.
+func TestLogsMayWait(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	once := assemble([]asmImport{{"caisson", "log_write", "\x60\x03\x7f\x7f\x7f\x01\x7f"}}, "\x41\x01\x41\x00\x41\x05\x10\x00\x1a\x41\x00\x0b")
+	p := load(t, s, module(once))
+	guests := 8 * goruntime.GOMAXPROCS(0)
+	var inside, done sync.WaitGroup
+	inside.Add(guests)
+	for range guests {
+		done.Go(func() {
+			met := false
+			out := p.Run(context.Background(), sandbox.Job{Log: func(string, string) { met = true; inside.Done(); inside.Wait() }})
+			if !met || out.Verdict != sandbox.Done {
+				t.Errorf("met: %v; %+v", met, out)
+			}
+		})
+	}
+	done.Wait()
+}

@@ -249,6 +249,15 @@ func (m *meter) Return() {
 	m.thread, m.measured = threadTime()
 }
 
+// aside has other guests compute while log takes a line: whoever reads the log may be slow, or gone.
+func (m *meter) aside(log func(level, line string)) func(level, line string) {
+	return func(level, line string) {
+		m.turn.give()
+		defer m.turn.take()
+		log(level, line)
+	}
+}
+
 // wait returns a context of the library's that ends with the run. Most runs never need one.
 func (m *meter) wait() context.Context {
 	if m.waiting == nil {
