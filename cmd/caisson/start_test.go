@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caisson-run/caisson/queue/queuetest"
 )
 
 // startTime bounds the page's commands: two builds with a cold cache, on two cores.
@@ -40,7 +41,7 @@ func TestStartPage(t *testing.T) {
 	c := exec.CommandContext(ctx, "bash", "-c", script)
 	c.Dir = root
 	temp := t.TempDir()
-	c.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", freePort(t)), "TMPDIR="+temp)
+	c.Env = append(os.Environ(), fmt.Sprintf("PORT=%d", queuetest.FreePort(t)), "TMPDIR="+temp)
 	t.Cleanup(func() { endDaemons(t, temp) })
 	c.WaitDelay = 10 * time.Second
 	out, err := c.CombinedOutput()
@@ -66,13 +67,4 @@ func endDaemons(t *testing.T, temp string) {
 		check(t, err)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-}
-
-// freePort is a port of loopback that nobody has at this moment.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

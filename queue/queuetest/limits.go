@@ -7,6 +7,11 @@ const (
 	// overloaded machine, not Redis, needs this long.
 	startMax = 20 * time.Second
 
+	// portsFrom and portsTo are where ports for servers are looked for: below 32768, from where on Linux gives them to outgoing connections.
+	portsFrom, portsTo = 20000, 32768
+	// portLooks is how many are looked at.
+	portLooks = 100
+
 	// setUpMax bounds waiting for servers that work together to find each other.
 	setUpMax = 40 * time.Second
 

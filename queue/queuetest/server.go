@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -86,7 +87,7 @@ func start(tb testing.TB, opts Options, own credentials) *Server {
 	s.certificates()
 	s.users()
 	for try := 1; ; try++ {
-		s.port = freePort(tb)
+		s.port = FreePort(tb)
 		if plain() {
 			s.front = startFront(tb, own, s.port, s.socket())
 		}
@@ -337,12 +338,18 @@ func secret(tb testing.TB) string {
 	return hex.EncodeToString(b)
 }
 
-func freePort(tb testing.TB) int {
+// FreePort returns a port of loopback that nobody has at this moment. It is none of those that Linux gives to outgoing connections, which are many in
+// tests and could take it before a server does.
+func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range portLooks {
+		port := portsFrom + mathrand.IntN(portsTo-portsFrom)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatalf("no port from %d to %d is free", portsFrom, portsTo)
+	return 0
 }

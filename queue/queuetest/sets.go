@@ -138,7 +138,7 @@ func StartCluster(tb testing.TB, opts Options) *Cluster {
 	var buses []string
 	const nodes = 3
 	for i := range nodes {
-		bus := fmt.Sprint(freePort(tb))
+		bus := fmt.Sprint(FreePort(tb))
 		conf := append(slices.Clone(opts.Conf), "cluster-enabled yes", "tls-cluster yes", "cluster-node-timeout 1000", "cluster-port "+bus)
 		n := start(tb, Options{Sync: opts.Sync, Conf: conf}, own)
 		c.Nodes, buses = append(c.Nodes, n), append(buses, bus)
