@@ -265,6 +265,9 @@ func (o *opened) start(now time.Time) queue.Start {
 
 // turnAway puts aside a delivery that was not granted.
 func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
+	if s.State == queue.Replayed && o.task.UniqueKey != "" {
+		s.State = queue.Duplicate // its sender expects copies of it, and one may come late
+	}
 	switch s.State {
 	case queue.Duplicate:
 		w.endUnread(p, o.delivery, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
@@ -277,10 +280,6 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	case queue.Taken:
 		w.duplicate(w.begin(p, o, s), s.First)
 	case queue.Replayed:
-		if o.task.UniqueKey != "" { // its sender expects copies of it, and one may come late
-			w.endUnread(p, o.delivery, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
-			return
-		}
 		w.refuseUnread(p, o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.id})
 	case queue.Conflict:
 		w.refuseUnread(p, o.delivery, &refusal{CodeIDReused, "another message used the id " + o.id})

@@ -111,28 +111,35 @@ func TestOverwrittenCounters(t *testing.T) {
 	}
 }
 
+// claimOne sends a message and claims it.
+func claimOne(t *testing.T, b *broker, q *redisqueue.Queue) queue.Delivery {
+	t.Helper()
+	_, one := messages(0, 1)
+	if err := b.producer.Send(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := q.Claim(t.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	return ds[0]
+}
+
 // At maxmemory a message that would have to wait stays where it is.
 func TestMemoryFullAtGate(t *testing.T) {
 	s := queuetest.Start(t, queuetest.Options{})
 	b := newBroker(t, s.Login, func(time.Duration) {})
 	q := openQueue(t, b.worker, "w", time.Minute)
 	ctx := t.Context()
-	_, one := messages(0, 1)
-	if err := b.producer.Send(ctx, one); err != nil {
-		t.Fatal(err)
-	}
-	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
-	if err != nil || len(ds) != 1 {
-		t.Fatal(ds, err)
-	}
+	d := claimOne(t, b, q)
 	s.Do("CONFIG", "SET", "maxmemory", "1mb")
-	_, err = q.Start(ctx, []queue.Start{full(ds[0])})
+	_, err := q.Start(ctx, []queue.Start{full(d)})
 	wantReason(t, "start", err, queue.ReasonMemory)
 	if d, err := b.worker.Depth(ctx, []queue.Lane{acme}); err != nil || d.Lanes[0].Running != 1 || d.Due["jobs"] != 0 {
 		t.Errorf("depth %+v, %v", d, err)
 	}
 	s.Do("CONFIG", "SET", "maxmemory", "0")
-	got, err := q.Start(ctx, []queue.Start{full(ds[0])})
+	got, err := q.Start(ctx, []queue.Start{full(d)})
 	if err != nil || got[0].State != queue.Waits {
 		t.Errorf("afterwards: %+v, %v", got, err)
 	}
@@ -147,15 +154,8 @@ func TestPurgedStepWaitsForNothing(t *testing.T) {
 	b := newBroker(t, s.Login, func(time.Duration) {})
 	q := openQueue(t, b.worker, "w", time.Minute)
 	ctx := t.Context()
-	_, one := messages(0, 1)
-	if err := b.producer.Send(ctx, one); err != nil {
-		t.Fatal(err)
-	}
-	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
-	if err != nil || len(ds) != 1 {
-		t.Fatal(ds, err)
-	}
-	if got, err := q.Start(ctx, []queue.Start{full(ds[0])}); err != nil || got[0].State != queue.Waits {
+	d := claimOne(t, b, q)
+	if got, err := q.Start(ctx, []queue.Start{full(d)}); err != nil || got[0].State != queue.Waits {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	kept := func() int {
