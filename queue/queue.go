@@ -141,9 +141,9 @@ type State int
 const (
 	// Granted: the message is this worker's to run.
 	Granted State = iota + 1
-	// Replayed: the same bytes have ended already. Drop it.
+	// Replayed: the same bytes have ended already. Drop it, by the lease of the answer: see Lease.
 	Replayed
-	// Duplicate: the same bytes wait, or run, as another entry. Drop it.
+	// Duplicate: the same bytes wait, or run, as another entry. Drop it, likewise.
 	Duplicate
 	// Conflict: the id was used for other bytes. Let it be Dead.
 	Conflict
@@ -204,7 +204,9 @@ type Started struct {
 }
 
 // A Lease is the right to settle one entry.
-// Token is "" for a delivery that did not get as far as Start.
+// Token is "" for a delivery that was not granted. One that has an ID all the same is of a copy, as Start answered: it can be
+// settled only where the message has ended, or another entry can lead to its run. Between Start and Settle another server can
+// have taken the place of the one that knew so, and there the copy may be the message itself.
 type Lease struct {
 	Lane  Lane
 	Entry string

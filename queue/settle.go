@@ -93,8 +93,7 @@ type Settlement struct {
 	Verdict Verdict
 
 	// Result, when there is one, is kept under ResultKey (the issuer's key id)
-	// and Lease.ID for ResultTTL, and waiters are told. Done and Dead only. A
-	// lease without a token may leave a result with Dead, but never replaces one.
+	// and Lease.ID for ResultTTL, and waiters are told. Done and Dead only, with a lease from Start.
 	Result    []byte
 	ResultKey string
 	ResultTTL time.Duration
@@ -133,6 +132,9 @@ func (s Settlement) checkResult() error {
 	}
 	if o := s.Verdict.outcome; o != OutcomeDone && o != OutcomeDead {
 		return &FieldError{Field: "result", Text: s.Verdict.String() + " leaves none"}
+	}
+	if s.Lease.Token == "" {
+		return &FieldError{Field: "result", Text: "needs a lease from Start"}
 	}
 	if len(s.Result) > ResultBytesMax {
 		return &FieldError{Field: "result", Text: fmt.Sprintf("has %d bytes, at most %d are kept", len(s.Result), ResultBytesMax)}

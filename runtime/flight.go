@@ -79,12 +79,17 @@ func (f *flight) sinceCancel(b *begun) time.Duration {
 	return time.Since(b.cancelled)
 }
 
-// renew notes that leases were asked for at a time, and given.
-func (f *flight) renew(batch []queue.Lease, asked time.Time) {
+// renew notes that the leases of a batch were asked for at a time and given, all but those that are lost: what waits for its
+// runner is not to begin because of one of these.
+func (f *flight) renew(batch, lost []queue.Lease, asked time.Time) {
+	gone := make(map[string]bool, len(lost))
+	for _, lease := range lost {
+		gone[lease.Token] = true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, lease := range batch {
-		if b := f.held[lease.Token]; b != nil {
+		if b := f.held[lease.Token]; b != nil && !gone[lease.Token] {
 			b.renewed = asked
 		}
 	}

@@ -102,7 +102,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 	w.metrics.claimed.Observe(float64(len(batch)))
 	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused { // by an order that came with the batch
 		for _, d := range batch {
-			w.endUnread(p, d, queue.Release(), report{code: "released"})
+			w.endUnread(p, d.Unstarted(), queue.Release(), report{code: "released"})
 		}
 		return nil
 	}
@@ -110,7 +110,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 	passed := opened[:0]
 	for i, o := range opened {
 		if refused[i] != nil {
-			w.refuseUnread(p, batch[i], refused[i])
+			w.refuseUnread(p, batch[i].Unstarted(), refused[i])
 			continue
 		}
 		passed = append(passed, o)
@@ -199,7 +199,7 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (*opened, e
 func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, err error) {
 	if ctx.Err() != nil {
 		for _, o := range batch {
-			w.endUnread(p, o.delivery, queue.Release(), report{code: "released", id: o.id, task: o.task.Task})
+			w.endUnread(p, o.delivery.Unstarted(), queue.Release(), report{code: "released", id: o.id, task: o.task.Task})
 		}
 		return
 	}
@@ -270,7 +270,7 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	}
 	switch s.State {
 	case queue.Duplicate:
-		w.endUnread(p, o.delivery, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
+		w.endUnread(p, s.Lease, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
 	case queue.Lost:
 		w.log.Debug("delivery is another worker's by now", "task_id", o.id)
 		w.room.give(1)
@@ -280,11 +280,11 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	case queue.Taken:
 		w.duplicate(w.begin(p, o, s), s.First)
 	case queue.Replayed:
-		w.refuseUnread(p, o.delivery, &refusal{CodeReplayed, "these bytes have already ended: " + o.id})
+		w.refuseUnread(p, s.Lease, &refusal{CodeReplayed, "these bytes have already ended: " + o.id})
 	case queue.Conflict:
-		w.refuseUnread(p, o.delivery, &refusal{CodeIDReused, "another message used the id " + o.id})
+		w.refuseUnread(p, o.delivery.Unstarted(), &refusal{CodeIDReused, "another message used the id " + o.id})
 	default:
-		w.refuseUnread(p, o.delivery, &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", o.id)})
+		w.refuseUnread(p, o.delivery.Unstarted(), &refusal{CodeState, fmt.Sprintf("the state of %s cannot be used", o.id)})
 	}
 }
 

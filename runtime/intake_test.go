@@ -77,12 +77,13 @@ func TestStates(t *testing.T) {
 		f       fake
 		verdict string
 		code    string
+		id      string // of the lease: of a copy
 	}{
-		{"duplicate", fake{onState: queue.Duplicate}, "drop", ""},
-		{"replayed", fake{onState: queue.Replayed}, "dead", CodeReplayed},
-		{"conflict", fake{onState: queue.Conflict}, "dead", CodeIDReused},
-		{"no state", fake{onInvalid: true}, "dead", CodeState},
-		{"a state of the future", fake{onState: 99}, "dead", CodeState},
+		{"duplicate", fake{onState: queue.Duplicate}, "drop", "", delivery1},
+		{"replayed", fake{onState: queue.Replayed}, "dead", CodeReplayed, delivery1},
+		{"conflict", fake{onState: queue.Conflict}, "dead", CodeIDReused, ""},
+		{"no state", fake{onInvalid: true}, "dead", CodeState, ""},
+		{"a state of the future", fake{onState: 99}, "dead", CodeState, ""},
 	}
 	for i := range rows {
 		row := &rows[i]
@@ -95,7 +96,7 @@ func TestStates(t *testing.T) {
 				t.Fatalf("settled %v", row.f.settled)
 			}
 			s := row.f.settled[0]
-			if s.Verdict.String() != row.verdict || s.Verdict.Code() != row.code || s.Lease.Token != "" || len(s.Result) != 0 {
+			if s.Verdict.String() != row.verdict || s.Verdict.Code() != row.code || s.Lease.Token != "" || s.Lease.ID != row.id || len(s.Result) != 0 {
 				t.Errorf("settled %+v", s)
 			}
 			if w.ready.len() != 0 || w.room.held.Load() != 0 {

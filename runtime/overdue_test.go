@@ -8,7 +8,7 @@ import (
 )
 
 // TestOverdue lets a lease run out before its task runs, as when the process was stopped: it does not run, and is given back,
-// which counts only while the lease is nobody else's. Renewed in time, it is not overdue.
+// which counts only while the lease is nobody else's. Renewed in time, it is not overdue; told that it is lost, it is.
 func TestOverdue(t *testing.T) {
 	f := &fake{}
 	w, _ := openInside(t, f)
@@ -18,14 +18,18 @@ func TestOverdue(t *testing.T) {
 		t.Error("overdue at once")
 	}
 	long := time.Now().Add(-2 * w.cfg.Lease)
-	w.flight.renew([]queue.Lease{b.lease}, long)
+	w.flight.renew([]queue.Lease{b.lease}, nil, long)
 	if err := w.renewAll(t.Context(), w.posts[0]); err != nil {
 		t.Fatal(err)
 	}
 	if w.flight.overdue(b, w.cfg.Lease) {
 		t.Error("overdue after its renewal")
 	}
-	w.flight.renew([]queue.Lease{b.lease}, long)
+	w.flight.renew([]queue.Lease{b.lease}, nil, long)
+	w.flight.renew([]queue.Lease{b.lease}, []queue.Lease{b.lease}, time.Now())
+	if !w.flight.overdue(b, w.cfg.Lease) {
+		t.Error("not overdue after its lease was asked for and lost")
+	}
 	w.runOne(b)
 	w.posts[0].ended.close()
 	w.settle(t.Context(), w.posts[0])

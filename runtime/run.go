@@ -235,9 +235,9 @@ func (w *Worker) endedBefore(j *job) bool {
 }
 
 // refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.
-func (w *Worker) refuseUnread(p *post, d queue.Delivery, err error) {
+func (w *Worker) refuseUnread(p *post, l queue.Lease, err error) {
 	code := codeOf(err)
-	w.endUnread(p, d, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
+	w.endUnread(p, l, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
 }
 
 // result is what every result of b has in common. It says that nothing ran.

@@ -45,9 +45,9 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 }
 
 // endUnread sends the outcome of a delivery that never began.
-func (w *Worker) endUnread(p *post, d queue.Delivery, verdict queue.Verdict, r report) {
-	r.tenant = d.Lane.Tenant
-	p.ended.add(&ending{settlement: queue.Settlement{Lease: d.Unstarted(), Verdict: verdict}, report: r})
+func (w *Worker) endUnread(p *post, l queue.Lease, verdict queue.Verdict, r report) {
+	r.tenant = l.Lane.Tenant
+	p.ended.add(&ending{settlement: queue.Settlement{Lease: l, Verdict: verdict}, report: r})
 	w.room.give(1)
 }
 
@@ -204,7 +204,7 @@ func (w *Worker) renewAll(ctx context.Context, p *post) error {
 		if err != nil {
 			return err
 		}
-		w.flight.renew(batch, asked)
+		w.flight.renew(batch, lost, asked)
 		for _, lease := range lost {
 			if w.flight.lose(lease) {
 				w.log.Warn("lease lost, run ended", "task_id", lease.ID)

@@ -139,7 +139,7 @@ func testRequeueLeaves(t *testing.T, b Broker) {
 		t.Fatalf("start: %s", st.State)
 	}
 	apply(t, w, st.Lease, queue.Dead("task.conflict", "other bytes"))
-	if n, err := b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{ID: "same"}, 100); err != nil || n != 1 {
+	if n, err := b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{Code: "task.conflict"}, 100); err != nil || n != 1 {
 		t.Errorf("requeued %d, %v", n, err)
 	}
 	if got := stateOf(t, b, acme, "same"); got.Phase != queue.PhaseDone {

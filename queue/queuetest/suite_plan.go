@@ -101,22 +101,6 @@ func testPlanFanOut(t *testing.T, b Broker) {
 	}
 }
 
-// The refusal of a step that never started wakes, too: a failure runs down the plan.
-func testPlanUnstarted(t *testing.T, b Broker) {
-	w := b.Worker(t, "w", long)
-	send(t, b, acme, "bad", "next")
-	ds := claim(t, w, 10, acme)
-	if s := ask(t, w, ds[1:], after("bad"))[0]; s.State != queue.Waits {
-		t.Fatal(s.State)
-	}
-	lease := ds[0].Unstarted()
-	lease.ID = "bad"
-	endStep(t, w, lease, queue.Dead("policy.denied", "no"), "refused")
-	if s := ask(t, w, claim(t, w, 10, acme), after("bad"))[0]; s.State != queue.Granted || string(s.Inputs[0]) != "refused" {
-		t.Errorf("%+v", s)
-	}
-}
-
 // What waits in vain comes at its end, and once only.
 func testPlanExpires(t *testing.T, b Broker) {
 	w := b.Worker(t, "w", long)

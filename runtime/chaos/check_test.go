@@ -133,7 +133,23 @@ func (j *judgement) find(what, id, format string, args ...any) {
 }
 
 // lossy says whether Redis may have forgotten what it was told in the time around t.
-func (j *judgement) lossy(t time.Time) bool {
+func (j *judgement) lossy(t time.Time) bool { return j.lossyIn(t, t) }
+
+// forgot says whether Redis may have forgotten an outcome. Its worker tells it once it is written, and may have been stopped in between; it was
+// written after the run had begun, or, where nothing ran, after the message was sent.
+func (j *judgement) forgot(told event) bool {
+	from := told.At
+	for _, e := range slices.Backward(j.byID[told.ID]) {
+		if (e.Kind == ran && e.Who == told.Who || e.Kind == sent) && !e.At.After(told.At) {
+			from = e.At
+			break
+		}
+	}
+	return j.lossyIn(from, told.At)
+}
+
+// lossyIn says whether Redis may have forgotten what it was told at some time between two.
+func (j *judgement) lossyIn(begin, end time.Time) bool {
 	return slices.ContainsFunc(j.faults, func(f event) bool {
 		from := f.At
 		switch {
@@ -146,7 +162,7 @@ func (j *judgement) lossy(t time.Time) bool {
 		default:
 			return false
 		}
-		return t.After(from) && t.Before(f.Until.Add(time.Second))
+		return end.After(from) && begin.Before(f.Until.Add(time.Second))
 	})
 }
 
@@ -193,7 +209,7 @@ func (j *judgement) outcomes(id string, told []event) {
 	requeued := j.requeues(id)
 	for i := 1; i < len(told); i++ {
 		before := told[i-1]
-		if j.lossy(before.At) || before.Text != "done" && requeued.between(before.At, told[i].At) {
+		if j.forgot(before) || before.Text != "done" && requeued.between(before.At, told[i].At) {
 			continue
 		}
 		j.find(twice, id, "%s by %s at %s, %s by %s at %s", before.Text, before.Who, clock(before.At), told[i].Text, told[i].Who, clock(told[i].At))
@@ -224,7 +240,7 @@ func (j *judgement) results(id string, results, gones []event) {
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
 	slices.SortStableFunc(runs, func(a, b event) int { return began(a, saids, send).Compare(began(b, saids, send)) })
 	for i, r := range runs {
-		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.lossy(end.At) {
+		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.forgot(*end) {
 			if requeued := j.requeues(id); end.Text == "done" || !requeued.between(end.At, r.At) {
 				j.find(after, id, "%s by %s at %s, run by %s at %s", end.Text, end.Who, clock(end.At), r.Who, clock(r.At))
 			}
@@ -317,7 +333,7 @@ func (j *judgement) agreement(id string, last event, told, states, letters []eve
 		end = &told[len(told)-1]
 	}
 	// What somebody requeued may have ended once more without its worker having lived to tell.
-	if end != nil && !j.lossy(end.At) && !j.given(id, "requeue", end.At) {
+	if end != nil && !j.forgot(*end) && !j.given(id, "requeue", end.At) {
 		word := last.Text
 		if word == "dead" {
 			word = "failed" // the log's word for both

@@ -19,6 +19,8 @@ var found = []struct {
 	{"poison took what was in the same hands", 1053},
 	{"a worker that was stopped between its claim and its start took a lease that was over for a whole one", 1029},
 	{"what a purged step waited for was kept", 5042},
+	{"what a stale master took for a copy was dropped at the new one", 7084},
+	{"a lease that was lost counted as renewed for a moment, and its task began", 7040},
 }
 
 // kindsOfPlans are seeds that play, in every run of the tests, what Redis can be and what an operator can order.

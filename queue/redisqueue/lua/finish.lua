@@ -21,7 +21,7 @@
 --   place, with spaces between, 1 when those that wait for the result are woken, and
 --   how many items are of this kind
 -- then 4 for each item, those of a kind together:
---   id ('' when none is known), entry, token ('' when not started), result ('': none)
+--   id ('' when none is known), entry, token ('' when not started; with an id: of a copy), result ('': none)
 -- returns     a string of n letters, for each item a applied, b lease lost (or not
 --             settled: see release), c vanished; numbers 1 to 3 in settle.lua
 --

@@ -35,6 +35,14 @@ local function forget(member)
   redis.call('HDEL', parked, member)
 end
 
+-- alive says whether the entry that a state points to can still lead to a run.
+local function alive(st, member)
+  if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
+  if st.entry == '' then return redis.call('HEXISTS', parked, member) == 1 end
+  local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
+  return not found.err and #found > 0
+end
+
 -- unpark moves a parked message into its lane, and says whether it did. With why
 -- it does so only while the verdict of its state is among these. Lanes and states are named by what
 -- is parked, so they are not among KEYS; they carry the same hash tag. What is

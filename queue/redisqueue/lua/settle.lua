@@ -7,6 +7,16 @@ local consumer, lease = ARGV[2], tonumber(ARGV[4])
 local dead_max, dead_keep, message_max, state_ttl = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 set_prefix(ARGV[3], ARGV[1])
 
+-- copied says whether a message has no need of the entry of what start called a copy of it: it has ended, or another entry
+-- can lead to its run. Who asked start may have asked a master that was none any more, and this one may know nothing of what
+-- that one knew; the entry is then all that is left of the message.
+local function copied(it)
+  local st = load(it.member)
+  if not st then return false end
+  if st.phase == 'done' or st.phase == 'dead' then return true end
+  return (st.entry ~= it.entry or st.lane ~= it.kind.lane_name) and alive(st, it.member)
+end
+
 -- standing returns 'ours', 'lost', or 'again' when this very verdict was applied
 -- before. Of a lease from start it leaves the state in it.st.
 local function standing(it)
@@ -20,7 +30,9 @@ local function standing(it)
     end
   end
   if owner(it.kind.lane, group, it.entry) ~= consumer then return 'lost' end
-  if it.token ~= '' then
+  if it.token == '' then
+    if it.id ~= '' and not copied(it) then return 'lost' end
+  else
     -- The state was lost under a running task: the entry's owner is the next best
     -- fence, and writing the state anew keeps the message from running again.
     it.anew = state_ttl
@@ -49,12 +61,8 @@ end
 
 local function publish(it)
   if it.result == '' then return end
-  local kind, key = it.kind, prefix .. 'res:' .. it.kind.issuer .. ':' .. it.id
-  if it.token ~= '' then
-    redis.call('SET', key, it.result, 'PX', kind.life)
-  elseif not redis.call('SET', key, it.result, 'PX', kind.life, 'NX') then
-    return -- not fenced by a token: it may leave a result where there is none only
-  end
+  local kind = it.kind
+  redis.call('SET', prefix .. 'res:' .. kind.issuer .. ':' .. it.id, it.result, 'PX', kind.life)
   tell(kind.issuer, it.id, it.result)
   if kind.wake then wake(kind.issuer, it.id) end
 end
@@ -62,7 +70,7 @@ end
 local buried = false
 local function bury(it, code, reason, bytes)
   local add = {'XADD', dead, 'MAXLEN', '~', dead_max, '*', 'code', code, 'reason', reason,
-    'lane', it.kind.lane_name, 'member', it.member, 'worker', consumer, 'at', now()}
+    'lane', it.kind.lane_name, 'member', it.token ~= '' and it.member or '', 'worker', consumer, 'at', now()}
   if bytes then
     add[#add + 1] = 'e'
     add[#add + 1] = string.sub(bytes, 1, message_max)

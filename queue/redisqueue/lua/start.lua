@@ -6,14 +6,6 @@
 set_prefix(ARGV[3], ARGV[1])
 local out, seen = {''}, {}
 
--- alive says whether the entry that the state points to can still lead to a run.
-local function alive(st, member)
-  if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
-  if st.entry == '' then return redis.call('HEXISTS', parked, member) == 1 end
-  local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
-  return not found.err and #found > 0
-end
-
 -- start decides about an item: it.st is the state that it had, it.new the one that it gets.
 local function start(it)
   local st, new = it.st, it.new
