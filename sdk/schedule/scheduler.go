@@ -70,11 +70,12 @@ type Scheduler struct {
 	cfg Config
 	log hclog.Logger
 
-	mu      sync.Mutex
+	failing bool // the last send failed; Run's alone
+
+	mu      sync.Mutex // held while ticks are judged and noted down, never while they are sent or kept
 	entries []*due
 	marks   map[string]Mark // what the state holds; of schedules that are gone, too, until the next write
 	unsaved bool
-	failing bool // the last send failed
 }
 
 // due is a schedule and how far it has been judged.
@@ -171,10 +172,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 
 // round sends what is due now, and says how long nothing will be.
 func (s *Scheduler) round(ctx context.Context) (time.Duration, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.cfg.Now()
-	batch, more := s.gather(now)
+	batch, more := s.gather(s.cfg.Now())
 	err := s.send(ctx, batch)
 	s.save()
 	switch {
@@ -183,18 +181,25 @@ func (s *Scheduler) round(ctx context.Context) (time.Duration, error) {
 	case more:
 		return 0, nil
 	}
+	return s.idle(), nil
+}
+
+// idle returns how long it is until something is due.
+func (s *Scheduler) idle() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	sleep := lookEvery
 	for _, d := range s.entries {
 		if !d.next.IsZero() {
 			sleep = min(sleep, d.next.Sub(s.cfg.Now()))
 		}
 	}
-	return max(sleep, 0), nil
+	return max(sleep, 0)
 }
 
 // fires are the due ticks of one schedule, signed.
 type fires struct {
-	of     *due
+	of     *Schedule
 	fires  []Fire
 	until  time.Time // up to when it is judged once they are sent
 	passed int
@@ -203,6 +208,8 @@ type fires struct {
 // gather signs what is due. more says that a bound ended it early. A clock that went back is believed: what was
 // sent since is sent again when it comes, and does not run again.
 func (s *Scheduler) gather(now time.Time) (batch []fires, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	count, size := 0, 0
 	for _, d := range s.entries {
 		if now.Before(d.until) {
@@ -212,7 +219,7 @@ func (s *Scheduler) gather(now time.Time) (batch []fires, more bool) {
 			continue
 		}
 		j := d.judge(d.until, now)
-		f := fires{of: d, until: now, passed: j.passed}
+		f := fires{of: d.Schedule, until: now, passed: j.passed}
 		for _, tick := range j.send {
 			if count == roundMax || size > roundSizeMax {
 				f.until, more = d.until, true
@@ -282,12 +289,8 @@ func (s *Scheduler) write(ctx context.Context, out []queue.Outgoing) error {
 	return s.cfg.Sender.Send(ctx, out)
 }
 
-// sent moves a schedule on and tells of what it fired.
+// sent tells of what a schedule fired and moves it on.
 func (s *Scheduler) sent(f fires) {
-	f.of.until = f.until
-	f.of.next = f.of.Next(f.until)
-	s.marks[f.of.entry.Name] = Mark{s.ruleOf(f.of.Schedule), f.until.UTC()}
-	s.unsaved = true
 	if f.passed > 0 {
 		s.log.Warn("ticks passed over", "schedule", f.of.entry.Name, "count", f.passed, "missed", string(f.of.entry.Missed))
 	}
@@ -297,17 +300,47 @@ func (s *Scheduler) sent(f fires) {
 			s.cfg.Fired(fire)
 		}
 	}
+	s.moveOn(f)
+}
+
+// moveOn notes up to when the schedule of that name and rule is judged. Use may have put another in its place while its ticks
+// were sent: one that is paused, gone or has another rule stays as it is.
+func (s *Scheduler) moveOn(f fires) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, rule := f.of.entry.Name, s.ruleOf(f.of)
+	at := slices.IndexFunc(s.entries, func(d *due) bool { return d.entry.Name == name && s.ruleOf(d.Schedule) == rule })
+	if at < 0 {
+		return
+	}
+	d := s.entries[at]
+	d.until, d.next = f.until, d.Next(f.until)
+	s.marks[name] = Mark{rule, f.until.UTC()}
+	s.unsaved = true
 }
 
 // save writes the state if it has changed. One that cannot be written is told of and tried again at the next round: ticks are more
 // important, and sending one again does no harm.
 func (s *Scheduler) save() {
-	if s.cfg.State == nil || !s.unsaved {
+	marks := s.changed()
+	if marks == nil {
 		return
 	}
-	if err := s.cfg.State.Keep(s.marks); err != nil {
+	if err := s.cfg.State.Keep(marks); err != nil {
 		s.log.Error("state not kept", "error", err)
-		return
+		s.mu.Lock()
+		s.unsaved = true
+		s.mu.Unlock()
+	}
+}
+
+// changed returns what is to be kept; nil when nothing is.
+func (s *Scheduler) changed() map[string]Mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cfg.State == nil || !s.unsaved {
+		return nil
 	}
 	s.unsaved = false
+	return maps.Clone(s.marks)
 }

@@ -325,6 +325,74 @@ func TestUse(t *testing.T) {
 	})
 }
 
+// A slow is a broker whose first write waits until it is let go.
+type slow struct {
+	broker
+	began, goOn chan struct{}
+	once        sync.Once
+}
+
+func (s *slow) Send(ctx context.Context, batch []queue.Outgoing) error {
+	s.once.Do(func() { close(s.began); <-s.goOn })
+	return s.broker.Send(ctx, batch)
+}
+
+// Schedules are replaced while a write hangs: whoever reads the file again does not wait for the queue. What stays has sent its
+// tick once, and what is paused meanwhile leaves no mark.
+func TestUseWhileSending(t *testing.T) {
+	b, l, m := &slow{began: make(chan struct{}), goOn: make(chan struct{})}, &log{}, &memory{}
+	now := time.UnixMilli(1_790_000_000_000) // 14:13:20, UTC
+	m.marks = map[string]schedule.Mark{}
+	for _, name := range []string{"stays", "pauses"} {
+		m.marks[name] = schedule.Mark{Rule: "prod acme every 1m0s", Until: now.Add(-time.Minute)}
+	}
+	entry := func(name string, paused bool) *schedule.Schedule {
+		return made(t, schedule.Entry{Name: name, Every: time.Minute, Paused: paused})
+	}
+	s, err := schedule.Open(schedule.Config{Sender: b, Signer: signer, State: m, Fired: l.fired, Now: func() time.Time { return now },
+		Schedules: []*schedule.Schedule{entry("stays", false), entry("pauses", false)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-b.began:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was sent")
+	}
+	used := make(chan error, 1)
+	go func() { used <- s.Use([]*schedule.Schedule{entry("stays", false), entry("pauses", true)}) }()
+	select {
+	case err := <-used:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Use waits for the queue")
+	}
+	close(b.goOn)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if n, _ := b.seen(); n == 2 || time.Now().After(deadline) {
+			break
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if want := "stays 14:13:00, pauses 14:13:00"; l.String() != want {
+		t.Errorf("fired %s, want %s", l, want)
+	}
+	if _, copies := b.seen(); copies != 0 {
+		t.Errorf("%d copies", copies)
+	}
+	if len(m.marks) != 1 || !m.marks["stays"].Until.Equal(now) {
+		t.Errorf("kept %v", m.marks)
+	}
+}
+
 func TestStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	f := schedule.StateFile(path)
