@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/sdk/ask"
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
@@ -83,7 +83,7 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 		if key == "tenant" && name == "" && !sends {
 			continue
 		}
-		if err := checkName(key, name); err != "" && !file.Faulty(key) {
+		if err := ask.NameFault(name); err != "" && !file.Faulty(key) {
 			file.Fault(key, "%s", err)
 		}
 	}
@@ -91,27 +91,12 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 		return nil, misused(err)
 	}
 	if queueName != "" {
-		if err := checkName("queue", queueName); err != "" {
+		if err := ask.NameFault(queueName); err != "" {
 			return nil, misuse("--queue: %s", err)
 		}
 		conn.file.Queue = queueName
 	}
 	return conn, conn.open(settings)
-}
-
-// checkName says what is wrong with a name, "" when nothing is.
-func checkName(what, name string) string {
-	err := envelope.CheckName(what, name)
-	var field *envelope.FieldError
-	switch {
-	case err == nil:
-		return ""
-	case name == "":
-		return "is missing"
-	case errors.As(err, &field):
-		return fmt.Sprintf("%q %s", name, field.Text)
-	}
-	return err.Error()
 }
 
 func (c *connection) open(settings redisqueue.Config) (err error) {

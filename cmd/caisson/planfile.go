@@ -1,17 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/manifest/strict"
-	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/sdk/ask"
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
@@ -23,23 +20,9 @@ type planFile struct {
 }
 
 type planStep struct {
-	Name     string    `toml:"name"`
-	Task     string    `toml:"task"`
-	After    []string  `toml:"after"`
-	Input    string    `toml:"input"`
-	File     string    `toml:"file"`
-	Module   string    `toml:"module"`
-	Caps     *[]string `toml:"caps"`
-	Attempts int       `toml:"attempts"`
-	Priority string    `toml:"priority"`
-	Limits   struct {
-		Memory strict.Size     `toml:"memory"`
-		Stack  strict.Size     `toml:"stack"`
-		Result strict.Size     `toml:"result"`
-		Wall   strict.Duration `toml:"wall"`
-		CPU    strict.Duration `toml:"cpu"`
-		Calls  int64           `toml:"calls"`
-	} `toml:"limits"`
+	ask.Entry
+	Name  string   `toml:"name"`
+	After []string `toml:"after"`
 }
 
 // planReader judges one file.
@@ -78,7 +61,7 @@ func (r *planReader) fault(key, format string, args ...any) {
 }
 
 func (r *planReader) name(key, text string) {
-	if bad := checkName(key, text); bad != "" {
+	if bad := ask.NameFault(text); bad != "" {
 		r.fault(key, "%s", bad)
 	}
 }
@@ -86,60 +69,11 @@ func (r *planReader) name(key, text string) {
 // step makes one of its entry.
 func (r *planReader) step(at string, e planStep) client.Step {
 	r.name(at+".name", e.Name)
-	r.name(at+".task", e.Task)
-	l := e.Limits
-	t := client.Task{
-		Name: e.Task, Attempts: e.Attempts, Priority: client.Priority(e.Priority),
-		Limits: envelope.Limits{
-			Memory: int64(l.Memory), Stack: int64(l.Stack), Result: int64(l.Result),
-			Wall: time.Duration(l.Wall), CPU: time.Duration(l.CPU), Calls: l.Calls,
-		},
-	}
-	switch t.Priority {
-	case "", client.High, client.Normal, client.Low:
-	default:
-		r.fault(at+".priority", "%q is none of high, normal, low", e.Priority)
-	}
-	if e.Module != "" {
-		digest, err := envelope.ParseDigest(e.Module)
-		if err != nil {
-			r.fault(at+".module", "%v", err)
-		}
-		t.Module = digest
-	}
-	if e.Caps != nil {
-		t.Narrowed, t.Caps = true, *e.Caps
-	}
-	for i, line := range t.Caps {
-		if _, err := capability.Parse(line); err != nil {
-			r.fault(fmt.Sprintf("%s.caps[%d]", at, i), "%v", err)
-		}
-	}
-	t.Payload, t.ContentType = r.input(at, e)
-	return client.Step{Name: e.Name, Task: t, After: e.After}
-}
-
-// input returns the payload that a step gives itself, or names the file of.
-func (r *planReader) input(at string, e planStep) ([]byte, string) {
-	switch {
-	case e.Input != "" && e.File != "":
-		r.fault(at+".file", "is given beside input")
-	case e.Input != "":
-		if !json.Valid([]byte(e.Input)) {
-			r.fault(at+".input", "is not JSON; other data goes into a file")
-		}
-		return []byte(e.Input), "application/json"
-	case e.File != "":
-		data, err := readFile(r.base.path(e.File), inputFileMax)
-		if err != nil {
-			r.fault(at+".file", "%v", err)
-		}
-		if utf8.Valid(data) && json.Valid(data) {
-			return data, "application/json"
-		}
-		return data, "application/octet-stream"
-	}
-	return nil, ""
+	a := e.Read(r.file, at, func(path string) ([]byte, error) { return readFile(r.base.path(path), inputFileMax) })
+	return client.Step{Name: e.Name, After: e.After, Task: client.Task{
+		Name: a.Task, Payload: a.Payload, ContentType: a.ContentType, Module: a.Module, Narrowed: a.Narrowed, Caps: a.Caps,
+		Attempts: a.Attempts, Limits: a.Limits, Priority: client.Priority(a.Priority.String()),
+	}}
 }
 
 // blame puts what the client says of p where it stands in the file. Names were judged already.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/sdk/ask"
 )
 
 func queueCommand() *cobra.Command {
@@ -74,7 +75,7 @@ signed by a key that neither the settings nor --policy know.`,
 			}
 			var all []queueInfo
 			for _, name := range args {
-				if err := checkName("queue", name); err != "" {
+				if err := ask.NameFault(name); err != "" {
 					return misuse("queue: %s", err)
 				}
 				info, _, err := o.look(c.Context(), name)

@@ -12,6 +12,7 @@ import (
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/sdk/ask"
 )
 
 // cancelWait is how long a cancellation waits to see the task end.
@@ -49,7 +50,7 @@ then the order is kept, which is a success, too. ID may also be a plan's.`,
 			if tenant == "" {
 				tenant = o.file.Tenant
 			}
-			if err := checkName("tenant", tenant); err != "" {
+			if err := ask.NameFault(tenant); err != "" {
 				return misuse("--tenant: %s", err)
 			}
 			return o.cancel(c, tenant, id)

@@ -8,7 +8,7 @@
 // # Rules
 //
 // The text is TOML 1.0. A struct field is filled from the key in its `toml:"name"` tag; fields
-// without a tag are not filled. Fields may be string, bool, signed and unsigned integers, float64
+// without a tag are not filled, and those of an embedded struct count as the outer one's. Fields may be string, bool, signed and unsigned integers, float64
 // (finite only), structs, slices, maps with string keys, pointers to these (nil when the key is
 // absent), and any type with UnmarshalText (from a string). Dates and times have no use in our
 // files and are faults everywhere.

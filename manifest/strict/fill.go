@@ -10,20 +10,28 @@ import (
 
 // fillStruct fills the tagged fields of into and faults every key that has none.
 func (f *File) fillStruct(path string, n *node, into reflect.Value) {
-	fields := map[string]int{}
-	for i := 0; i < into.NumField(); i++ {
-		if tag := into.Type().Field(i).Tag.Get("toml"); tag != "" && tag != "-" {
-			fields[tag] = i
-		}
-	}
+	fields := map[string]reflect.Value{}
+	tagged(into, fields)
 	for _, name := range n.order {
 		child, key := n.table[name], join(path, name)
-		i, ok := fields[name]
+		field, ok := fields[name]
 		if !ok {
 			f.fault(child.offset, key, "unknown key%s", hint(name, fields))
 			continue
 		}
-		f.fill(key, child, into.Field(i))
+		f.fill(key, child, field)
+	}
+}
+
+// tagged adds the tagged fields of v to fields; those of a struct that is embedded in it are its own.
+func tagged(v reflect.Value, fields map[string]reflect.Value) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Anonymous {
+			tagged(v.Field(i), fields)
+		} else if tag := field.Tag.Get("toml"); tag != "" && tag != "-" {
+			fields[tag] = v.Field(i)
+		}
 	}
 }
 
@@ -134,7 +142,7 @@ func (f *File) want(key string, n *node, k kind) bool {
 }
 
 // hint names the known key that was probably meant: the same but for case, or one slip away.
-func hint(name string, fields map[string]int) string {
+func hint(name string, fields map[string]reflect.Value) string {
 	best := ""
 	for known := range fields {
 		near := strings.EqualFold(name, known) || slip(name, known)

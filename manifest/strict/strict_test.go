@@ -29,13 +29,18 @@ type file struct {
 		Caps []string `toml:"caps"`
 	} `toml:"needs"`
 	Principals []struct {
-		Name string   `toml:"name"`
-		Keys []string `toml:"keys"`
+		Name string `toml:"name"`
+		keyed
 	} `toml:"principal"`
 	Tenants map[string]struct {
 		Quota strict.Size `toml:"quota"`
 	} `toml:"tenant"`
 	Untagged string // is not filled: "Untagged" is an unknown key
+}
+
+// keyed is embedded: its keys are those of what it stands in.
+type keyed struct {
+	Keys []string `toml:"keys"`
 }
 
 func TestDecodeGood(t *testing.T) {

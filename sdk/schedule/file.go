@@ -1,15 +1,12 @@
 package schedule
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caisson-run/caisson/manifest/strict"
-	"github.com/caisson-run/caisson/queue"
-	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/sdk/ask"
 )
 
 // file is schedule.toml. Source: docs/reference/schedule.md.
@@ -19,31 +16,17 @@ type file struct {
 }
 
 type entry struct {
-	Name     string          `toml:"name"`
-	Task     string          `toml:"task"`
-	Cron     string          `toml:"cron"`
-	Zone     string          `toml:"zone"`
-	Every    strict.Duration `toml:"every"`
-	Queue    string          `toml:"queue"`
-	Input    string          `toml:"input"`
-	File     string          `toml:"file"`
-	TickKey  string          `toml:"tick_key"`
-	Within   strict.Duration `toml:"within"`
-	Jitter   strict.Duration `toml:"jitter"`
-	Missed   string          `toml:"missed"`
-	Paused   bool            `toml:"paused"`
-	Module   string          `toml:"module"`
-	Caps     *[]string       `toml:"caps"`
-	Attempts int             `toml:"attempts"`
-	Priority string          `toml:"priority"`
-	Limits   struct {
-		Memory strict.Size     `toml:"memory"`
-		Stack  strict.Size     `toml:"stack"`
-		Result strict.Size     `toml:"result"`
-		Wall   strict.Duration `toml:"wall"`
-		CPU    strict.Duration `toml:"cpu"`
-		Calls  int64           `toml:"calls"`
-	} `toml:"limits"`
+	ask.Entry
+	Name    string          `toml:"name"`
+	Cron    string          `toml:"cron"`
+	Zone    string          `toml:"zone"`
+	Every   strict.Duration `toml:"every"`
+	Queue   string          `toml:"queue"`
+	TickKey string          `toml:"tick_key"`
+	Within  strict.Duration `toml:"within"`
+	Jitter  strict.Duration `toml:"jitter"`
+	Missed  string          `toml:"missed"`
+	Paused  bool            `toml:"paused"`
 }
 
 // Parse reads a schedule.toml; name is what faults call it. read reads the files that entries name, by the path as it is written.
@@ -102,31 +85,20 @@ func (p parser) fault(key, format string, args ...any) {
 
 // schedule makes one of an entry, or faults it and returns nil.
 func (p parser) schedule(at string, e entry) *Schedule {
-	l := e.Limits
+	asked := e.Read(p.file, at, p.read)
 	out := Entry{
-		Name: e.Name, Task: e.Task, Cron: e.Cron, Zone: e.Zone, Every: time.Duration(e.Every), Queue: e.Queue, TickKey: e.TickKey,
+		Name: e.Name, Task: asked.Task, Cron: e.Cron, Zone: e.Zone, Every: time.Duration(e.Every), Queue: e.Queue, TickKey: e.TickKey,
 		Within: time.Duration(e.Within), Jitter: time.Duration(e.Jitter), Missed: Missed(e.Missed), Paused: e.Paused,
-		Attempts: e.Attempts,
-		Limits: envelope.Limits{
-			Memory: int64(l.Memory), Stack: int64(l.Stack), Result: int64(l.Result),
-			Wall: time.Duration(l.Wall), CPU: time.Duration(l.CPU), Calls: l.Calls,
-		},
+		Payload: asked.Payload, ContentType: asked.ContentType, Module: asked.Module, Narrowed: asked.Narrowed, Caps: asked.Caps,
+		Attempts: asked.Attempts, Limits: asked.Limits, Priority: asked.Priority,
 	}
 	if out.Zone == "" && out.Cron != "" {
 		out.Zone = p.zone
 	}
-	if e.Caps != nil {
-		out.Narrowed, out.Caps = true, *e.Caps
-	}
-	for key, text := range map[string]string{"name": e.Name, "task": e.Task} {
-		p.name(at+"."+key, key, text)
-	}
+	p.name(at+".name", e.Name)
 	if e.Queue != "" {
-		p.name(at+".queue", "queue", e.Queue)
+		p.name(at+".queue", e.Queue)
 	}
-	out.Priority = p.priority(at, e.Priority)
-	out.Module = p.module(at, e.Module)
-	out.Payload, out.ContentType = p.input(at, e)
 	if p.file.Faulty(at) {
 		// What else is wrong is still worth saying, as far as it is another field's.
 		out.Name, out.Task, out.Queue = "any", "any", ""
@@ -146,63 +118,10 @@ func (p parser) schedule(at string, e entry) *Schedule {
 	return s
 }
 
-func (p parser) name(at, what, text string) {
-	var bad *envelope.FieldError
-	switch err := envelope.CheckName(what, text); {
-	case text == "":
-		p.fault(at, "is missing")
-	case errors.As(err, &bad):
-		p.fault(at, "%q %s", text, bad.Text)
+func (p parser) name(at, text string) {
+	if bad := ask.NameFault(text); bad != "" {
+		p.fault(at, "%s", bad)
 	}
-}
-
-func (p parser) priority(at, text string) queue.Priority {
-	if text == "" {
-		return queue.PriorityNormal
-	}
-	for _, known := range queue.Priorities() {
-		if known.String() == text {
-			return known
-		}
-	}
-	p.fault(at+".priority", "%q is none of high, normal, low", text)
-	return queue.PriorityNormal
-}
-
-func (p parser) module(at, text string) envelope.Digest {
-	if text == "" {
-		return envelope.Digest{}
-	}
-	digest, err := envelope.ParseDigest(text)
-	var bad *envelope.FieldError
-	if errors.As(err, &bad) {
-		p.fault(at+".module", "%s", bad.Text)
-	}
-	return digest
-}
-
-// input returns the payload that an entry gives itself, or names the file of.
-func (p parser) input(at string, e entry) ([]byte, string) {
-	switch {
-	case e.Input != "" && e.File != "":
-		p.fault(at+".file", "is given beside input")
-	case e.Input != "":
-		if !json.Valid([]byte(e.Input)) {
-			p.fault(at+".input", "is not JSON; other data goes into a file")
-		}
-		return []byte(e.Input), "application/json"
-	case e.File != "":
-		data, err := p.read(e.File)
-		if err != nil {
-			p.fault(at+".file", "%v", err)
-			return nil, ""
-		}
-		if utf8.Valid(data) && json.Valid(data) {
-			return data, "application/json"
-		}
-		return data, "application/octet-stream"
-	}
-	return nil, ""
 }
 
 // textOf returns what is wrong without the stage before it.
