@@ -141,7 +141,7 @@ func encodeRefusal(e *AdmissionError) []byte {
 }
 
 // childCodes are the codes that a child may give.
-var childCodes = []string{"module.invalid", "module.unsupported", "module.import", "module.shape"}
+var childCodes = []string{"module.invalid", "module.unsupported", "module.import", "module.shape", "module.costly"}
 
 func decodeRefusal(b []byte) error {
 	if len(b) < 1 || len(b) < 1+int(b[0]) {

@@ -62,6 +62,7 @@ func TestAdmissionRefuses(t *testing.T) {
 		{"imported memory", "module.shape", "memory", cat(header, section(2, cat(str("env"), str("memory"), []byte{2, 0, 1})))},
 		{"imported table", "module.shape", "table", cat(header, section(2, cat(str("env"), str("t"), []byte{1, 0x70, 0, 1})))},
 		{"imported global", "module.shape", "global", cat(header, section(2, cat(str("env"), str("g"), []byte{3, 0x7f, 0})))},
+		{"loops around locals", "module.costly", "code section at", bombLoops(200, 1000)},
 		{"run with a parameter", "module.shape", "() -> i32", cat(header, types, section(3, []byte{2}), section(7, run), body)},
 		{"run that is a memory", "module.shape", "neither", cat(header, types, section(5, []byte{0, 1}), section(7, cat(str("caisson_run"), []byte{2, 0})))},
 		{"run that does not exist", "module.invalid", "does not exist", cat(header, types, section(7, cat(str("caisson_run"), []byte{0, 9})))},
