@@ -37,6 +37,7 @@ func newSandboxMetrics(stats func() sandbox.Stats) *sandboxMetrics {
 	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
 	add(counter, "caisson_cells_built_total", "Cells made from a template.", func(s sandbox.Stats) float64 { return float64(s.Built) })
 	add(counter, "caisson_cells_restored_total", "Cells made as good as new after a task.", func(s sandbox.Stats) float64 { return float64(s.Restored) })
+	add(counter, "caisson_cells_checked_total", "Cells compared with their image after they were restored.", func(s sandbox.Stats) float64 { return float64(s.Checked) })
 	add(counter, "caisson_cell_restore_seconds_total", "Time that restoring took.", func(s sandbox.Stats) float64 { return s.RestoreTime.Seconds() })
 	add(counter, "caisson_cell_restored_pages_total", "Pages that tasks had written and that were copied back.", func(s sandbox.Stats) float64 { return float64(s.Pages) })
 	add(gauge, "caisson_guests_running_bytes", "Memory that running guests may come to take.", func(s sandbox.Stats) float64 { return float64(s.RunningSize) })

@@ -33,12 +33,13 @@ type workerProcess struct {
 	log bytes.Buffer
 }
 
-// startWorkerProcess runs `caisson worker`.
-func startWorkerProcess(t *testing.T, d *deployment) *workerProcess {
+// startWorkerProcess runs `caisson worker`, by a command that becomes it where one is given.
+func startWorkerProcess(t *testing.T, d *deployment, by ...string) *workerProcess {
 	t.Helper()
 	self, err := exec.LookPath("caisson") // TestMain put it on the path
 	check(t, err)
-	w := &workerProcess{cmd: exec.Command(self, "worker", "--config", d.path("worker.toml")), lines: make(chan string, 1<<16), ended: make(chan struct{})}
+	line := append(by, self, "worker", "--config", d.path("worker.toml"))
+	w := &workerProcess{cmd: exec.Command(line[0], line[1:]...), lines: make(chan string, 1<<16), ended: make(chan struct{})}
 	out, err := w.cmd.StderrPipe()
 	check(t, err)
 	check(t, w.cmd.Start())

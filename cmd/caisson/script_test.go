@@ -15,12 +15,17 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 )
 
+// otherProcesses are what this test program can be besides, by its first argument. They return the exit status.
+var otherProcesses = map[string]func(args []string) int{admitVerb: func([]string) int { return serveAdmission() }}
+
 // TestMain builds the command as anybody would and puts it first on the path. It is the real binary and not this test
 // under another name, so that what is tried from the outside is what people run, and so that the race detector,
 // under which compiling a guest takes ten times as long, watches the tests inside the process only.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == admitVerb {
-		os.Exit(serveAdmission())
+	if len(os.Args) > 1 {
+		if other := otherProcesses[os.Args[1]]; other != nil {
+			os.Exit(other(os.Args[2:]))
+		}
 	}
 	os.Exit(func() int {
 		folder, err := os.MkdirTemp("", "caisson-command-")

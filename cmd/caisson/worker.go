@@ -20,7 +20,6 @@ import (
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
-	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
 const (
@@ -170,7 +169,7 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		return nil, err
 	}
 	o.closers = append(o.closers, rights.Close)
-	box, err := openSandbox(ctx, sandbox.Config{Host: rights, Logger: s.logger, CacheDir: s.cacheDir(), Memory: int64(s.file.Sandbox.Memory)})
+	box, err := openSandbox(ctx, s.sandboxConfig(rights))
 	if err != nil {
 		return nil, err
 	}

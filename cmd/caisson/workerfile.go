@@ -14,12 +14,14 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/manifest/strict"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/runtime/policy"
+	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
 // workerFile is worker.toml. Source: docs/reference/worker.md.
@@ -55,6 +57,7 @@ type storeSection struct {
 type sandboxSection struct {
 	Cache  string      `toml:"cache"`  // folder of compiled modules; "" for cacheDefault in the state folder
 	Memory strict.Size `toml:"memory"` // of running guests together; 0 for the sandbox's default
+	Check  *float64    `toml:"check"`  // part of the restores that is checked; nil for the sandbox's default
 }
 
 type logSection struct {
@@ -139,6 +142,7 @@ func readWorkerFile(path string, log hclog.Logger) (*workerSettings, error) {
 	s.checkStore(file)
 	s.checkLog(file, log)
 	s.checkHTTP(file)
+	s.checkSandbox(file)
 	s.checkOutbound(file)
 	s.checkRuntime(file)
 	return s, misused(errors.Join(file.Err(), policyFaults))
@@ -200,6 +204,12 @@ func (s *workerSettings) checkHTTP(file *strict.File) {
 	_, port, err := net.SplitHostPort(s.file.HTTP.Address)
 	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		file.Fault("http.address", "%q is neither host:port nor %q", s.file.HTTP.Address, httpOff)
+	}
+}
+
+func (s *workerSettings) checkSandbox(file *strict.File) {
+	if rate := s.file.Sandbox.Check; rate != nil && (*rate < 0 || *rate > 1) && !file.Faulty("sandbox.check") {
+		file.Fault("sandbox.check", "%g is not from 0 to 1", *rate)
 	}
 }
 
@@ -291,6 +301,17 @@ func (s *workerSettings) cacheDir() string {
 	default:
 		return s.base.path(dir)
 	}
+}
+
+// sandboxConfig is the part of the settings that the sandbox is opened with.
+func (s *workerSettings) sandboxConfig(rights *host.Host) sandbox.Config {
+	c := sandbox.Config{Host: rights, Logger: s.logger, CacheDir: s.cacheDir(), Memory: int64(s.file.Sandbox.Memory)}
+	if rate := s.file.Sandbox.Check; rate != nil {
+		if c.CheckRate = *rate; c.CheckRate == 0 {
+			c.CheckRate = sandbox.CheckNever
+		}
+	}
+	return c
 }
 
 // readPolicy reads a policy file.

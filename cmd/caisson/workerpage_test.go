@@ -11,6 +11,7 @@ import (
 
 	"github.com/caisson-run/caisson/manifest/strict"
 	"github.com/caisson-run/caisson/runtime"
+	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
 // TestWorkerPage holds docs/reference/worker.md to workerFile: its example can be read as a worker.toml, and shows every
@@ -68,6 +69,27 @@ func TestDrainNone(t *testing.T) {
 	for set, want := range map[bool]time.Duration{true: runtime.DrainNone, false: 0} {
 		if got := (&workerSettings{drainSet: set}).runtimeConfig().Drain; got != want {
 			t.Errorf("set %v: drain %v, want %v", set, got, want)
+		}
+	}
+}
+
+// TestCheckOfSandbox: without the key the sandbox's default holds, 0 means that nothing is checked, and what is no part of anything is a fault.
+func TestCheckOfSandbox(t *testing.T) {
+	for text, want := range map[string]float64{"": 0, "check = 0.25": 0.25, "check = 1": 1, "check = 0": sandbox.CheckNever, "check = 0.0": sandbox.CheckNever} {
+		s := &workerSettings{}
+		file, err := strict.Decode("worker.toml", []byte("[sandbox]\n"+text+"\n"), &s.file)
+		check(t, err)
+		s.checkSandbox(file)
+		if got := s.sandboxConfig(nil).CheckRate; got != want || file.Err() != nil {
+			t.Errorf("%q: %v, %v, want %v", text, got, file.Err(), want)
+		}
+	}
+	for _, text := range []string{"check = 1.5", "check = -1"} {
+		s := &workerSettings{}
+		file, err := strict.Decode("worker.toml", []byte("[sandbox]\n"+text+"\n"), &s.file)
+		check(t, err)
+		if s.checkSandbox(file); file.Err() == nil || !strings.Contains(file.Err().Error(), "sandbox.check: ") || !strings.Contains(file.Err().Error(), "is not from 0 to 1") {
+			t.Errorf("%q: %v", text, file.Err())
 		}
 	}
 }

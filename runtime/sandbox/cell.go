@@ -195,8 +195,8 @@ func (c *cell) cleanliness(run *host.Run, err error) dropCause {
 	return dropNone
 }
 
-// restore makes the cell what it was before its task. written is the number of pages that the task had changed, where that can be told.
-func (c *cell) restore() (written int, cause dropCause) {
+// restore makes the cell what it was before its task, and checks that if it is told to. written is the number of pages that the task had changed, where that can be told.
+func (c *cell) restore(check bool) (written int, cause dropCause) {
 	s, i := c.pool.sandbox, c.template.image
 	if s.restorer.restore == nil {
 		return 0, dropFresh
@@ -212,7 +212,7 @@ func (c *cell) restore() (written int, cause dropCause) {
 	}
 	c.setGlobals()
 	c.tableDenied.Set(0)
-	if s.sampled() && !c.clean() {
+	if check && !c.clean() {
 		return written, dropDirty
 	}
 	m.peak, m.denied = m.size, false

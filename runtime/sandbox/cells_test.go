@@ -192,6 +192,24 @@ func TestGrownToTheMaximum(t *testing.T) {
 	}
 }
 
+// TestCheckRate: as many restored cells are checked as the rate says.
+func TestCheckRate(t *testing.T) {
+	const runs = 200
+	for _, tt := range []struct {
+		rate        float64
+		least, most int64
+	}{{1, runs, runs}, {sandbox.CheckNever, 0, 0}, {0.5, runs / 4, runs * 3 / 4}} {
+		s := openConfig(t, host.Config{}, sandbox.Config{CheckRate: tt.rate})
+		p := load(t, s, module(marks))
+		for range runs {
+			p.Run(context.Background(), sandbox.Job{})
+		}
+		if got := s.Stats(); got.Restored != runs || got.Checked < tt.least || got.Checked > tt.most {
+			t.Errorf("rate %g: %d of %d restored cells were checked, want %d to %d", tt.rate, got.Checked, got.Restored, tt.least, tt.most)
+		}
+	}
+}
+
 // TestTenantsShareNothing: each tenant has its own template, drawn with its own randomness, and its own cells.
 func TestTenantsShareNothing(t *testing.T) {
 	s := openSandbox(t, host.Config{})

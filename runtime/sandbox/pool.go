@@ -198,14 +198,18 @@ func (pl *pool) build(t *template, limit int64) (*cell, error) {
 // giveBack restores c for the next task, or drops it for the cause given and has another built.
 func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 	s := pl.sandbox
+	check := cause == dropNone && s.sampled()
 	if cause == dropNone {
-		written, cause = c.restore()
+		written, cause = c.restore(check)
 	}
 	if cause == dropDirty {
 		s.log.Error("a cell was not clean after its restore: this is a defect of the sandbox", "module", pl.key.digest, "restored_by", s.restorer.name)
 	}
 	s.mu.Lock()
 	s.stats.count(&c.meter, written)
+	if check && (cause == dropNone || cause == dropDirty) {
+		s.stats.Checked++
+	}
 	if cause == dropNone {
 		s.stats.Restored++
 		s.stats.RestoreTime += now() - c.meter.segment // since its end

@@ -2,9 +2,9 @@ package sandbox
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -38,21 +38,26 @@ func fresh() (*restorer, error) {
 	}, nil
 }
 
-// openRestorer returns the first of ways that works here: the probe really writes and restores.
+// openRestorer returns the first of ways that works here: the probe really writes and restores. It logs which that is, and why not a faster one.
 func openRestorer(log hclog.Logger, ways []way) (*restorer, error) {
 	page := os.Getpagesize()
+	var faults []string
 	for _, open := range ways {
 		r, err := open()
 		if err == nil {
 			if err = r.probe(page); err == nil {
-				log.Info("cells are restored", "by", r.name)
+				said := []any{"by", r.name}
+				if len(faults) > 0 {
+					said = append(said, "since", strings.Join(faults, "; "))
+				}
+				log.Info("cells are restored", said...)
 				return r, nil
 			}
 			r.close()
 		}
-		log.Debug("a way to restore cells does not work here", "error", err)
+		faults = append(faults, err.Error())
 	}
-	return nil, errors.New("sandbox: no way to restore cells works here")
+	return nil, fmt.Errorf("sandbox: no way to restore cells works here: %s", strings.Join(faults, "; "))
 }
 
 // probe makes a memory of a few pages, changes each kind of page, and looks whether restoring brings all back.

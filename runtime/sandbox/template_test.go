@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/manifest/capability"
@@ -44,6 +45,27 @@ func TestTemplateFailsUnderItsLimitsOnly(t *testing.T) {
 	p := load(t, s, module(assembleParts(guestParts{memory: []byte{0, 1}, data: "x", initialize: logByte + logByte + "\x0b", run: done})))
 	check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{LogLines: 1}}), expect{sandbox.Limit, "limit.log", "", ""})
 	check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+}
+
+// TestInitIsCounted: what initialising a module for its template takes is in the stats, though in no task's usage.
+func TestInitIsCounted(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	// _initialize: for (i = 5,000,000; --i;); with mem[0] as i
+	p := load(t, s, module(assembleParts(guestParts{
+		memory: []byte{0, 1}, run: done,
+		initialize: "\x41\x00\x41\xc0\x96\xb1\x02\x36\x02\x00\x03\x40\x41\x00\x41\x00\x28\x02\x00\x41\x01\x6b\x36\x02\x00\x41\x00\x28\x02\x00\x0d\x00\x0b\x0b",
+	})))
+	const turns = 5_000_000
+	for range 3 {
+		out := p.Run(context.Background(), sandbox.Job{Limits: guestLimits})
+		check(t, out, expect{sandbox.Done, "", "", ""})
+		if out.Usage.Fuel >= turns {
+			t.Errorf("a task used %d fuel, its module's init among it", out.Usage.Fuel)
+		}
+	}
+	if got := s.Stats(); got.Templates != 1 || got.Fuel < turns || got.Fuel > 20*turns || got.Ticks == 0 || got.CPU < time.Millisecond {
+		t.Errorf("%d templates took %d fuel in %d ticks and %v", got.Templates, got.Fuel, got.Ticks, got.CPU)
+	}
 }
 
 // TestImageAboveTheLimit: a task that may not have the memory of the image has no cell, be there an idle one or not.
