@@ -238,6 +238,14 @@ func (r Release) Bind(module []byte) (Bound, error) {
 	return Bound{Release: r, module: module}, nil
 }
 
+// BindAs binds r to the bytes that other was bound to, which are not hashed again. It reports whether r is of that module.
+func (r Release) BindAs(other Bound) (Bound, bool) {
+	if other.module == nil || other.digest != r.digest {
+		return Bound{}, false
+	}
+	return Bound{Release: r, module: other.module}, true
+}
+
 // Module gives the bytes that were hashed. They are shared and read-only.
 func (b Bound) Module() []byte { return b.module }
 

@@ -320,6 +320,35 @@ func TestBindRefuses(t *testing.T) {
 	}
 }
 
+// TestBindAs: a release takes over the bytes of one of the same module, and of no other.
+func TestBindAs(t *testing.T) {
+	module := golden(t, "module.wasm")
+	r, err := manifest.OpenRelease(golden(t, "release.json"), &policy{key: testKey(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, err := r.Bind(module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, ok := r.BindAs(bound); !ok || again.Digest() != r.Digest() || &again.Module()[0] != &module[0] {
+		t.Errorf("the same release: %t", ok)
+	}
+	var zero manifest.Release
+	for name, ok := range map[string]bool{
+		"nothing bound": bindsAs(r, manifest.Bound{}), "another module": bindsAs(zero, bound), "nothing at all": bindsAs(zero, manifest.Bound{}), "a release alone": bindsAs(r, manifest.Bound{Release: r}),
+	} {
+		if ok {
+			t.Errorf("%s: it binds", name)
+		}
+	}
+}
+
+func bindsAs(r manifest.Release, b manifest.Bound) bool {
+	bound, ok := r.BindAs(b)
+	return ok || bound.Module() != nil
+}
+
 func TestSignReleaseRefuses(t *testing.T) {
 	key := testKey(t)
 	m, err := manifest.Parse("t", []byte(least))

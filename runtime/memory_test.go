@@ -17,6 +17,7 @@ type blobs struct {
 	data map[string][]byte
 	away bool
 	gets int
+	mods int // of the above, those of modules
 }
 
 func (b *blobs) set(away bool) { b.mu.Lock(); b.away = away; b.mu.Unlock() }
@@ -27,6 +28,9 @@ func (b *blobs) Get(_ context.Context, name string, _ int64) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.gets++
+	if strings.HasPrefix(name, "modules/") {
+		b.mods++
+	}
 	if b.away {
 		return nil, errAway
 	}

@@ -51,6 +51,30 @@ func TestNewestRelease(t *testing.T) {
 	}
 }
 
+// TestModuleReadOnce: the store is asked again and again which release is the newest, and once for the megabytes of its module, whatever
+// tasks are of it.
+func TestModuleReadOnce(t *testing.T) {
+	w := newWorld(t)
+	publish(t, w.store, job(t, "job.other", "", fastRetry, ""), shared.module, 1, publisherKey)
+	var c clock
+	w.work(c.config)
+	for _, task := range []string{"job.run", "job.other", "job.run"} {
+		asked := w.blobs.asked()
+		if r := w.ended(w.send(client.Task{Name: task, Input: wish{Mode: "echo"}})); r.Status != envelope.StatusDone {
+			t.Fatalf("%s: %+v", task, r)
+		}
+		if w.blobs.asked() == asked {
+			t.Errorf("%s: the store was not asked for a release", task)
+		}
+		c.forward(3 * time.Second)
+	}
+	w.blobs.mu.Lock()
+	defer w.blobs.mu.Unlock()
+	if w.blobs.mods != 1 {
+		t.Errorf("the module was read %d times", w.blobs.mods)
+	}
+}
+
 func (b *blobs) asked() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

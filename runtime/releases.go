@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caisson-run/caisson/manifest"
@@ -42,6 +43,7 @@ type resolved struct {
 	mu sync.Mutex
 	at time.Time
 	release
+	bound atomic.Pointer[manifest.Bound] // with the module's bytes, for whoever else asks for the same module
 }
 
 func newReleases(cfg Config) *releases {
@@ -70,11 +72,12 @@ func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t e
 	if entry.program != nil && r.clock().Sub(entry.at) < releaseFresh {
 		return entry.release, nil
 	}
-	found, err := r.resolve(ctx, publishers, t)
+	found, bound, err := r.resolve(ctx, publishers, t)
 	if err != nil {
 		return release{}, err
 	}
 	entry.release, entry.at = found, r.clock()
+	entry.bound.Store(&bound)
 	return found, nil
 }
 
@@ -94,15 +97,28 @@ func (r *releases) entry(key releaseKey) *resolved {
 	return e
 }
 
-func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, error) {
+// held returns what was bound to a module, for whatever task, or the zero Bound: its bytes are megabytes, which are read
+// and kept once.
+func (r *releases) held(module manifest.Digest) manifest.Bound {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.kept {
+		if b := e.bound.Load(); b != nil && b.Digest() == module {
+			return *b
+		}
+	}
+	return manifest.Bound{}
+}
+
+func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, manifest.Bound, error) {
 	bound, err := modstore.Find(ctx, r.store, modstore.Query{
-		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task),
+		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task), Held: r.held,
 		Rejected: func(rejected modstore.Rejected) {
 			r.warn("stored release passed over", "task", rejected.Task, "number", rejected.Number, "code", rejected.Err.Code(), "error", rejected.Err)
 		},
 	})
 	if err != nil {
-		return release{}, err
+		return release{}, manifest.Bound{}, err
 	}
 	if err := r.floor.Raise(t.Task, bound.Number()); err != nil {
 		r.warn("release number is not remembered over a restart", "task", t.Task, "error", err)
@@ -112,7 +128,7 @@ func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, 
 		Digest: bound.Digest(), Bytes: bound.Module(), Needs: m.Needs, Start: string(m.Start), Args: m.Args, Env: m.Env, Tenant: t.Tenant,
 	})
 	if err != nil {
-		return release{}, err
+		return release{}, manifest.Bound{}, err
 	}
-	return release{program, m, envelope.Digest(bound.Digest())}, nil
+	return release{program, m, envelope.Digest(bound.Digest())}, bound, nil
 }

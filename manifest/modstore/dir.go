@@ -88,14 +88,15 @@ func (d *dirBlobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte,
 	if !os.SameFile(before, opened) {
 		return nil, fmt.Errorf("%s was replaced while it was opened", name)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, sizeMax+1))
-	if err != nil {
+	// With room for what bytes.Buffer wants to be free at its end: a module has megabytes, and growing would copy it several times.
+	b := bytes.NewBuffer(make([]byte, 0, min(opened.Size(), sizeMax)+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(f, sizeMax+1)); err != nil {
 		return nil, err
 	}
-	if int64(len(b)) > sizeMax {
+	if int64(b.Len()) > sizeMax {
 		return nil, invalid(name, fmt.Sprintf("has more than %d bytes", sizeMax))
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // Put implements Blobs: a temporary file is written and synced, then linked to its name, which

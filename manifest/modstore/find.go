@@ -18,6 +18,9 @@ type Query struct {
 	// Rejected, if set, is told of each stored release that does not hold and was passed over. It
 	// is for the log: someone has written to the store who should not, or a key was revoked.
 	Rejected func(Rejected)
+	// Held, if set, returns what was found before and is of that module, or the zero Bound. The bytes of such a module are neither
+	// read nor hashed again.
+	Held func(manifest.Digest) manifest.Bound
 }
 
 // Rejected is a stored release that does not hold.
@@ -42,6 +45,11 @@ func Find(ctx context.Context, s Store, q Query) (manifest.Bound, error) {
 	if release.Number() < q.Floor {
 		return manifest.Bound{}, manifest.NewReleaseError(manifest.CodeRollback,
 			fmt.Sprintf("release %d of %q is older than %d, which was seen", release.Number(), q.Task, q.Floor))
+	}
+	if q.Held != nil {
+		if bound, ok := release.BindAs(q.Held(release.Digest())); ok {
+			return bound, nil
+		}
 	}
 	module, err := s.Module(ctx, release.Digest())
 	switch {
