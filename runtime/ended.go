@@ -11,15 +11,17 @@ import (
 )
 
 // ended remembers which messages this worker has settled, until they expire, so that one whose state somebody deleted
-// from the broker does not run on this worker again. It has a fixed size: endedSets sets of endedWays entries. A full
-// set forgets what expires first.
+// from the broker does not run on this worker again.
+//
+// It takes memory for what it remembers and no more: it is made of endedShards tables, each of sets of endedWays entries. When
+// all of a set are in use its table doubles, up to endedSets; a full set of such a table forgets what expires first.
 //
 // An entry is 10 bytes of the message's SHA-256, the second after which it may be forgotten, and how it ended.
 type ended struct {
-	seed  maphash.Seed
-	mu    sync.Mutex
-	start time.Time  // what times of deaths are counted from
-	sets  []endedSet // made at the first add
+	seed   maphash.Seed
+	mu     sync.Mutex
+	start  time.Time // what times of deaths are counted from; zero until the first add
+	shards [endedShards][]endedSet
 }
 
 type endedSet [endedWays]endedEntry
@@ -48,29 +50,59 @@ func codeSum(code string) uint16 { return uint16(crc32.ChecksumIEEE([]byte(code)
 // coded reports whether d was by that code, or one that looks the same.
 func (d death) coded(code string) bool { return d.code == codeSum(code) }
 
-// add remembers the message of digest until it expires. d is zero if it is no dead letter.
-func (e *ended) add(digest envelope.Digest, expires time.Time, d death) {
-	entry := endedEntry{digest: [10]byte(digest[:10]), code: d.code, until: uint32(max(expires.Unix(), 0)) + 1}
+// add remembers the message of digest until it expires; now is the instant that others have expired by. d is zero if it is
+// no dead letter.
+func (e *ended) add(digest envelope.Digest, now, expires time.Time, d death) {
+	entry := endedEntry{digest: [10]byte(digest[:10]), code: d.code, until: seconds(expires) + 1}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sets == nil {
-		e.seed, e.sets, e.start = maphash.MakeSeed(), make([]endedSet, endedSets), time.Now().Add(-time.Hour)
+	if e.start.IsZero() {
+		e.seed, e.start = maphash.MakeSeed(), time.Now().Add(-time.Hour)
 	}
 	if !d.at.IsZero() {
 		entry.died = max(uint32(d.at.Sub(e.start)/deathUnit), 1)
 	}
-	set := e.set(digest)
+	shard, at := e.place(entry.digest)
+	if *shard == nil {
+		*shard = make([]endedSet, 1)
+	}
+	if known := e.find(digest); known != nil {
+		*known = entry
+		return
+	}
+	for len(*shard) < endedSets && (*shard)[at%len(*shard)].first().until > seconds(now) {
+		e.double(shard, seconds(now))
+	}
+	*(*shard)[at%len(*shard)].first() = entry
+}
+
+// seconds is t as entries keep it.
+func seconds(t time.Time) uint32 { return uint32(max(t.Unix(), 0)) }
+
+// first returns what of s is free or expires first.
+func (s *endedSet) first() *endedEntry {
 	at := 0
-	for i := range set {
-		if set[i].digest == entry.digest {
-			at = i
-			break
-		}
-		if set[i].until < set[at].until {
+	for i := range s {
+		if s[i].until < s[at].until {
 			at = i
 		}
 	}
-	set[at] = entry
+	return &s[at]
+}
+
+// double makes a shard's table one of twice as many sets, without what has expired by now. What was in a set comes into one of
+// two, so that there is room for it.
+func (e *ended) double(shard *[]endedSet, now uint32) {
+	more := make([]endedSet, 2*len(*shard))
+	for i := range *shard {
+		for _, entry := range (*shard)[i] {
+			if entry.until > now {
+				_, at := e.place(entry.digest)
+				*more[at%len(more)].first() = entry
+			}
+		}
+	}
+	*shard = more
 }
 
 // has reports whether the message of digest was settled here, and, if as a dead letter, its death.
@@ -109,10 +141,14 @@ func (e *ended) doubt(digest envelope.Digest) bool {
 
 // find returns the entry of digest, nil when there is none. e.mu is held.
 func (e *ended) find(digest envelope.Digest) *endedEntry {
-	if e.sets == nil {
+	if e.start.IsZero() {
 		return nil
 	}
-	set := e.set(digest)
+	shard, at := e.place([10]byte(digest[:10]))
+	if *shard == nil {
+		return nil
+	}
+	set := &(*shard)[at%len(*shard)]
 	for i := range set {
 		if set[i].until != 0 && set[i].digest == [10]byte(digest[:10]) {
 			return &set[i]
@@ -121,7 +157,9 @@ func (e *ended) find(digest envelope.Digest) *endedEntry {
 	return nil
 }
 
-// set returns the place of digest. The seed keeps senders from choosing messages for one set.
-func (e *ended) set(digest envelope.Digest) *endedSet {
-	return &e.sets[maphash.Comparable(e.seed, binary.LittleEndian.Uint64(digest[:]))%endedSets]
+// place returns where an entry belongs: its shard, and a number that modulo the shard's sets is its set. The seed keeps senders
+// from choosing messages for one set.
+func (e *ended) place(digest [10]byte) (shard *[]endedSet, at int) {
+	hash := maphash.Comparable(e.seed, binary.LittleEndian.Uint64(digest[:]))
+	return &e.shards[hash%endedShards], int(hash / endedShards % endedSets)
 }

@@ -38,9 +38,13 @@ const (
 	endedMax      = 2048
 	endedBytesMax = 64 << 20
 
-	// recentMax and recentBytesMax bound the outcomes that are kept to be written again, in number and in bytes: two
-	// seconds of work at the highest rate that one worker was seen to reach, twice over. They are kept and forgotten by
-	// pages of recentPage.
+	// recentKeep is how long an outcome is kept to be written again, beyond the lease after which its message is given out again:
+	// many times the two seconds that Redis loses with its machine, and all that a master had not sent on that its replica
+	// replaces. An hour's would be tens of megabytes of what nobody asks for.
+	recentKeep = time.Minute
+
+	// recentMax and recentBytesMax bound the same in number and in bytes: two seconds of work at the highest rate that one
+	// worker was seen to reach, twice over. They are kept and forgotten by pages of recentPage.
 	recentMax      = 1 << 16
 	recentBytesMax = 32 << 20
 	recentPage     = 64 << 10
@@ -132,9 +136,11 @@ const (
 	// deedsMax bounds the orders to requeue and purge that are remembered until they expire, within an hour.
 	deedsMax = 1024
 
-	// endedSets and endedWays make the memory of settled messages: 2^20 of them in 24 MiB.
-	endedSets = 1 << 17
-	endedWays = 8
+	// endedShards, endedSets and endedWays bound the memory of settled messages: 2^20 of them in 24 MiB. A shard is what is copied
+	// at once when it grows, 96 KiB at most, and a set what is searched; all are powers of two.
+	endedShards = 1 << 8
+	endedSets   = 1 << 8
+	endedWays   = 16
 
 	// pardonWait is how long a dead letter that came again waits for the order that requeued it.
 	pardonWait = 2 * time.Second

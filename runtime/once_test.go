@@ -121,8 +121,8 @@ func TestDeaths(t *testing.T) {
 	var e ended
 	expires := time.Now().Add(time.Hour)
 	died := death{time.Now(), codeSum("policy.denied")}
-	e.add(envelope.Digest{1}, expires, death{})
-	e.add(envelope.Digest{2}, expires, died)
+	e.add(envelope.Digest{1}, died.at, expires, death{})
+	e.add(envelope.Digest{2}, died.at, expires, died)
 	if known, d := e.has(envelope.Digest{1}); !known || d != (death{}) {
 		t.Errorf("what was done: %t, %+v", known, d)
 	}

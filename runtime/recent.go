@@ -11,11 +11,13 @@ import (
 
 // recent keeps the last outcomes that this worker has written, whole. A broker that was set back (Redis with appendfsync
 // everysec loses up to two seconds of writes with its machine) gives their messages out again: then the same outcome is
-// written again, and nothing runs twice. recentMax and recentBytesMax bound it; the oldest go first, a page at a time.
+// written again, and nothing runs twice. What is older than keep goes when something newer comes, so that nothing goes while the
+// broker is away; recentMax and recentBytesMax bound it, too. The oldest go first, a page at a time.
 //
 // They are kept as bytes in pages, in which there is nothing for the collector to look at: as structs they were most of
 // what it went through.
 type recent struct {
+	keep  time.Duration
 	mu    sync.Mutex
 	by    map[envelope.Digest]place
 	pages []*page // oldest first
@@ -29,10 +31,11 @@ type place struct{ page, at uint32 }
 type page struct {
 	data []byte            // outcomes, one after the other
 	of   []envelope.Digest // theirs
+	last time.Time         // when the last was added
 }
 
-// add keeps s, which has been written for the message of digest: all but its lease, which nobody can have twice.
-func (r *recent) add(digest envelope.Digest, s queue.Settlement) {
+// add keeps s, which has been written for the message of digest by now: all but its lease, which nobody can have twice.
+func (r *recent) add(digest envelope.Digest, now time.Time, s queue.Settlement) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.by == nil {
@@ -40,8 +43,8 @@ func (r *recent) add(digest envelope.Digest, s queue.Settlement) {
 	}
 	p := r.room(len(s.Result) + len(s.ResultKey) + len(s.Verdict.Code()) + len(s.Verdict.Reason()) + 6*binary.MaxVarintLen64)
 	r.by[digest] = place{r.first + uint32(len(r.pages)-1), uint32(len(p.data))}
-	p.data, p.of = appendOutcome(p.data, &s), append(p.of, digest)
-	for (len(r.by) > recentMax || r.bytes > recentBytesMax) && len(r.pages) > 1 {
+	p.data, p.of, p.last = appendOutcome(p.data, &s), append(p.of, digest), now
+	for len(r.pages) > 1 && (len(r.by) > recentMax || r.bytes > recentBytesMax || now.Sub(r.pages[0].last) > r.keep) {
 		r.drop()
 	}
 }

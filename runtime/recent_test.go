@@ -44,7 +44,7 @@ func TestOutcomeAgain(t *testing.T) {
 
 // TestRecentKeepsOutcomes: what comes out is what went in, but for the lease.
 func TestRecentKeepsOutcomes(t *testing.T) {
-	var r recent
+	r := recent{keep: time.Minute}
 	want := map[byte]queue.Settlement{
 		1: {Verdict: queue.Done(), Result: []byte("42"), ResultKey: "sender", ResultTTL: time.Hour},
 		2: {Verdict: queue.Done(), Result: make([]byte, 2*recentPage), ResultKey: "sender", ResultTTL: time.Minute, Wake: true},
@@ -53,9 +53,9 @@ func TestRecentKeepsOutcomes(t *testing.T) {
 	}
 	for i, s := range want {
 		s.Lease = queue.Lease{Token: "gone"}
-		r.add(envelope.Digest{i}, s)
+		r.add(envelope.Digest{i}, time.Time{}, s)
 	}
-	r.add(envelope.Digest{1}, want[1]) // replaced
+	r.add(envelope.Digest{1}, time.Time{}, want[1]) // replaced
 	for i, s := range want {
 		if got, kept := r.get(envelope.Digest{i}); !kept || !reflect.DeepEqual(got, s) {
 			t.Errorf("%d: kept %t, %+v, want %+v", i, kept, got, s)
@@ -69,9 +69,10 @@ func TestRecentKeepsOutcomes(t *testing.T) {
 // TestRecentIsBounded adds more than is kept: the oldest go, by number and by bytes.
 func TestRecentIsBounded(t *testing.T) {
 	digest := func(i int) envelope.Digest { return envelope.Digest{byte(i), byte(i >> 8), byte(i >> 16)} }
-	var r recent
+	r := recent{keep: time.Minute}
+	var now time.Time
 	for i := range recentMax + 2 {
-		r.add(digest(i), queue.Settlement{Verdict: queue.Done()})
+		r.add(digest(i), now, queue.Settlement{Verdict: queue.Done()})
 	}
 	if _, kept := r.get(digest(1)); kept || len(r.by) > recentMax || len(r.by) < recentMax/2 {
 		t.Errorf("%d are kept, the second %t", len(r.by), kept)
@@ -79,18 +80,39 @@ func TestRecentIsBounded(t *testing.T) {
 	if _, kept := r.get(digest(recentMax + 1)); !kept {
 		t.Error("the last is not kept")
 	}
-	large := recent{}
+	large := recent{keep: time.Minute}
 	for i := range 5 {
-		large.add(digest(i), queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
+		large.add(digest(i), now, queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
 	}
 	if _, kept := large.get(digest(0)); kept || large.bytes > recentBytesMax {
 		t.Errorf("%d bytes are kept, the first %t", large.bytes, kept)
 	}
-	large.add(digest(4), queue.Settlement{Verdict: queue.Done()}) // a second time, in another page
+	large.add(digest(4), now, queue.Settlement{Verdict: queue.Done()}) // a second time, in another page
 	for i := range 4 {
-		large.add(digest(10+i), queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
+		large.add(digest(10+i), now, queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentBytesMax/4)})
 	}
 	if len(large.by) > 4 || large.bytes > recentBytesMax {
 		t.Errorf("%d outcomes in %d bytes are kept", len(large.by), large.bytes)
+	}
+}
+
+// TestRecentForgets: an outcome goes once one has come that is newer by more than it is kept, and not before, however late that is.
+func TestRecentForgets(t *testing.T) {
+	r := recent{keep: time.Minute}
+	begun := time.Now()
+	full := queue.Settlement{Verdict: queue.Done(), Result: make([]byte, recentPage)} // which takes a page of its own
+	kept := func(i byte) bool { _, kept := r.get(envelope.Digest{i}); return kept }
+	r.add(envelope.Digest{1}, begun, full)
+	r.add(envelope.Digest{2}, begun.Add(time.Minute), full)
+	if !kept(1) || !kept(2) {
+		t.Fatal("one is forgotten that is not older than it is kept")
+	}
+	r.add(envelope.Digest{3}, begun.Add(time.Minute+time.Second), full)
+	if kept(1) || !kept(2) || !kept(3) {
+		t.Errorf("kept: %t %t %t, want all but the first", kept(1), kept(2), kept(3))
+	}
+	r.add(envelope.Digest{4}, begun.Add(time.Hour), full)
+	if kept(2) || kept(3) || !kept(4) || len(r.pages) != 1 || r.bytes > 2*recentPage {
+		t.Errorf("%d pages of %d bytes are kept, want that of the last", len(r.pages), r.bytes)
 	}
 }

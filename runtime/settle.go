@@ -178,8 +178,9 @@ func (w *Worker) remember(e *ending, asked time.Time) {
 		if o == queue.OutcomeDead {
 			d = death{asked, codeSum(e.settlement.Verdict.Code())}
 		}
-		w.settled.add(e.begun.digest, e.begun.task.Expires, d)
-		w.recent.add(e.begun.digest, e.settlement)
+		now := w.cfg.Clock()
+		w.settled.add(e.begun.digest, now, e.begun.task.Expires, d)
+		w.recent.add(e.begun.digest, now, e.settlement)
 	}
 }
 

@@ -74,6 +74,7 @@ func Open(cfg Config) (*Worker, error) {
 		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
+		recent:   recent{keep: cfg.Lease + recentKeep},
 		ready:    newReady(cfg.Limits, cfg.Concurrency),
 		work:     context.Background(), // until Run
 		reports:  reports{waiting: map[*begun]string{}, some: make(chan struct{}, 1)},
