@@ -53,6 +53,7 @@ type faultyBroker struct {
 }
 
 func brokerOf(q *redisqueue.Queue) runtime.Broker {
+	saveProfiles()
 	f := &faultyBroker{Queue: q, reached: map[string]int{}, acts: map[string]string{}}
 	for _, word := range strings.Fields(os.Getenv(faultsVariable)) {
 		point, rest, _ := strings.Cut(word, ":")

@@ -373,7 +373,7 @@ func (r *run) endLetters(name string, now time.Time) {
 func eachKey(tb testing.TB, server *queuetest.Server, found func(key string)) {
 	tb.Helper()
 	for at := "0"; ; {
-		page, ok := server.Do("SCAN", at, "COUNT", "1000").([]any)
+		page, ok := server.Do("SCAN", at, "COUNT", "10000").([]any)
 		if !ok || len(page) != 2 {
 			tb.Fatal("SCAN does not answer as it should")
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,8 +24,9 @@ import (
 )
 
 const (
-	soakRate   = 50              // tasks per second
-	soakBatch  = 10              // tasks per SendMany
+	soakRate   = 50              // tasks per second, unless -rate says otherwise
+	soakBatch  = 10              // tasks per SendMany, and more where soakSends would not be enough
+	soakSends  = 50              // SendMany per second, at most
 	soakShort  = 8 * time.Second // when no minutes are given
 	soakCut    = 10 * time.Second
 	soakWarm   = 4               // the first quarter is for warming up
@@ -163,10 +165,26 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// load sends soakRate tasks per second of all kinds until ctx ends, waits for every one, and returns how many there were.
+// soakTasks draws n tasks of all kinds. Those that sleep hold a runner for seconds: at a higher rate they are as many a second
+// as at soakRate, and the others are done at once.
+func soakTasks(random *rand.Rand, n int) []taskPlan {
+	var tasks []taskPlan
+	for len(tasks) < n {
+		tasks = append(tasks, drawBatch(random, time.Second).tasks...)
+	}
+	for i := range tasks {
+		if tasks[i].kind == "sleep" && random.IntN(*rateFlag) >= soakRate {
+			tasks[i].kind = "done"
+		}
+	}
+	return tasks[:n]
+}
+
+// load sends -rate tasks per second of all kinds until ctx ends, waits for every one, and returns how many there were.
 func (r *run) load(ctx context.Context) int {
 	random := rand.New(rand.NewPCG(1, 1))
-	tick := time.NewTicker(time.Second * soakBatch / soakRate)
+	batch := max(soakBatch, *rateFlag/soakSends)
+	tick := time.NewTicker(time.Second * time.Duration(batch) / time.Duration(*rateFlag))
 	defer tick.Stop()
 	sent, waits := 0, make(chan error, 1024)
 	for open := 0; ; {
@@ -186,12 +204,8 @@ func (r *run) load(ctx context.Context) int {
 			continue
 		case <-tick.C:
 		}
-		b := drawBatch(random, time.Second)
-		for len(b.tasks) < soakBatch {
-			b.tasks = append(b.tasks, drawBatch(random, time.Second).tasks...)
-		}
 		var tasks []client.Task
-		for _, p := range b.tasks[:soakBatch] {
+		for _, p := range soakTasks(random, batch) {
 			task, _ := taskOf(p, time.Now())
 			tasks = append(tasks, task)
 		}
@@ -240,6 +254,16 @@ func (r *run) sample() sample {
 				v /= 1 << 20
 			}
 			s.values[name] = max(s.values[name], v)
+		}
+		weighed, err := p.weighParts()
+		if err != nil {
+			r.fail(err)
+		}
+		for _, name := range parts {
+			s.values[name] = max(s.values[name], weighed[name])
+		}
+		for name, of := range heapNames {
+			s.values[name] = max(s.values[name], page[of]/(1<<20))
 		}
 	}
 	keys := float64(r.number(r.servers.nodes[0].Do("DBSIZE")))
@@ -322,6 +346,21 @@ func commit() string {
 	return strings.TrimSpace(string(out))
 }
 
+// writeRows writes a table of some of the samples.
+func writeRows(b *strings.Builder, samples []sample, names []string) {
+	fmt.Fprintf(b, "| time | %s |\n|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)+1))
+	for i, s := range samples {
+		if i%max(len(samples)/soakRows, 1) != 0 && i != len(samples)-1 {
+			continue
+		}
+		fmt.Fprintf(b, "| %v ", s.at.Round(time.Second))
+		for _, name := range names {
+			fmt.Fprintf(b, "| %.1f ", s.values[name])
+		}
+		b.WriteString("|\n")
+	}
+}
+
 // tableOf is what was measured, as a page.
 func tableOf(samples []sample, sent int, lasts time.Duration) string {
 	var b strings.Builder
@@ -332,19 +371,10 @@ func tableOf(samples []sample, sent int, lasts time.Duration) string {
 	}
 	fmt.Fprintf(&b, "# Soak: %v of mixed load\n\n", lasts.Round(time.Second))
 	fmt.Fprintf(&b, "`make soak MINUTES=%.0f`: two workers, %d tasks of all kinds of runtime/chaos (%d a second), connections cut every %v, at most %d dead letters, %s over TLS with AOF everysec;\n%s/%s, %d processors (%s), %s; commit %s.\n\n",
-		lasts.Minutes(), sent, soakRate, soakCut, soakLetters, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), processor(), goruntime.Version(), commit())
-	names := []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory", "redis memory beside states", "redis clients"}
-	fmt.Fprintf(&b, "| time | %s |\n|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)+1))
-	for i, s := range samples {
-		if i%max(len(samples)/soakRows, 1) != 0 && i != len(samples)-1 {
-			continue
-		}
-		fmt.Fprintf(&b, "| %v ", s.at.Round(time.Second))
-		for _, name := range names {
-			fmt.Fprintf(&b, "| %.1f ", s.values[name])
-		}
-		b.WriteString("|\n")
-	}
+		lasts.Minutes(), sent, *rateFlag, soakCut, soakLetters, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), processor(), goruntime.Version(), commit())
+	writeRows(&b, samples, []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory", "redis memory beside states", "redis clients"})
+	b.WriteString("\nWhat a worker's resident memory is made of, and what Go says of its heap:\n\n")
+	writeRows(&b, samples, append(slices.Clone(parts), "heap in use", "heap idle", "heap released", "heap goal", "stacks"))
 	b.WriteString("\nMemory in MiB, the larger of the two workers. Rise of the straight line after the first quarter:\n\n| measure | mean | rise | allowed | flat |\n|---|---|---|---|---|\n")
 	for _, m := range measures {
 		by, mean := rise(samples, m.name)

@@ -46,6 +46,9 @@ func (w *place) keep() {
 		}
 		cmd := exec.Command(w.run.kit.caisson, "worker", "--config", filepath.Join(w.dir, "worker.toml"))
 		cmd.Env = append(os.Environ(), "CAISSON_CHAOS="+faults)
+		if *profilesFlag != "" {
+			cmd.Env = append(cmd.Env, "CAISSON_PROFILES="+*profilesFlag, "GODEBUG=memprofilerate=65536")
+		}
 		dieWithUs(cmd)
 		out, err := cmd.StderrPipe()
 		if err != nil {
