@@ -21,9 +21,9 @@ const (
 	ReasonMemory     Reason = "memory"      // full: it refuses writes but still hands out work
 	ReasonAuth       Reason = "auth"        // it did not accept who we are, TLS included
 	ReasonPermission Reason = "permission"  // it knows us and forbids this
-	ReasonCluster    Reason = "cluster"     // the cluster has no owner for the keys at this moment
+	ReasonCluster    Reason = "cluster"     // the cluster moves the keys, or has no owner for them, at this moment
 	ReasonMasterDown Reason = "master_down" // a replica that lost its master
-	ReasonBusy       Reason = "busy"        // a script runs for too long, or it asks to try again
+	ReasonBusy       Reason = "busy"        // a script runs for too long
 	ReasonData       Reason = "data"        // a key holds something that this room did not write
 )
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,7 +126,12 @@ func field(list []any, name string) string {
 }
 
 // Cluster is three masters that share the slots between them.
-type Cluster struct{ Nodes []*Server }
+type Cluster struct {
+	Nodes []*Server
+
+	mu    sync.Mutex
+	moved map[int64]*Server // slots that are not where they began
+}
 
 // slotsAll is how many slots a Redis Cluster has.
 const slotsAll = 16384
@@ -170,11 +176,59 @@ func (c *Cluster) Login(user string) Login {
 // Of returns the node that has the keys of a queue.
 func (c *Cluster) Of(tb testing.TB, queue string) *Server {
 	tb.Helper()
+	slot := c.slotOf(tb, queue)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.moved[slot]; n != nil {
+		return n
+	}
+	return c.Nodes[min(int(slot)*len(c.Nodes)/slotsAll, len(c.Nodes)-1)]
+}
+
+func (c *Cluster) slotOf(tb testing.TB, queue string) int64 {
+	tb.Helper()
 	slot, ok := c.Nodes[0].Do("CLUSTER", "KEYSLOT", "cs:{"+queue+"}:in").(int64)
 	if !ok {
 		tb.Fatal("no slot of " + queue)
 	}
-	return c.Nodes[min(int(slot)*len(c.Nodes)/slotsAll, len(c.Nodes)-1)]
+	return slot
+}
+
+// Move moves the slot of a queue to another node, key by key, as redis-cli --cluster reshard does. step is called each time that a key has gone, with how
+// many have; Redis serves the slot from both nodes until Move returns.
+// Source: Redis documentation, CLUSTER SETSLOT, "Redis Cluster live resharding explained".
+func (c *Cluster) Move(tb testing.TB, queue string, to *Server, step func(moved int)) {
+	tb.Helper()
+	from, slot := c.Of(tb, queue), fmt.Sprint(c.slotOf(tb, queue))
+	must := func(s *Server, want string, args ...string) {
+		tb.Helper()
+		if reply := s.Do(args...); reply != want {
+			tb.Fatalf("%v: %v", args, reply)
+		}
+	}
+	id := func(s *Server) string { return s.Do("CLUSTER", "MYID").(string) }
+	must(to, "OK", "CLUSTER", "SETSLOT", slot, "IMPORTING", id(from))
+	must(from, "OK", "CLUSTER", "SETSLOT", slot, "MIGRATING", id(to))
+	for moved := 0; ; moved++ {
+		step(moved)
+		keys, _ := from.Do("CLUSTER", "GETKEYSINSLOT", slot, "1").([]any)
+		if len(keys) == 0 {
+			break
+		}
+		reply := from.Do("MIGRATE", "127.0.0.1", fmt.Sprint(to.port), "", "0", "5000", "AUTH2", UserAdmin, to.own.password, "KEYS", keys[0].(string))
+		if reply != "OK" && reply != "NOKEY" { // it may have gone meanwhile
+			tb.Fatalf("migrate %s: %v", keys[0], reply)
+		}
+	}
+	for _, s := range []*Server{to, from} {
+		must(s, "OK", "CLUSTER", "SETSLOT", slot, "NODE", id(to))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.moved == nil {
+		c.moved = map[int64]*Server{}
+	}
+	c.moved[c.slotOf(tb, queue)] = to
 }
 
 // eventuallyWithin is Eventually with a time of its own: servers that get to know each other take some seconds.

@@ -43,8 +43,9 @@ func Default() string { return defaultUser }
 
 // base takes everything away; each role's rights come after it.
 //
-// cluster|slots is how a client of a cluster learns which node has which keys; elsewhere nothing sends it.
-const base = "resetkeys resetchannels -@all +ping +cluster|slots"
+// cluster|slots is how a client of a cluster learns which node has which keys, asking is how it follows one that is just being
+// moved; elsewhere nothing sends them.
+const base = "resetkeys resetchannels -@all +ping +asking +cluster|slots"
 
 // Rules returns the rights of a role in the words of ACL SETUSER.
 // Errors: one that says what the scope lacks.

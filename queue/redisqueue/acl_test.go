@@ -184,7 +184,7 @@ func reach(t *testing.T, admin *redis.Client, role redisacl.Role, commands []str
 		}
 		out = append(out, fmt.Sprintf("%s %s: %s", role, what, strings.Join(may, " ")))
 	}
-	keyless := []string{"cluster|slots", "auth", "hello", "quit", "reset", "ping", "time", "publish", "subscribe"}
+	keyless := []string{"asking", "cluster|slots", "auth", "hello", "quit", "reset", "ping", "time", "publish", "subscribe"}
 	for _, key := range aclKeys {
 		var names []string
 		var tries [][]string

@@ -331,7 +331,7 @@ func TestErrorReplies(t *testing.T) {
 		{"ASK 3999 127.0.0.1:6381", queue.ReasonCluster},
 		{"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", queue.ReasonMasterDown},
 		{"BUSY Redis is busy running a script.", queue.ReasonBusy},
-		{"TRYAGAIN Multiple keys request during rehashing of slot", queue.ReasonBusy},
+		{"TRYAGAIN Multiple keys request during rehashing of slot", queue.ReasonCluster},
 		{"WRONGTYPE Operation against a key holding the wrong kind of value", queue.ReasonData},
 		{"ERR something nobody has seen", queue.ReasonData},
 	}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/caisson-run/caisson/queue"
 )
 
@@ -21,9 +19,9 @@ var (
 	//go:embed lua/purge_parked.lua
 	purgeParkedSource string
 
-	lettersScript     = redis.NewScript(statesSource + stateSource + lettersSource)
-	purgeLaneScript   = redis.NewScript(purgeLaneSource)
-	purgeParkedScript = redis.NewScript(statesSource + stateSource + purgeParkedSource)
+	lettersScript     = newScript(statesSource + stateSource + lettersSource)
+	purgeLaneScript   = newScript(purgeLaneSource)
+	purgeParkedScript = newScript(statesSource + stateSource + purgeParkedSource)
 )
 
 var _ queue.Keeper = (*Client)(nil)
@@ -165,7 +163,7 @@ func (c *Client) purgeParked(ctx context.Context, name string, lanes []any, befo
 const maxExact = 1<<53 - 1
 
 // piece runs a script that returns how many it acted on and the last entry it looked at.
-func (c *Client) piece(ctx context.Context, op string, s *redis.Script, keys []string, args []any) (int, string, error) {
+func (c *Client) piece(ctx context.Context, op string, s script, keys []string, args []any) (int, string, error) {
 	var reply []any
 	err := c.do(ctx, op, func(ctx context.Context) error {
 		var err error

@@ -16,7 +16,7 @@ import (
 //go:embed lua/kept.lua
 var keptSource string
 
-var keptScript = redis.NewScript(keptSource)
+var keptScript = newScript(keptSource)
 
 var (
 	_ queue.Orders   = (*Client)(nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -47,20 +48,52 @@ var (
 	//go:embed lua/kv_list.lua
 	kvListSource string
 
-	lookScript    = redis.NewScript(lookSource)
-	startScript   = redis.NewScript(statesSource + beginSource + stateSource + parkedSource + gatesSource + leftSource + admitSource + startSource)
-	renewScript   = redis.NewScript(statesSource + stateSource + parkedSource + gatesSource + renewSource)
-	settleScript  = redis.NewScript(statesSource + leftSource + finishSource + stateSource + parkedSource + gatesSource + settleSource)
-	promoteScript = redis.NewScript(statesSource + stateSource + parkedSource + promoteSource)
-	sweepScript   = redis.NewScript(statesSource + sweepSource)
-	retireScript  = redis.NewScript(retireSource)
-	kvGetScript   = redis.NewScript(kvGetSource)
-	kvPutScript   = redis.NewScript(kvPutSource)
-	kvListScript  = redis.NewScript(kvListSource)
+	lookScript    = newScript(lookSource)
+	startScript   = newScript(statesSource + beginSource + stateSource + parkedSource + gatesSource + leftSource + admitSource + startSource)
+	renewScript   = newScript(statesSource + stateSource + parkedSource + gatesSource + renewSource)
+	settleScript  = newScript(statesSource + leftSource + finishSource + stateSource + parkedSource + gatesSource + settleSource)
+	promoteScript = newScript(statesSource + stateSource + parkedSource + promoteSource)
+	sweepScript   = newScript(statesSource + sweepSource)
+	retireScript  = newScript(retireSource)
+	kvGetScript   = newScript(kvGetSource)
+	kvPutScript   = newScript(kvPutSource)
+	kvListScript  = newScript(kvListSource)
 )
 
+// A script runs on one node or not at all. Each is given, as the last of its KEYS, one that is never there: while a cluster
+// moves the slot of its keys to another node, key by key, Redis refuses a command with several keys of which one is missing
+// (TRYAGAIN). Without it a script would begin where its first keys are, and fail in its midst at one that has gone, or that it
+// makes: scripts reach keys that only the data names.
+// Source: Redis 7 src/cluster.c, getNodeByQuery.
+type script struct{ *redis.Script }
+
+func newScript(source string) script { return script{redis.NewScript(source)} }
+
+// absent is what the name of the key that is never there ends with. Names of queues and tenants hold no brace.
+const absent = "}:absent"
+
+func withAbsent(keys []string) []string {
+	tag, _, _ := strings.Cut(keys[0], "}")
+	return append(keys[:len(keys):len(keys)], tag+absent)
+}
+
+// Run shadows that of redis.Script.
+func (s script) Run(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd {
+	return s.Script.Run(ctx, c, withAbsent(keys), args...)
+}
+
+// Eval shadows that of redis.Script.
+func (s script) Eval(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd {
+	return s.Script.Eval(ctx, c, withAbsent(keys), args...)
+}
+
+// EvalSha shadows that of redis.Script.
+func (s script) EvalSha(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd {
+	return s.Script.EvalSha(ctx, c, withAbsent(keys), args...)
+}
+
 // run runs a script. args may be pointers to strings: boxing one costs nothing.
-func (c *Client) run(ctx context.Context, op string, s *redis.Script, keys []string, args []any) (any, error) {
+func (c *Client) run(ctx context.Context, op string, s script, keys []string, args []any) (any, error) {
 	var out any
 	err := c.do(ctx, op, func(ctx context.Context) error {
 		var err error
@@ -71,7 +104,7 @@ func (c *Client) run(ctx context.Context, op string, s *redis.Script, keys []str
 }
 
 // ints runs a script that returns want integers (any number when want is below 0).
-func (c *Client) ints(ctx context.Context, op string, s *redis.Script, want int, keys []string, args []any) ([]int64, error) {
+func (c *Client) ints(ctx context.Context, op string, s script, want int, keys []string, args []any) ([]int64, error) {
 	var out []int64
 	err := c.do(ctx, op, func(ctx context.Context) error {
 		var err error

@@ -105,7 +105,7 @@ var replies = map[string]queue.Reason{
 	"MOVED":        queue.ReasonCluster,
 	"ASK":          queue.ReasonCluster,
 	"CROSSSLOT":    queue.ReasonCluster,
-	"TRYAGAIN":     queue.ReasonBusy,
+	"TRYAGAIN":     queue.ReasonCluster,
 	"BUSY":         queue.ReasonBusy,
 	"UNKILLABLE":   queue.ReasonBusy,
 	"MASTERDOWN":   queue.ReasonMasterDown,

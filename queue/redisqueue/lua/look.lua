@@ -1,6 +1,6 @@
 -- look: claim at most one message from each of many lanes, and at most so many in all.
 --
--- KEYS     lanes of one queue
+-- KEYS     lanes of one queue, and the key that is never there
 -- ARGV[1]  consumer group
 -- ARGV[2]  consumer, i.e. this worker
 -- ARGV[3]  at most how many messages
@@ -11,8 +11,8 @@
 -- returned when nothing was claimed before; else what was claimed must be handed out.
 
 local left, first, out = tonumber(ARGV[3]), 1, {}
-while left > 0 and first <= #KEYS do
-  local last = math.min(first + left - 1, #KEYS)
+while left > 0 and first < #KEYS do
+  local last = math.min(first + left, #KEYS) - 1
   local read = {'XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1, 'STREAMS'}
   for i = first, last do read[#read + 1] = KEYS[i] end
   for _ = first, last do read[#read + 1] = '>' end

@@ -27,7 +27,7 @@ local function held(member, lane, entry, token)
 end
 
 local lost = {}
-for i = 1, #KEYS do
+for i = 1, #KEYS - 1 do -- the last is never there
   local a, lane = 4 * i + 1, KEYS[i]
   local member, entry = ARGV[a], ARGV[a + 1]
   local kept = false

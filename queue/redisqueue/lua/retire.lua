@@ -12,7 +12,7 @@
 
 local left = tonumber(ARGV[4])
 local removed = 0
-for i = 1, #KEYS do
+for i = 1, #KEYS - 1 do -- the last is never there
   local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[i], ARGV[1])
   if not consumers.err then
     for _, fields in ipairs(consumers) do
