@@ -269,7 +269,7 @@ func (d *deployment) release(ctx context.Context, name, folder string) error {
 	if err := gobuild.Build(ctx, folder, out); err != nil {
 		return err
 	}
-	module, err := readFile(out, moduleFileMax)
+	module, err := readModule(out)
 	if err != nil {
 		return err
 	}

@@ -44,9 +44,29 @@ func readAll(r io.Reader, name string, sizeMax int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if int64(len(data)) > sizeMax {
-		return nil, fmt.Errorf("%s: is longer than %d bytes", name, sizeMax)
+		return nil, &tooLongError{name, sizeMax}
 	}
 	return data, nil
+}
+
+// A tooLongError is that there is more to read than there may be.
+type tooLongError struct {
+	name string
+	most int64
+}
+
+func (e *tooLongError) Error() string {
+	return fmt.Sprintf("%s: is longer than %d bytes", e.name, e.most)
+}
+
+// readModule reads a module. One that is too large for every worker is refused as such.
+func readModule(path string) ([]byte, error) {
+	data, err := readFile(path, moduleFileMax)
+	var long *tooLongError
+	if errors.As(err, &long) {
+		return nil, refused(fmt.Errorf("%s: module.invalid: more than %d bytes", path, long.most))
+	}
+	return data, err
 }
 
 // readSecret reads a file that only its owner can read. It judges the file that it reads, not the name.

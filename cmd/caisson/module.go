@@ -55,7 +55,7 @@ languages are built with their own toolchains; see docs/reference/task-contract.
 			if err := gobuild.Build(ctx, filepath.Dir(path), target); err != nil {
 				return err
 			}
-			data, err := readFile(target, moduleFileMax)
+			data, err := readModule(target)
 			if err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 		return err
 	}
 	modulePath := filepath.Join(filepath.Dir(path), m.Module)
-	module, err := readFile(modulePath, moduleFileMax)
+	module, err := readModule(modulePath)
 	if errors.Is(err, os.ErrNotExist) {
 		return &hintError{err, "caisson module build " + shellWord(filepath.Dir(path))}
 	}
@@ -138,7 +138,7 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if err != nil {
 		return err
 	}
-	if _, err := inspectModule(c.Context(), modulePath, module, false); err != nil {
+	if _, err := inspectModule(c.Context(), modulePath, module, false, c.ErrOrStderr()); err != nil {
 		return err
 	}
 	store, name, closeStore, err := openPublishStore(f)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -78,15 +79,16 @@ func moduleInspectCommand() *cobra.Command {
 		Use:   "inspect FILE",
 		Short: "Show what a module holds, imports and costs, and whether it can be a task",
 		Long: `Reads the module as a worker would at admission, then runs it once: on an empty input, with the default limits and without
-any capability. Exit status 3 when a worker would refuse it whatever its manifest says; how the run ends changes nothing.`,
+any capability. Exit status 3 when a worker would refuse it whatever its manifest says; how the run ends changes nothing.
+Compiling a large module takes a minute, the first time; after 2 s stderr says so.`,
 		Example: "  caisson module inspect thumbnail.wasm\n  caisson module inspect thumbnail.wasm --json",
 		Args:    exactly("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			data, err := readFile(args[0], moduleFileMax)
+			data, err := readModule(args[0])
 			if err != nil {
 				return err
 			}
-			info, err := inspectModule(c.Context(), args[0], data, true)
+			info, err := inspectModule(c.Context(), args[0], data, true, c.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -101,8 +103,9 @@ any capability. Exit status 3 when a worker would refuse it whatever its manifes
 }
 
 // inspectModule reads a module in a sandbox that offers every capability, so that only the module decides, and with try runs
-// it once. What a worker would refuse is refused here.
-func inspectModule(ctx context.Context, path string, data []byte, try bool) (moduleInfo, error) {
+// it once. What a worker would refuse is refused here. Should it take a while, w hears of it.
+func inspectModule(ctx context.Context, path string, data []byte, try bool, w io.Writer) (moduleInfo, error) {
+	defer whileCompiling(w, path, data)()
 	info := moduleInfo{File: path, Digest: manifest.Digest(sha256.Sum256(data)).String(), Size: len(data)}
 	rights, err := host.New(host.Config{KV: newLocalValues()})
 	if err != nil {
@@ -170,7 +173,7 @@ func runEmpty(ctx context.Context, box *sandbox.Sandbox, code []byte, imports []
 func refusedByAdmission(path string, err error) error {
 	var admission *sandbox.AdmissionError
 	if errors.As(err, &admission) {
-		return refused(fmt.Errorf("%s: %w", path, err))
+		return refused(fmt.Errorf("%s: %s: %s", path, admission.Code(), admission.Text))
 	}
 	return err
 }

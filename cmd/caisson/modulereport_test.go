@@ -73,6 +73,42 @@ func TestSpanText(t *testing.T) {
 	}
 }
 
+// What ends soon is not said to be waited for; what lasts is said again and again, until it is over.
+func TestWhileWaiting(t *testing.T) {
+	var quick strings.Builder
+	whileWaiting(time.Hour, time.Hour, &quick, "compiling")()
+	if quick.Len() > 0 {
+		t.Errorf("%q", quick.String())
+	}
+	lines := make(chan string)
+	done := whileWaiting(time.Millisecond, time.Millisecond, writerFunc(func(p []byte) (int, error) {
+		select {
+		case lines <- string(p):
+		case <-t.Context().Done():
+		}
+		return len(p), nil
+	}), "compiling a\nb")
+	for range 3 {
+		if got := <-lines; got != "caisson: compiling a\\nb: 0s so far\n" {
+			t.Errorf("%q", got)
+		}
+	}
+	over := make(chan struct{})
+	go func() { done(); close(over) }()
+	for ended := false; !ended; {
+		select {
+		case <-lines: // one that was on its way
+		case <-over:
+			ended = true
+		}
+	}
+}
+
+// A writerFunc is a writer that is a function.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // Work that ends soon says nothing of how far it is; what lasts says it from where it is by then.
 func TestProgressAfter(t *testing.T) {
 	for _, row := range []struct {

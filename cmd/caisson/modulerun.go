@@ -52,7 +52,7 @@ The input is given with --input, or read from --file ("-" is stdin). The result 
 (fuel, processor time, memory, pages written, host calls) to stderr, or with --json all together to stdout.
 
 --repeat runs it so many times more, each from the same clean state, and adds percentiles of what these took; the first run is
-not among them, since it also builds that state.
+not among them, since it also builds that state. What takes more than 2 s, as compiling a large module the first time, is said on stderr.
 
 Exit status 0 when every run is done, 1 when one failed, 3 when a worker would not run the module.`,
 		Example: "  caisson module run upper.wasm --input '\"hello\"'\n  caisson module run examples/report --file sales.csv --repeat 1000\n" +
@@ -87,7 +87,7 @@ func runModule(c *cobra.Command, path string, f runFlags) error {
 		return err
 	}
 	ctx := c.Context()
-	t, err := openLocal(ctx, path, f.manifest)
+	t, err := openLocal(ctx, path, f.manifest, c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -130,13 +130,13 @@ type localTask struct {
 	input   []byte
 }
 
-// openLocal reads what path names and admits it. manifestAt is "" where no manifest was named.
-func openLocal(ctx context.Context, path, manifestAt string) (_ *localTask, err error) {
+// openLocal reads what path names and admits it; should that take a while, w hears of it. manifestAt is "" where no manifest was named.
+func openLocal(ctx context.Context, path, manifestAt string, w io.Writer) (_ *localTask, err error) {
 	m, modulePath, err := localFiles(path, manifestAt)
 	if err != nil {
 		return nil, err
 	}
-	code, err := readFile(modulePath, moduleFileMax)
+	code, err := readModule(modulePath)
 	if errors.Is(err, os.ErrNotExist) && modulePath != path {
 		return nil, &hintError{err, "caisson module build " + shellWord(filepath.Dir(modulePath))}
 	}
@@ -158,6 +158,7 @@ func openLocal(ctx context.Context, path, manifestAt string) (_ *localTask, err 
 	if t.box, err = openSandbox(ctx, sandbox.Config{Host: t.rights, CacheDir: authorCache()}); err != nil {
 		return nil, err
 	}
+	defer whileCompiling(w, modulePath, code)()
 	t.program, err = t.box.Load(ctx, sandbox.Module{
 		Digest: t.digest, Bytes: code, Needs: m.Needs, Start: string(m.Start), Args: m.Args, Env: m.Env,
 	})
@@ -214,6 +215,7 @@ func (t *localTask) run(ctx context.Context, log func(level, line string)) sandb
 // first runs it and tells what came. The log goes to w as it comes, or into what is told.
 func (t *localTask) first(ctx context.Context, w io.Writer, keepLog bool) (runInfo, []byte) {
 	var lines []string
+	defer whileWaiting(waitQuiet, waitEvery, w, fmt.Sprintf("running %s, for %v at most", t.path, t.limits.Wall))()
 	o := t.run(ctx, func(level, line string) {
 		if keepLog {
 			lines = append(lines, level+": "+line)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -42,4 +43,35 @@ func progressFrom(done, n int, what string, w io.Writer) (step func()) {
 			fmt.Fprintf(w, "%-9s %d of %d\n", what, done, n)
 		}
 	}
+}
+
+// What takes longer than waitQuiet is said, and from then on every waitEvery how long it has taken.
+const (
+	waitQuiet = 2 * time.Second
+	waitEvery = 5 * time.Second
+)
+
+// whileCompiling says on w that a module is being compiled, should it take a while: large ones take a minute. The caller calls done when it is over.
+func whileCompiling(w io.Writer, path string, code []byte) (done func()) {
+	return whileWaiting(waitQuiet, waitEvery, w, fmt.Sprintf("compiling %s, %.1f MB", path, float64(len(code))/1e6))
+}
+
+// whileWaiting says on w what is waited for, for work that cannot tell how far it is: a line after quiet and then one every so often, until done is called.
+func whileWaiting(quiet, every time.Duration, w io.Writer, what string) (done func()) {
+	begun, over := time.Now(), make(chan struct{})
+	var saying sync.WaitGroup
+	saying.Go(func() { // ends with done, which waits for it
+		tick := time.NewTimer(quiet)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+			}
+			fmt.Fprintf(w, "caisson: %s: %v so far\n", oneLine(what), time.Since(begun).Round(time.Second))
+			tick.Reset(every)
+		}
+	})
+	return func() { close(over); saying.Wait() }
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/tetratelabs/wazero"
@@ -246,6 +247,12 @@ func (a *admissions) admit(ctx context.Context, m *Module) (art *artifact, err e
 	}
 	defer leave()
 	a.admitted.Add(1)
+	begun := time.Now()
+	defer func() {
+		if err == nil {
+			a.log.Info("module compiled", "module", hexOf(m.Digest), "bytes", len(m.Bytes), "ms", time.Since(begun).Milliseconds())
+		}
+	}()
 	if len(a.child) > 0 {
 		return a.admitInChild(ctx, m.Digest, m.Bytes)
 	}

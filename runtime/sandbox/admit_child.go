@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caisson-run/caisson/host"
 )
@@ -97,9 +98,9 @@ func (c *admitChild) why(ctx context.Context, expired, answer, waited error, sta
 	case errors.Is(answer, errNoHello):
 		return fmt.Errorf("sandbox: admission process: %w: %v", answer, waited)
 	case errors.Is(expired, context.DeadlineExceeded):
-		return costly(true, "compiling takes more than %v on this machine", c.limits.wall)
+		return costly(true, "compiling takes more than %v on this machine", c.limits.wall.Round(limitShown))
 	case state.ExitCode() == exitCPU, killed(state) && state.UserTime()+state.SystemTime() > c.limits.cpu*9/10: // the kernel counts otherwise than it reports
-		return costly(false, "compiling takes more than %v of CPU time", c.limits.cpu)
+		return costly(false, "compiling takes more than %v of CPU time", c.limits.cpu.Round(limitShown))
 	case slices.ContainsFunc(noMemory, func(s string) bool { return strings.Contains(text, s) }):
 		return costly(false, "compiling takes more than %d MiB of memory", c.limits.memory>>20)
 	case state.ExitCode() == exitError: // it could not do its work, and said why
@@ -107,6 +108,9 @@ func (c *admitChild) why(ctx context.Context, expired, answer, waited error, sta
 	}
 	return costly(killed(state), "the compiler's process ended: %s", state) // a fatal error of the compiler's, or somebody's signal
 }
+
+// limitShown is how exactly a bound is told.
+const limitShown = 100 * time.Millisecond
 
 // noMemory is what Go's runtime says before it ends for want of memory, be it for the heap or for a thread's stack; what the system says to us; and what the race detector says.
 var noMemory = []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to create new OS thread", "pthread_create failed", "failed to allocate"}
