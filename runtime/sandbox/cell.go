@@ -205,7 +205,7 @@ func (c *cell) restore(check bool) (written int, cause dropCause) {
 	if m.size != i.size && !m.resize(c.guest, i.size) {
 		return 0, dropGrown
 	}
-	written, err := s.restorer.restore(m, i, s.page)
+	written, err := s.restorer.undo(m, i, s.page)
 	if err != nil {
 		s.log.Error("a cell cannot be restored", "error", err)
 		return written, dropFailed

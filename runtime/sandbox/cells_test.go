@@ -136,6 +136,29 @@ func TestNothingIsLeft(t *testing.T) {
 	})
 }
 
+// TestNothingIsLeftInASmallMemory: one that stays small is compared whole, which finds every byte, whatever else the system could do.
+func TestNothingIsLeftInASmallMemory(t *testing.T) {
+	small := assembleParts(guestParts{memory: []byte{0, 1}, global: true, data: "data", run: giveMemory + fillAll + setGlobal + done})
+	eachWay(t, func(t *testing.T, s *sandbox.Sandbox, way string) {
+		p := load(t, s, module(small))
+		want := make([]byte, 64<<10)
+		copy(want[16:], "data")
+		for i := range 3 {
+			out := p.Run(context.Background(), sandbox.Job{})
+			check(t, out, expect{sandbox.Done, "", "", ""})
+			if !bytes.Equal(out.Output, want) {
+				t.Fatalf("run %d sees other bytes, the first at %d", i, firstDifference(out.Output, want))
+			}
+			if pages := out.Usage.Pages; way != "fresh instance" && pages != 16 {
+				t.Errorf("%d pages were restored, want 16", pages)
+			}
+		}
+		if stats := s.Stats(); way != "fresh instance" && (stats.Restored != 3 || stats.Built != 1) {
+			t.Errorf("%+v", stats)
+		}
+	})
+}
+
 func firstDifference(a, b []byte) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {

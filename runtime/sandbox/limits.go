@@ -86,6 +86,8 @@ const (
 	stackStart = 32 << 10
 	// stackKept is the deepest run after which an idle cell keeps its stacks, in bytes. Making them anew takes some microseconds.
 	stackKept = 256 << 10
+	// comparedMax is the largest memory, in bytes, that is compared with its image whole and not searched for what was written: one page of WebAssembly. Of two, both take as long.
+	comparedMax = 64 << 10
 	// privatePagesMax is the most pages that are copied back one by one, and so kept by an idle cell: 16 MiB. Beyond it, giving them all back and
 	// taking the page faults again is as fast.
 	privatePagesMax = 4096

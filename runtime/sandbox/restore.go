@@ -22,6 +22,15 @@ type restorer struct {
 	close   func()
 }
 
+// undo makes m the image again. A small memory is compared whole, since asking which of its pages were written takes longer than reading all of them.
+func (r *restorer) undo(m *memory, i *image, page int) (written int, err error) {
+	if m.peak > comparedMax {
+		return r.restore(m, i, page)
+	}
+	m.private = m.peak / page // at most
+	return copyBack(m.region, i, 0, m.peak, page), nil
+}
+
 // A way opens a restorer, if it can work on this system.
 type way func() (*restorer, error)
 
