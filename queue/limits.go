@@ -4,6 +4,10 @@ import "time"
 
 // Bounds on what crosses this room. A broker refuses more with *FieldError.
 const (
+	// StartLate is the part of a lease that may be over when Start grants it: what was claimed less long ago keeps its lease, so
+	// that the plain case writes nothing more. 0.25 in lua/begin.lua of redisqueue.
+	StartLate = 4
+
 	// NameBytesMax bounds a queue's or tenant's name: names become parts of keys.
 	NameBytesMax = 64
 

@@ -228,7 +228,8 @@ type Queue interface {
 	// When ctx ends it returns ctx's error at once and loses nothing.
 	Claim(ctx context.Context, c Claim) ([]Delivery, error)
 
-	// Start records that work begins, and grants each message to one worker only.
+	// Start records that work begins, and grants each message to one worker only. Its lease began when Start was asked, or
+	// up to a StartLate-th of a lease before.
 	// Asking again with the same delivery gives the same answer.
 	Start(ctx context.Context, batch []Start) ([]Started, error)
 

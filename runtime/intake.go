@@ -75,7 +75,7 @@ type begun struct {
 	crashes int       // runs that ended with their runner
 	inputs  [][]byte  // results that a step needs, as the broker gives them; nil once they have become its payload
 	charged int64     // bytes of inputs that Worker.inputs counts
-	renewed time.Time // when the lease was last asked for and given; guarded by the flight's mu
+	renewed time.Time // when the lease began, at the latest: see queue.StartLate and flight.renew; guarded by the flight's mu
 
 	cancelled time.Time // when the order was read that ends it while it is in flight; guarded by the flight's mu
 
@@ -124,7 +124,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 	for i, s := range started {
 		if s.State == queue.Granted {
 			granted = append(granted, w.begin(p, passed[i], s))
-			granted[len(granted)-1].renewed = asked
+			granted[len(granted)-1].renewed = asked.Add(-w.cfg.Lease / queue.StartLate)
 			continue
 		}
 		w.turnAway(p, passed[i], s)

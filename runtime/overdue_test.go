@@ -17,6 +17,9 @@ func TestOverdue(t *testing.T) {
 	if w.flight.overdue(b, w.cfg.Lease) {
 		t.Error("overdue at once")
 	}
+	if !w.flight.overdue(b, w.cfg.Lease/queue.StartLate) {
+		t.Error("the lease is counted from the start, though it may have begun with the claim")
+	}
 	long := time.Now().Add(-2 * w.cfg.Lease)
 	w.flight.renew([]queue.Lease{b.lease}, nil, long)
 	if err := w.renewAll(t.Context(), w.posts[0]); err != nil {

@@ -155,7 +155,7 @@ func (j *judgement) lossyIn(begin, end time.Time) bool {
 		switch {
 		case f.Who != "redis":
 			return false
-		case f.Text == "lose", f.Text == failover, f.Text == stale: // At is what is still known
+		case f.Text == "lose", f.Text == failover, f.Text == stale, f.Text == returned: // At is what is still known
 			from = from.Add(-50 * time.Millisecond)
 		case f.Text == "kill" && j.Sync != "always":
 			from = from.Add(-lossMax)
@@ -164,6 +164,21 @@ func (j *judgement) lossyIn(begin, end time.Time) bool {
 		}
 		return end.After(from) && begin.Before(f.Until.Add(time.Second))
 	})
+}
+
+// apart says whether what was done at b may have been done with a master that had come back and knew nothing of an end that was told: the
+// replica in its place did not have it from the old one.
+func (j *judgement) apart(told event, b time.Time) bool {
+	shared := time.Time{}
+	for _, f := range j.faults {
+		switch {
+		case f.Who == "redis" && f.Text == stale:
+			shared = f.At
+		case f.Who == "redis" && f.Text == returned && told.At.After(shared) && b.After(f.At.Add(-50*time.Millisecond)) && b.Before(f.Until.Add(time.Second)):
+			return true
+		}
+	}
+	return false
 }
 
 // one judges one message.
@@ -183,7 +198,7 @@ func (j *judgement) one(id string, events []event) {
 	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) && !j.purged(id) {
 		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
 	}
-	j.outcomes(id, told)
+	j.outcomes(id, slices.Clone(told))
 	j.results(id, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
 	j.cancelled(id, of(ran), of(taken))
@@ -209,6 +224,10 @@ func (j *judgement) outcomes(id string, told []event) {
 	requeued := j.requeues(id)
 	for i := 1; i < len(told); i++ {
 		before := told[i-1]
+		if j.apart(before, told[i].At) {
+			told[i] = before // it counts for nothing
+			continue
+		}
 		if j.forgot(before) || before.Text != "done" && requeued.between(before.At, told[i].At) {
 			continue
 		}
@@ -222,7 +241,12 @@ func (j *judgement) results(id string, results, gones []event) {
 	requeued := j.requeues(id)
 	for i := 1; i < len(results); i++ {
 		a, b := results[i-1], results[i]
-		if a.Sum == b.Sum || j.lossy(a.At) || j.lossy(results[0].At) || a.Text != "done" && requeued.between(a.At, b.At) {
+		if j.lossy(a.At) {
+			requeued = j.requeues(id) // what an order had led to is forgotten, and the order may count again
+			continue
+		}
+		old := slices.IndexFunc(results, func(e event) bool { return e.Sum == a.Sum }) // it may have come back with what had not been forgotten
+		if a.Sum == b.Sum || j.lossy(results[0].At) || a.Text != "done" && requeued.between(results[old].At, b.At) {
 			continue
 		}
 		j.find(changed, id, "%s %s at %s, %s %s at %s", a.Text, a.Code, clock(a.At), b.Text, b.Code, clock(b.At))
@@ -240,7 +264,7 @@ func (j *judgement) results(id string, results, gones []event) {
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
 	slices.SortStableFunc(runs, func(a, b event) int { return began(a, saids, send).Compare(began(b, saids, send)) })
 	for i, r := range runs {
-		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.forgot(*end) {
+		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.forgot(*end) && !j.apart(*end, r.At) {
 			if requeued := j.requeues(id); end.Text == "done" || !requeued.between(end.At, r.At) {
 				j.find(after, id, "%s by %s at %s, run by %s at %s", end.Text, end.Who, clock(end.At), r.Who, clock(r.At))
 			}

@@ -49,6 +49,8 @@ func TestJudgeOrders(t *testing.T) {
 	}
 	failedOver := event{At: at(30), Kind: fault, Who: "redis", Text: failover, Until: at(2000)}
 	away := event{At: at(2000), Kind: fault, Who: "redis", Text: "away", Until: at(6000)}
+	isStale := event{At: at(1000), Kind: fault, Who: "redis", Text: stale, Until: at(2000)}
+	isBack := event{At: at(6000), Kind: fault, Who: "redis", Text: returned, Until: at(6500)}
 	for _, row := range []struct {
 		name string
 		more []event
@@ -85,6 +87,11 @@ func TestJudgeOrders(t *testing.T) {
 			{At: at(1000), Kind: ran, ID: "c", Who: "worker-0"}, {At: at(3500), Kind: said, ID: "c", Who: "worker-0", Text: "done"}}), nil},
 		{"settled again, told late, run only after the failover", slices.Concat(task(100, "c", "done"), run(6000, "c", "worker-1"), []event{failedOver,
 			{At: at(3100), Kind: ran, ID: "c", Who: "worker-0"}, {At: at(5500), Kind: said, ID: "c", Who: "worker-0", Text: "done"}}), []string{twice, after}},
+		{"settled with a master that was none any more, after the new one", slices.Concat(task(100, "c", "done"), run(4000, "c", "worker-1"), []event{isStale, isBack,
+			{At: at(1500), Kind: ran, ID: "c", Who: "worker-0"}, {At: at(6100), Kind: said, ID: "c", Who: "worker-0", Text: "done"}}), nil},
+		{"settled again, and both masters had it", slices.Concat(again(6100, "b"), []event{isStale, isBack}), []string{twice, changed, after}},
+		{"requeued, ended, and all that forgotten", slices.Concat(again(2100, "b"), again(8000, "b"), []event{order(900, "requeue", ""),
+			{At: at(1500), Kind: fault, Who: "redis", Text: failover, Until: at(2500)}, {At: at(7000), Kind: seen, ID: "b", Text: "failed", Code: "task.failed", Sum: "B"}}), nil},
 		{"settled again, and had reached the replica", append(again(4000, "a"), event{At: at(500), Kind: fault, Who: "redis", Text: failover, Until: at(2900)}), []string{twice, changed, after, wrong, disagree, disagree, disagree}},
 		{"two at a time", gated(4, 50), nil},
 		{"three at a time", gated(3, 10), []string{crowd}},

@@ -32,6 +32,9 @@ const (
 	cluster  = "cluster"  // three nodes, with a queue on each
 )
 
+// returned is the fault of a master that has come back and does not know yet that it is none any more.
+const returned = "returned"
+
 // mixOf says by its last digit what a seed mixes. Seeds that end in 0, 3 and 9 are those of before there was anything else than one server and
 // no operator: those that found something mean what they meant then.
 func mixOf(seed uint64) (set string, orders bool) {

@@ -201,7 +201,7 @@ func (r *run) failOver(b breakage) {
 	r.add(event{At: r.sharedUntil(next, gone), Kind: fault, Who: "redis", Text: b.act, Until: gone})
 	r.add(event{At: gone, Kind: fault, Who: "redis", Text: "away", Until: back})
 	if b.act == stale { // it took what came over connections that it had
-		r.add(event{At: back, Kind: fault, Who: "redis", Text: b.act, Until: time.Now()})
+		r.add(event{At: back, Kind: fault, Who: "redis", Text: returned, Until: time.Now()})
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// found are the seeds that once showed something. Every run of the tests plays them.
+// found are the seeds that once showed something. Every run of the tests plays them, except where a test of one package shows the same each time:
+// 7040 and 8058 (TestOverdue).
 var found = []struct {
 	name string
 	seed uint64
@@ -20,7 +21,6 @@ var found = []struct {
 	{"a worker that was stopped between its claim and its start took a lease that was over for a whole one", 1029},
 	{"what a purged step waited for was kept", 5042},
 	{"what a stale master took for a copy was dropped at the new one", 7084},
-	{"a lease that was lost counted as renewed for a moment, and its task began", 7040},
 }
 
 // kindsOfPlans are seeds that play, in every run of the tests, what Redis can be and what an operator can order.

@@ -50,7 +50,7 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	case "cancel":
 		in.Kind, in.For = "sleep", int(lease.Milliseconds())
 	case "poison":
-		in.Kind, in.For, in.Text = "sleep", 400, poisonMark
+		in.Kind, in.For, in.Text = "sleep", 8000, poisonMark // longer than its worker may be stopped before it dies of it
 	}
 	task.Input = in
 	return task, task.NotBefore
