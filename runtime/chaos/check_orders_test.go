@@ -170,7 +170,10 @@ func (j *judgement) gates() {
 			e.Until = e.At
 			for _, end := range j.byID[e.ID] {
 				if end.Kind == said && end.Who == e.Who && end.Text == "done" && end.At.After(e.At) {
-					e.Until = e.At.Add(end.Took)
+					e.Until = e.At.Add(end.Took) // of the whole run, of which its guest says no sooner than it begins
+					if end.At.Before(e.Until) {
+						e.Until = end.At
+					}
 				}
 			}
 			byQueue[s.Queue] = append(byQueue[s.Queue], e)

@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,13 +82,37 @@ var shared struct {
 	err  error
 }
 
+// temporary is where the histories of failures go; everything else of a run goes into a folder of the process.
+var temporary = os.TempDir()
+
+// ownFolder is what the names of these folders begin with, before the process's id.
+const ownFolder = "caisson-chaos-run-"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
-	status := m.Run()
-	if shared.kit != nil {
-		os.RemoveAll(shared.kit.dir)
+	clearFolders()
+	own, err := os.MkdirTemp(temporary, fmt.Sprintf("%s%d-", ownFolder, os.Getpid()))
+	if err == nil {
+		err = os.Setenv("TMPDIR", own) // for the servers' and workers' folders, too, which are killed and clear nothing
 	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	os.RemoveAll(own)
 	os.Exit(status)
+}
+
+// clearFolders removes the folders of processes that were killed.
+func clearFolders() {
+	found, _ := filepath.Glob(filepath.Join(temporary, ownFolder+"*"))
+	for _, dir := range found {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), ownFolder), "-")
+		if n, err := strconv.Atoi(pid); err == nil && syscall.Kill(n, 0) == syscall.ESRCH {
+			os.RemoveAll(dir)
+		}
+	}
 }
 
 func openKit(tb testing.TB) *kit {

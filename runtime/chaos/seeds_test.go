@@ -80,7 +80,7 @@ func playSeed(t *testing.T, seed uint64) {
 // folderFor makes the folder of one seed.
 func folderFor(seed uint64) (string, error) {
 	if *keepFlag == "" {
-		return os.MkdirTemp("", fmt.Sprintf("caisson-chaos-seed-%d-", seed))
+		return os.MkdirTemp(temporary, fmt.Sprintf("caisson-chaos-seed-%d-", seed))
 	}
 	dir := filepath.Join(*keepFlag, fmt.Sprint("seed-", seed))
 	return dir, os.MkdirAll(dir, 0o755)
