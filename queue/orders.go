@@ -26,8 +26,9 @@ type Listener interface {
 	// Listen calls heard, one call at a time, for the mode that is kept for each queue and for the orders of Once that are
 	// still kept, oldest first, and with a nil order when that was all of the queue; then for each order as it is given,
 	// Cancel included, until ctx ends, and returns ctx's error.
-	// It outlives losses of the connection, after which it may call heard again for what was heard before.
-	Listen(ctx context.Context, queues []string, heard func(queue string, order []byte)) error
+	// It outlives losses of the connection, after which it may call heard again for what was heard before. trouble is told why
+	// nothing is heard, once for each reason, and nil when orders are heard again.
+	Listen(ctx context.Context, queues []string, heard func(queue string, order []byte), trouble func(error)) error
 }
 
 // DeadFilter chooses dead letters; zero fields choose all.

@@ -265,4 +265,8 @@ type Tender interface {
 	// run out. Start them like others. Call again at once while it returns any,
 	// else every second or so.
 	Recover(ctx context.Context, lanes []Lane, max int) (Recovered, error)
+
+	// LeftOut returns the lanes that claims leave out for now, since somebody has
+	// put something else in their place. It asks nobody.
+	LeftOut() []Lane
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,4 +95,56 @@ func (b *brokerHealth) reason() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.why
+}
+
+// hearing remembers why orders are not heard. That is no reason to begin nothing: pauses that are known hold, and what
+// runs can be cancelled again when orders are heard.
+type hearing struct {
+	mu  sync.Mutex
+	why string // "" while orders are heard
+}
+
+// told records what a listener says: err, or nil when orders are heard again.
+func (h *hearing) told(log hclog.Logger, err error) {
+	why := ""
+	var u *queue.UnavailableError
+	switch {
+	case errors.As(err, &u):
+		why = string(u.Reason)
+	case err != nil:
+		why = "failed"
+	}
+	h.mu.Lock()
+	changed := h.why != why
+	h.why = why
+	h.mu.Unlock()
+	switch {
+	case changed && why == "":
+		log.Info("orders are heard again")
+	case changed:
+		log.Warn("orders are not heard", "reason", why, "error", err)
+	}
+}
+
+// reason says why orders are not heard; "" while they are.
+func (h *hearing) reason() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.why
+}
+
+// notes says what of the worker's work does not go on though the broker can be used, a line for each.
+func (w *Worker) notes() []string {
+	var lines []string
+	for _, name := range w.paused() { // by an order, so no fault
+		lines = append(lines, "paused: "+name)
+	}
+	for _, l := range w.cfg.Broker.LeftOut() {
+		lines = append(lines, "lane left out: "+l.String())
+	}
+	if why := w.hearing.reason(); why != "" {
+		lines = append(lines, "orders are not heard: "+why)
+	}
+	slices.Sort(lines)
+	return lines
 }

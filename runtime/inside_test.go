@@ -108,6 +108,8 @@ func (f *fake) Promote(context.Context, string, int) (int, time.Time, error) {
 	return 0, time.Time{}, nil
 }
 
+func (f *fake) LeftOut() []queue.Lane { return nil }
+
 func (f *fake) Recover(context.Context, []queue.Lane, int) (queue.Recovered, error) {
 	return queue.Recovered{}, nil
 }

@@ -96,19 +96,25 @@ func newMetrics(w *Worker) *metrics {
 	m.parked.WithLabelValues(queue.Throttled.String())
 	paused := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_queues_paused",
 		Help: "Queues of this worker that are paused by an order."}, func() float64 { return float64(len(w.paused())) })
+	leftOut := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_lanes_left_out",
+		Help: "Lanes that are not read for now, since somebody has put something else in their place."}, func() float64 { return float64(len(w.cfg.Broker.LeftOut())) })
+	heard := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_orders_heard",
+		Help: "1 while orders are heard."}, func() float64 { return one(w.hearing.reason() == "") })
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
 		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",
-		Help: "1 while the broker can be used."}, func() float64 {
-		if w.broker.reason() == "" {
-			return 1
-		}
-		return 0
-	})
-	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.cancel, m.parked, m.eventsDropped, paused, held, ready,
+		Help: "1 while the broker can be used."}, func() float64 { return one(w.broker.reason() == "") })
+	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.cancel, m.parked, m.eventsDropped, paused, leftOut, heard, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // count records one ended delivery.
@@ -166,8 +172,8 @@ func (w *Worker) Handler() http.Handler {
 			http.Error(rw, reason, http.StatusServiceUnavailable)
 		default:
 			rw.Write([]byte("ok\n"))
-			for _, name := range w.paused() { // by an order, so no fault
-				rw.Write([]byte("paused: " + name + "\n"))
+			for _, note := range w.notes() {
+				rw.Write([]byte(note + "\n"))
 			}
 		}
 	})

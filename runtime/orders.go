@@ -141,11 +141,11 @@ func (w *Worker) listen(ctx context.Context) {
 			default:
 				w.hear(p, order)
 			}
-		})
+		}, func(err error) { w.hearing.told(w.log, err) })
 		if ctx.Err() != nil {
 			return
 		}
-		w.log.Warn("orders cannot be heard", "error", err)
+		w.hearing.told(w.log, err)
 		if !sleep(ctx, brokerPause(attempt)) {
 			return
 		}

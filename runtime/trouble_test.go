@@ -1,10 +1,12 @@
 package runtime_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
@@ -94,4 +96,48 @@ func TestRestoredFromOldData(t *testing.T) {
 	if runs := worker.log.all("task done", "task_id", old.ID.String()); len(runs) != 1 {
 		t.Errorf("the restored task ran %d times", len(runs))
 	}
+}
+
+// TestTroubleOfAPart breaks what only a part of the work needs: the rest goes on, and the part is named on /readyz, in a metric and in the log.
+func TestTroubleOfAPart(t *testing.T) {
+	w := newWorld(t)
+	worker := w.work()
+	echo := func(p client.Priority) {
+		t.Helper()
+		if r := w.ended(w.send(client.Task{Priority: p, Input: wish{Mode: "echo"}})); r.Code != "" {
+			t.Errorf("a task ends with %q: %s", r.Code, r.Error)
+		}
+	}
+	echo(client.Normal)
+	named := func(note, metric, log string) {
+		t.Helper()
+		w.await("/readyz says "+note, func() bool {
+			code, text := worker.page("/readyz")
+			return code == 200 && text == "ok\n"+note+"\n"
+		})
+		name, want, _ := strings.Cut(metric, " ")
+		if got := worker.metric(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+		worker.await(log)
+	}
+	over := func() {
+		t.Helper()
+		w.await("/readyz says nothing of it", func() bool { _, text := worker.page("/readyz"); return text == "ok\n" })
+	}
+	w.server.Do("ACL", "SETUSER", queuetest.UserWorker, "resetchannels", "&cs:{*}:done:*")
+	named("orders are not heard: permission", "caisson_orders_heard 0", "orders are not heard")
+	echo(client.Normal)
+	w.server.Do("ACL", "SETUSER", queuetest.UserWorker, "&cs:{*}:orders")
+	worker.await("orders are heard again")
+	over()
+	w.mode(envelope.ActPause)
+	named("paused: work", "caisson_queues_paused 1", "queue paused")
+	w.mode(envelope.ActResume)
+	over()
+
+	w.server.Do("DEL", "cs:{work}:in:acme:1")
+	w.server.Do("SET", "cs:{work}:in:acme:1", "no stream")
+	named("lane left out: work/acme/normal", "caisson_lanes_left_out 1", "lane left out")
+	echo(client.High)
 }

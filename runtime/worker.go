@@ -24,6 +24,7 @@ type Worker struct {
 	releases *releases
 	metrics  *metrics
 	broker   brokerHealth
+	hearing  hearing
 
 	posts   []*post          // one for each queue
 	postOf  map[string]*post // by the queue's name

@@ -57,7 +57,7 @@ func listen(t *testing.T, b Broker, queues ...string) *heard {
 			if order != nil {
 				h.words <- name + ": " + string(order)
 			}
-		})
+		}, func(error) {})
 	}()
 	ended := false
 	h.end = func() error {
@@ -226,8 +226,8 @@ func testOrdersRefused(t *testing.T, b Broker) {
 		{"a cancel of an id that cannot be", o.Cancel(ctx, acme, "a:b", []byte("o"), time.Hour)},
 		{"a cancel for a tenant that cannot be", o.Cancel(ctx, queue.Lane{Queue: "jobs", Tenant: "*"}, "id", []byte("o"), time.Hour)},
 		{"a large cancel", o.Cancel(ctx, acme, "id", large, time.Hour)},
-		{"listening to nothing", b.Listener().Listen(ctx, nil, nil)},
-		{"listening to what cannot be", b.Listener().Listen(ctx, []string{"*"}, nil)},
+		{"listening to nothing", b.Listener().Listen(ctx, nil, nil, nil)},
+		{"listening to what cannot be", b.Listener().Listen(ctx, []string{"*"}, nil, nil)},
 	}
 	for _, r := range rows {
 		wantField(t, r.name, r.err)

@@ -386,6 +386,20 @@ func (q *Queue) leaveOut(l queue.Lane, err error) {
 	q.conf.Logger.Warn("lane left out", "lane", l.String(), "error", err)
 }
 
+// LeftOut implements queue.Tender.
+func (q *Queue) LeftOut() []queue.Lane {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	var out []queue.Lane
+	for l, until := range q.broken {
+		if now.Before(until) {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 // serviceable returns the lanes that are not left out.
 func (q *Queue) serviceable(lanes []queue.Lane) []queue.Lane {
 	q.mu.Lock()

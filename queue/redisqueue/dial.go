@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -66,9 +65,6 @@ type Config struct {
 
 	// Connections bounds the pool, 2 to 1024. Default 16.
 	Connections int
-
-	// Logger is told what no call's error can tell: that orders are not heard. Default: nobody is.
-	Logger hclog.Logger
 }
 
 // Client is a pool of connections to one Redis, or to the nodes of one cluster. It is safe for concurrent use.
@@ -190,9 +186,6 @@ func (c *Config) check() (*tls.Config, error) {
 	}
 	if c.Connections < 2 || c.Connections > 1024 {
 		fault("Connections", "%d is not within 2 to 1024", c.Connections)
-	}
-	if c.Logger == nil {
-		c.Logger = hclog.NewNullLogger()
 	}
 	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	faults = append(faults, c.checkPEM(tlsConf)...)

@@ -14,6 +14,9 @@ import (
 	"github.com/caisson-run/caisson/queue/redisqueue"
 )
 
+// quiet is told of trouble that a test expects.
+func quiet(error) {}
+
 // A listener outlives its connection, and then hears what was given while it had none.
 func TestListenerComesBack(t *testing.T) {
 	s := queuetest.Start(t, queuetest.Options{Sync: "always"})
@@ -21,7 +24,7 @@ func TestListenerComesBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	heard, done := make(chan string, 100), make(chan error, 1)
 	go func() {
-		done <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) })
+		done <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) }, quiet)
 	}()
 	defer func() { cancel(); <-done }()
 	until := func(want string) {
@@ -89,7 +92,7 @@ func TestKeptByOthers(t *testing.T) {
 			if order != nil { // that was all that is kept
 				heard <- string(order)
 			}
-		})
+		}, quiet)
 	}()
 	if got := <-heard; got != "an order" {
 		t.Errorf("heard %.40q", got)

@@ -127,9 +127,9 @@ func checkOrderTTL(ttl time.Duration) error {
 
 // Listen calls heard for the orders of queues, as queue.Listener says. It subscribes before it reads what is kept, so
 // nothing is missed and an order given in between is heard twice; after a loss of its connection it reads what has been
-// kept since. Trouble is told to Config.Logger: once for each reason until orders are heard again.
+// kept since. trouble gets *queue.UnavailableError.
 // Errors: *queue.FieldError, ctx's.
-func (c *Client) Listen(ctx context.Context, queues []string, heard func(name string, order []byte)) error {
+func (c *Client) Listen(ctx context.Context, queues []string, heard func(name string, order []byte), trouble func(error)) error {
 	if n := len(queues); n == 0 || n > queue.LanesMax {
 		return &queue.FieldError{Field: "queues", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.LanesMax)}
 	}
@@ -146,14 +146,20 @@ func (c *Client) Listen(ctx context.Context, queues []string, heard func(name st
 	var retry backoff
 	var told queue.Reason
 	for {
-		err := l.session(ctx, func() { retry.worked(); told = "" })
+		err := l.session(ctx, func() {
+			retry.worked()
+			if told != "" {
+				told = ""
+				trouble(nil)
+			}
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		var u *queue.UnavailableError
 		if errors.As(unavailable("listen", err), &u) && u.Reason != told {
 			told = u.Reason
-			c.conf.Logger.Warn("orders are not heard", "reason", string(u.Reason), "error", u.Err)
+			trouble(u)
 		}
 		retry.failed()
 		select {

@@ -38,7 +38,7 @@ func TestFailover(t *testing.T) {
 	heard := make(chan string, 100)
 	listening := make(chan error, 1)
 	go func() {
-		listening <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) })
+		listening <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) }, quiet)
 	}()
 	crew := newCrew(t, b, 2, 2*time.Second)
 	var came atomic.Int64
@@ -223,7 +223,7 @@ func clusterOrders(ctx context.Context, t *testing.T, c *queuetest.Cluster, work
 	ctx, cancel := context.WithCancel(ctx)
 	operator, watcher := dial(t, configOf(c.Login(queuetest.UserOperator))), dial(t, configOf(c.Login(queuetest.UserWatcher)))
 	heard, done := make(chan string, 100), make(chan error, 1)
-	go func() { done <- worker.Listen(ctx, queues, func(name string, _ []byte) { heard <- name }) }()
+	go func() { done <- worker.Listen(ctx, queues, func(name string, _ []byte) { heard <- name }, quiet) }()
 	seen := map[string]bool{}
 	queuetest.Eventually(t, "orders of all queues are heard", func() bool {
 		for _, name := range queues {
