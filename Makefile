@@ -66,7 +66,9 @@ chaos: install-tools ## break a deployment in SEEDS ways, from SEED on, and chec
 	$(GO) test -count 1 -timeout 0 -parallel $(PARALLEL) -v -run '^TestSeeds$$' ./runtime/chaos -seed $(SEED) -seeds $(SEEDS) $(if $(HISTORIES),-keep $(abspath $(HISTORIES)))
 
 MINUTES ?= 20
+RATE ?= 50
+PROFILES ?=
 SOAK ?= bench/results/soak.md
 
 soak: install-tools ## mixed load for MINUTES, with memory, goroutines, files and keys measured
-	$(GO) test -count 1 -timeout 0 -v -run '^TestSoak$$' ./runtime/chaos -minutes $(MINUTES) -table $(abspath $(SOAK))
+	$(GO) test -count 1 -timeout 0 -v -run '^TestSoak$$' ./runtime/chaos -minutes $(MINUTES) -rate $(RATE) -table $(abspath $(SOAK)) $(if $(PROFILES),-profiles $(abspath $(PROFILES)))

@@ -57,7 +57,7 @@ func TestModuleReadOnce(t *testing.T) {
 	w := newWorld(t)
 	publish(t, w.store, job(t, "job.other", "", fastRetry, ""), shared.module, 1, publisherKey)
 	var c clock
-	w.work(c.config)
+	worker := w.work(c.config)
 	for _, task := range []string{"job.run", "job.other", "job.run"} {
 		asked := w.blobs.asked()
 		if r := w.ended(w.send(client.Task{Name: task, Input: wish{Mode: "echo"}})); r.Status != envelope.StatusDone {
@@ -67,6 +67,11 @@ func TestModuleReadOnce(t *testing.T) {
 			t.Errorf("%s: the store was not asked for a release", task)
 		}
 		c.forward(3 * time.Second)
+	}
+	asked := w.blobs.asked()
+	check(t, worker.UsePolicy(parsePolicy(t)))
+	if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Status != envelope.StatusDone || w.blobs.asked() == asked {
+		t.Errorf("after a change of policy: %+v, and the store was asked %d times", r, w.blobs.asked()-asked)
 	}
 	w.blobs.mu.Lock()
 	defer w.blobs.mu.Unlock()

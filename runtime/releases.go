@@ -54,11 +54,15 @@ func newReleases(cfg Config) *releases {
 	}
 }
 
-// forget drops what was resolved: publishers may have changed.
+// forget drops what was resolved: publishers may have changed. Modules are what they were.
 func (r *releases) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.kept)
+	for key, e := range r.kept {
+		fresh := &resolved{}
+		fresh.bound.Store(e.bound.Load())
+		r.kept[key] = fresh
+	}
 }
 
 // load returns what t is to run: its newest release by a publisher that may publish

@@ -30,9 +30,9 @@ const (
 	// connectionsMin, connectionsEach and connectionsMax make the number of connections to Redis by that of queues.
 	connectionsMin, connectionsEach, connectionsMax = 16, 8, 1024
 	// gcPercent is how much a worker's heap may grow before it is collected, in parts of what is in use. What tasks use is
-	// not in it: a worker's own is small (some 50 MiB at most, most of it outcomes that it remembers) and short-lived, and at
-	// Go's own 100 a tenth or more of its processor time went into collecting; at 400 a worker took 320 MiB in the soak
-	// instead of 130. GOGC in the environment overrides it.
+	// not in it: a worker's own is small (10 MiB, and up to 70 of what it remembers when it is very busy) and short-lived, and
+	// at Go's own 100 a tenth or more of its processor time went into collecting. At 400 all that is remembered would
+	// count five times. GOGC in the environment overrides it.
 	gcPercent = 200
 	// stateMode keeps the worker's state to its owner: it says which releases are trusted.
 	stateMode = 0o700

@@ -3,6 +3,9 @@ package queuetest
 import "time"
 
 const (
+	// dialMax bounds one connection with its handshake: a busy machine may stand still for seconds in a run of many minutes.
+	dialMax = 10 * time.Second
+
 	// startMax bounds waiting for a redis-server to answer or to end: an
 	// overloaded machine, not Redis, needs this long.
 	startMax = 20 * time.Second

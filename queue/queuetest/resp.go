@@ -26,7 +26,7 @@ type Error string
 func (e Error) Error() string { return string(e) }
 
 func dial(addr, user, password string, conf *tls.Config) (*conn, error) {
-	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: time.Second}, Config: conf}
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: dialMax}, Config: conf}
 	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err

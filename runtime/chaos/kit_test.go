@@ -8,6 +8,8 @@
 //
 //	make chaos SEEDS=100        a hundred plans
 //	make soak MINUTES=20        mixed load, with memory, goroutines, files and keys measured
+//	go test -run TestIdle -v . -idle-tasks 1000000 -idle-tenants 3334
+//	                            a worker's memory with idle things beside it
 package chaos_test
 
 import (
@@ -36,13 +38,15 @@ import (
 )
 
 var (
-	seedsFlag    = flag.Int("seeds", 0, "how many seeds TestSeeds plays, from -seed on; 0: those that show what once was found, and one of each kind")
-	seedFlag     = flag.Uint64("seed", 1000, "the first of them")
-	keepFlag     = flag.String("keep", "", "folder for the histories of all seeds; empty: those of failures, in the folder for temporary files")
-	minutesFlag  = flag.Float64("minutes", 0, "how long TestSoak soaks; 0: a few seconds, to try the measuring")
-	rateFlag     = flag.Int("rate", soakRate, "tasks a second of TestSoak")
-	profilesFlag = flag.String("profiles", "", "folder for profiles of the workers' heaps and their mappings, for TestSoak; empty: none")
-	soakFlag     = flag.String("table", "", "file for TestSoak's table")
+	seedsFlag       = flag.Int("seeds", 0, "how many seeds TestSeeds plays, from -seed on; 0: those that show what once was found, and one of each kind")
+	seedFlag        = flag.Uint64("seed", 1000, "the first of them")
+	keepFlag        = flag.String("keep", "", "folder for the histories of all seeds; empty: those of failures, in the folder for temporary files")
+	minutesFlag     = flag.Float64("minutes", 0, "how long TestSoak soaks; 0: a few seconds, to try the measuring")
+	rateFlag        = flag.Int("rate", soakRate, "tasks a second of TestSoak")
+	profilesFlag    = flag.String("profiles", "", "folder for profiles of the workers' heaps and their mappings, for TestSoak; empty: none")
+	idleTasksFlag   = flag.Int("idle-tasks", 2000, "tasks that wait, for TestIdle")
+	idleTenantsFlag = flag.Int("idle-tenants", 500, "tenants that send nothing, for TestIdle; each has a lane for each priority")
+	soakFlag        = flag.String("table", "", "file for TestSoak's table")
 )
 
 // The deployment's names.

@@ -120,3 +120,12 @@ func (w *place) weighParts() (map[string]float64, error) {
 	}
 	return partsOf(string(text))
 }
+
+// inParts is what partsOf returns, in a line.
+func inParts(weighed map[string]float64) string {
+	var all []string
+	for _, name := range parts {
+		all = append(all, fmt.Sprintf("%s %.1f", name, weighed[name]))
+	}
+	return strings.Join(all, ", ")
+}
