@@ -32,7 +32,7 @@ func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) 
 		return nil, err
 	}
 	a := &artifact{digest: digest, facts: factsOf(m, form), names: namesOf(m)}
-	out, err := m.Instrument(wasm.Options{MemoryPagesMax: memoryMax / pageSize, TableElementsMax: tableElementsMax})
+	out, err := m.Instrument(wasm.Options{MemoryPagesMax: memoryMax / pageSize, TableElementsMax: tableElementsMax, SparePage: true})
 	if err != nil {
 		return nil, gateRefusal(err)
 	}

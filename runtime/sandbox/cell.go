@@ -203,7 +203,8 @@ func (c *cell) restore(check bool) (written int, cause dropCause) {
 	}
 	m := c.memory
 	if m.size != i.size && !m.resize(c.guest, i.size) {
-		return 0, dropGrown
+		s.log.Error("a cell cannot be restored: its memory cannot be made as small as it was")
+		return 0, dropFailed
 	}
 	written, err := s.restorer.undo(m, i, s.page)
 	if err != nil {

@@ -203,15 +203,26 @@ func TestTablesAreNotReused(t *testing.T) {
 	})
 }
 
-// TestGrownToTheMaximum: wazero does not ask at a memory that has the module's own maximum, so such a cell is dropped.
+// TestGrownToTheMaximum: a memory that grew to the module's own maximum is restored as any other, and grows no further; that it does not is no limit's doing.
 func TestGrownToTheMaximum(t *testing.T) {
 	s := openSandbox(t, host.Config{})
-	p := load(t, s, module(assembleParts(guestParts{memory: []byte{1, 1, 4}, run: giveSize + grow3 + fillAll + done})))
+	const growBy1 = "\x41\x01\x40\x00" // memory.grow 1, its answer on the stack
+	p := load(t, s, module(assembleParts(guestParts{memory: []byte{1, 1, 4}, run: giveSize + grow3 + fillAll + growBy1 + "\x1a" + done})))
 	for range 3 {
 		check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "\x01\x00\x00\x00", ""})
 	}
-	if n := s.Stats().Dropped["grown"]; n != 3 {
-		t.Errorf("%d cells were dropped", n)
+	if got := s.Stats(); got.Built != 1 || got.Restored != 3 {
+		t.Errorf("%d cells were built and %d restored", got.Built, got.Restored)
+	}
+	for _, memory := range [][]byte{{1, 1, 4}, {1, 4, 4}, {1, 0, 0}, {1, 0, 1}} { // ends with status 1 when a page beyond the maximum was refused
+		grow := strings.Repeat(growBy1+"\x1a", int(memory[2]-memory[1]))
+		p := load(t, s, module(assembleParts(guestParts{memory: memory, run: grow + growBy1 + "\x41\x7f\x46\x0b"})))
+		for range 2 {
+			check(t, p.Run(context.Background(), sandbox.Job{}), expect{sandbox.Retry, "task.error", "", "status 1"})
+		}
+	}
+	if got := s.Stats().Dropped; got["restore_failed"] != 0 {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -56,13 +56,13 @@ func engineIdentity(ctx context.Context, h *host.Host, dir string) ([32]byte, er
 //	  (memory.fill (i32.const 64) (i32.const 1) (i32.const 8)) (drop (memory.grow (i32.const 1)))
 //	  (global.set 0 (i64.add (global.get 0) (i64.const 1))) (i32.load (i32.const 0)))
 //	(func (type 1) (if (i32.eqz (i32.const 1)) (then (drop (call 0)))))
-//	(table 1 funcref) (memory 1) (global (mut i64) (i64.const 7))
+//	(table 1 funcref) (memory 1 2) (global (mut i64) (i64.const 7))
 //	(export "caisson_run" (func 0)) (elem (i32.const 0) 1) (data (i32.const 0) "\00\00\00\00")
 const probeModule = "\x00asm\x01\x00\x00\x00" +
 	"\x01\x08\x02\x60\x00\x01\x7f\x60\x00\x00" +
 	"\x03\x03\x02\x00\x01" +
 	"\x04\x04\x01\x70\x00\x01" +
-	"\x05\x03\x01\x00\x01" +
+	"\x05\x04\x01\x01\x01\x02" +
 	"\x06\x06\x01\x7e\x01\x42\x07\x0b" +
 	"\x07\x0f\x01\x0bcaisson_run\x00\x00" +
 	"\x09\x07\x01\x00\x41\x00\x0b\x01\x01" +

@@ -10,8 +10,9 @@ import (
 const pageSize = 64 << 10
 
 const (
-	// memoryMax is the most linear memory that a run can be given: all of 32 bits but one page, because wazero takes a memory of exactly 4 GiB for one of 0 bytes.
-	memoryMax = 1<<32 - pageSize
+	// memoryMax is the most linear memory that a run can be given: all of 32 bits but two pages, because wazero takes a memory of exactly 4 GiB for one of 0 bytes,
+	// and must always take it for possible that a memory grows by one more: see memory.resize.
+	memoryMax = 1<<32 - 2*pageSize
 	// wallMax bounds limits.wall, so that the clock arithmetic of a run cannot overflow.
 	wallMax = 24 * time.Hour
 	// modulesMax bounds the compiled modules kept; a worker has tens of tasks, and a compiled Go guest takes some 20 MiB.

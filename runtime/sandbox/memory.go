@@ -15,6 +15,7 @@ import (
 type memory struct {
 	region []byte // as long as the memory can become
 	limit  int    // bytes, what the run may have; at most len(region)
+	own    uint64 // bytes, what the module may have by its own maximum or ours: a growth beyond it is refused for no limit
 	size   int    // what the guest has now
 	peak   int    // the most it had since it was last restored
 	denied bool   // a growth was refused for the limit
@@ -29,7 +30,7 @@ const unforced = -1
 // newMemory reserves a region of n bytes; 0 is the memory of a module that has none.
 // Errors: this machine has no memory or mappings left.
 func newMemory(n int) (*memory, error) {
-	m := &memory{limit: n, forced: unforced}
+	m := &memory{limit: n, own: uint64(n), forced: unforced}
 	if n == 0 {
 		return m, nil
 	}
@@ -50,8 +51,8 @@ func (m *memory) Allocate(_, _ uint64) experimental.LinearMemory { return m }
 func (m *memory) Reallocate(size uint64) []byte {
 	if m.forced != unforced {
 		size, m.forced = uint64(m.forced), unforced
-	} else if size > uint64(m.limit) {
-		m.denied = true
+	} else if size > min(uint64(m.limit), m.own) {
+		m.denied = m.denied || size <= m.own
 		return nil
 	}
 	m.size = int(size)
@@ -60,8 +61,8 @@ func (m *memory) Reallocate(size uint64) []byte {
 }
 
 // resize makes guest's memory n bytes long, from outside. Wazero knows no way to shrink a memory, but asks at each growth what the memory is, and
-// takes the answer: so a cell that grew need not be thrown away. It answers false where wazero did not ask, which is when the memory is as
-// long as the module allows; such a cell cannot be used again.
+// takes the answer: so a cell that grew need not be thrown away. It would not ask at a memory that is as long as the module allows, so it was told of a page more
+// (wasm.Options.SparePage), which Reallocate gives to nobody.
 // Source: MemoryInstance.Grow in wazero's internal/wasm/memory.go; TestNothingIsLeft holds the version in go.mod to it.
 func (m *memory) resize(guest api.Module, n int) bool {
 	m.forced = n

@@ -18,7 +18,6 @@ const (
 	dropTrapped                  // its guest trapped
 	dropCrashed                  // a host function or the sandbox panicked
 	dropKept                     // its module can change tables or drop segments
-	dropGrown                    // its memory grew to the module's own maximum, from which nothing shrinks it
 	dropFailed                   // the system failed to restore it
 	dropDirty                    // the check found that it was not restored
 	dropFresh                    // this machine has no way to restore
@@ -28,7 +27,7 @@ const (
 
 // dropNames are the keys of Stats.Dropped.
 var dropNames = [dropCauses]string{
-	dropNone: "", dropEnded: "ended", dropTrapped: "trapped", dropCrashed: "crashed", dropKept: "not_resettable", dropGrown: "grown",
+	dropNone: "", dropEnded: "ended", dropTrapped: "trapped", dropCrashed: "crashed", dropKept: "not_resettable",
 	dropFailed: "restore_failed", dropDirty: "dirty", dropFresh: "fresh", dropIdle: "idle",
 }
 

@@ -15,7 +15,7 @@ type Stats struct {
 	Built     int64 // cells made
 	Restored  int64 // cells made as good as new after a task
 	Checked   int64 // cells compared with their image after it, as Config.CheckRate says
-	// Dropped counts cells that were not, by cause: "ended" (by a limit, or cancelled), "trapped", "crashed", "not_resettable", "grown", "restore_failed",
+	// Dropped counts cells that were not, by cause: "ended" (by a limit, or cancelled), "trapped", "crashed", "not_resettable", "restore_failed",
 	// "dirty" (a defect: the check found a difference), "fresh" (this machine cannot restore) and "idle" (more than Config.IdleMemory).
 	Dropped     map[string]int64
 	RestoreTime time.Duration // of Restored, all together

@@ -128,19 +128,23 @@ func (s *Sandbox) noInstance(j *Job, err error) *Outcome {
 
 // regionSize is how long the region of a cell must be for a memory of at least least bytes and at most limit: no longer than the module's own maximum.
 func (p *pool) regionSize(limit int64, least int) int {
-	facts := &p.compiled.facts
-	if !facts.hasMemory {
+	if !p.compiled.facts.hasMemory {
 		return 0
 	}
-	most := uint64(memoryMax)
-	if facts.memoryMax > 0 {
-		most = min(most, facts.memoryMax)
+	return max(int(min(uint64(limit), p.memoryMost())), least, pageSize)
+}
+
+// memoryMost is the most bytes of memory that a cell can come to, whatever its limit is: the module's own maximum, or ours.
+func (p *pool) memoryMost() uint64 {
+	if own := p.compiled.facts.memoryMax; own > 0 {
+		return min(own, memoryMax)
 	}
-	return max(int(min(uint64(limit), most)), least, pageSize)
+	return memoryMax
 }
 
 // instantiate makes a cell whose memory and globals are those of a fresh instance. No code of the guest runs.
 func (p *pool) instantiate(mem *memory) (c *cell, err error) {
+	mem.own = p.memoryMost()
 	guest, err := p.sandbox.instance(p.compiled.module, mem)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,10 @@ type Options struct {
 	MemoryPagesMax   uint32 // the most that the memory can grow to; above 65535 it means 65535
 	TableElementsMax uint32 // the most that each table can grow to
 
+	// SparePage writes the memory's maximum one page higher than it is, where that is not 0: an engine that asks its host at each growth then asks also where the
+	// memory is as long as it may become. The host keeps the true one.
+	SparePage bool
+
 	Unmetered bool // the same module without fuel and depth. Only for tests and benchmarks
 	Counted   bool // counts each instruction as it runs, in ExportCount. Only for tests; slow
 }
@@ -47,6 +51,9 @@ type Instrumented struct {
 // Errors: *Error with code "module.shape" when memory or a table starts beyond o.
 func (m *Module) Instrument(o Options) (*Instrumented, error) {
 	o.MemoryPagesMax = min(o.MemoryPagesMax, pagesMax)
+	if o.SparePage {
+		o.MemoryPagesMax = min(o.MemoryPagesMax, pagesMax-1)
+	}
 	if err := m.checkMaxima(o); err != nil {
 		return nil, err
 	}

@@ -197,6 +197,14 @@ func TestInstrumentClamps(t *testing.T) {
 	if got, want := string(sectionOf(t, out, sectionMemory)), "\x01\x01\x01\xff\xff\x03"; got != want { // 65535: wazero takes 4 GiB for none
 		t.Errorf("memory %x, want %x", got, want)
 	}
+	for o, want := range map[Options]string{
+		{MemoryPagesMax: 7, TableElementsMax: 3, SparePage: true}:       "\x01\x01\x01\x08",
+		{MemoryPagesMax: 1 << 16, TableElementsMax: 3, SparePage: true}: "\x01\x01\x01\xff\xff\x03",
+	} {
+		if got := string(sectionOf(t, metered(t, code, o).Code, sectionMemory)); got != want {
+			t.Errorf("%+v: memory %x, want %x", o, got, want)
+		}
+	}
 	m, err := Read(code, anyImport)
 	if err != nil {
 		t.Fatal(err)

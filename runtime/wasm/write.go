@@ -161,6 +161,9 @@ func (w *writer) writeMemory() {
 	if w.m.Memory.HasMax {
 		maximum = min(maximum, w.m.Memory.Max)
 	}
+	if w.o.SparePage && maximum > 0 {
+		maximum++
+	}
 	w.section = append(w.section, 1, 1)
 	w.u32(w.m.Memory.Min)
 	w.u32(maximum)
