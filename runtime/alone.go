@@ -81,7 +81,7 @@ func (w *Worker) runAlone(b *begun, runner int) {
 		b.post.ended.again(e) // the settler knows what to do about it
 		return
 	}
-	w.broker.up(w.log, actSettle)
+	b.post.broker.up(w.log, actSettle)
 	w.metrics.settled.Observe(1)
 	w.leave(b.post, []*ending{e}, settled, asked)
 	b.post.ended.written()

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +26,11 @@ const (
 // acts orders them for whoever asks for one reason.
 var acts = [...]act{actClaim, actStart, actSettle, actRenew}
 
-// brokerHealth remembers which acts fail, so that a change is said once and not at each attempt.
+// brokerHealth remembers which acts on one queue fail, so that a change is said once and not at each attempt. Each queue has its own: in
+// a cluster one may be gone while others are served.
 type brokerHealth struct {
+	queue string // for the log
+
 	mu      sync.Mutex
 	failing map[act]failing
 	why     string // what reason says; "" while no act fails
@@ -52,7 +56,7 @@ func (b *brokerHealth) down(log hclog.Logger, a act, err error) {
 	changed := b.judge()
 	b.mu.Unlock()
 	if changed {
-		log.Warn("intake paused", "reason", why, "act", string(a), "error", err)
+		log.Warn("intake paused", "queue", b.queue, "reason", why, "act", string(a), "error", err)
 	}
 }
 
@@ -73,7 +77,7 @@ func (b *brokerHealth) up(log hclog.Logger, a act) {
 	resumed := b.judge() && b.why == ""
 	b.mu.Unlock()
 	if resumed {
-		log.Info("intake resumed")
+		log.Info("intake resumed", "queue", b.queue)
 	}
 }
 
@@ -90,7 +94,25 @@ func (b *brokerHealth) judge() bool {
 	return b.why != before
 }
 
-// reason says why the broker cannot be used; "" when it can.
+// trouble says why the broker cannot be used; "" when it can. Where that is so for some queues only, they are named.
+func (w *Worker) trouble() string {
+	var why string
+	var names []string
+	for _, p := range w.posts {
+		if reason := p.broker.reason(); reason != "" {
+			names = append(names, p.name)
+			if why == "" {
+				why = reason
+			}
+		}
+	}
+	if len(names) == 0 || len(names) == len(w.posts) {
+		return why
+	}
+	return why + ": " + strings.Join(names, ", ")
+}
+
+// reason says why the queue cannot be used; "" when it can.
 func (b *brokerHealth) reason() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,36 @@ func TestHealthByAct(t *testing.T) {
 			t.Errorf("a start that was never tried again: %q", b.reason())
 		}
 	})
+}
+
+// TestHealthByQueue: a node of a cluster is gone, and one of two queues with it. That is said once, and the worker is not ready, whatever goes
+// well of the other queue meanwhile.
+func TestHealthByQueue(t *testing.T) {
+	w, _ := openInside(t, &fake{})
+	w.posts = []*post{{name: "gone", broker: brokerHealth{queue: "gone"}}, {name: "fine", broker: brokerHealth{queue: "fine"}}}
+	gone, fine := &w.posts[0].broker, &w.posts[1].broker
+	var text strings.Builder
+	log := hclog.New(&hclog.LoggerOptions{Output: &text})
+	away := &queue.UnavailableError{Op: "claim", Reason: queue.ReasonConnection, Err: errors.New("refused")}
+	for range 3 {
+		gone.down(log, actClaim, away)
+		fine.up(log, actClaim)
+		if got := w.trouble(); got != "broker unavailable: connection: gone" {
+			t.Errorf("trouble is %q", got)
+		}
+	}
+	fine.down(log, actClaim, away)
+	if got := w.trouble(); got != "broker unavailable: connection" {
+		t.Errorf("with both gone: %q", got)
+	}
+	fine.up(log, actClaim)
+	gone.up(log, actClaim)
+	if got := w.trouble(); got != "" {
+		t.Errorf("with both back: %q", got)
+	}
+	if n := strings.Count(text.String(), "intake paused: queue=gone"); n != 1 || strings.Count(text.String(), "\n") != 4 {
+		t.Errorf("a pause is said once for each queue, and its end:\n%s", &text)
+	}
 }
 
 // TestMetricLabels counts outcomes whose task nobody vouches for: their names are no labels, of which there would be

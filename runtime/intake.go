@@ -115,7 +115,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 		}
 		passed = append(passed, o)
 	}
-	started, asked, err := w.start(ctx, passed)
+	started, asked, err := w.start(ctx, p, passed)
 	if err != nil {
 		w.leaveUnstarted(ctx, p, passed, err)
 		return nil
@@ -210,7 +210,7 @@ func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, e
 // start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
 // which another worker may have taken the deliveries over. An attempt that is under way goes on when ctx ends: whether
 // the broker has recorded it would not be known otherwise. asked is when the broker was asked: leases count from then.
-func (w *Worker) start(ctx context.Context, batch []*opened) (started []queue.Started, asked time.Time, err error) {
+func (w *Worker) start(ctx context.Context, p *post, batch []*opened) (started []queue.Started, asked time.Time, err error) {
 	if len(batch) == 0 {
 		return nil, time.Time{}, nil
 	}
@@ -225,10 +225,10 @@ func (w *Worker) start(ctx context.Context, batch []*opened) (started []queue.St
 		started, err = w.cfg.Broker.Start(call, starts)
 		cancel()
 		if err == nil {
-			w.broker.up(w.log, actStart)
+			p.broker.up(w.log, actStart)
 			return started, asked, nil
 		}
-		w.broker.down(w.log, actStart, err)
+		p.broker.down(w.log, actStart, err)
 		if time.Now().After(until) || !sleep(ctx, brokerPause(attempt)) {
 			return nil, time.Time{}, err
 		}

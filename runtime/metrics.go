@@ -103,7 +103,7 @@ func newMetrics(w *Worker) *metrics {
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
 		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",
-		Help: "1 while the broker can be used."}, func() float64 { return one(w.broker.reason() == "") })
+		Help: "1 while the broker can be used for all queues."}, func() float64 { return one(w.trouble() == "") })
 	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.cancel, m.parked, m.eventsDropped, paused, leftOut, heard, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -165,7 +165,7 @@ func (w *Worker) Handler() http.Handler {
 		rw.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
-		switch reason := w.broker.reason(); {
+		switch reason := w.trouble(); {
 		case !w.running.Load():
 			http.Error(rw, "not running", http.StatusServiceUnavailable)
 		case reason != "":

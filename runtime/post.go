@@ -12,6 +12,7 @@ import (
 // queues may lie on different servers of a cluster: what happens to one must not hold up another.
 type post struct {
 	name    string
+	broker  brokerHealth
 	ended   endings
 	orders  *orders
 	events  events
@@ -153,14 +154,14 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 		case err != nil && cut:
 		case err == nil:
 			attempt = 0
-			w.broker.up(w.log, actClaim)
+			p.broker.up(w.log, actClaim)
 			if len(batch) > 0 {
 				w.room.take(len(batch))
 				return batch
 			}
 		case ctx.Err() == nil:
 			attempt++
-			w.broker.down(w.log, actClaim, err)
+			p.broker.down(w.log, actClaim, err)
 			sleep(ctx, brokerPause(attempt))
 		}
 	}

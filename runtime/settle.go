@@ -105,7 +105,7 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 		asked := time.Now()
 		settled, err := w.cfg.Broker.Settle(ctx, settlements)
 		if err == nil {
-			w.broker.up(w.log, actSettle)
+			p.broker.up(w.log, actSettle)
 			w.metrics.settled.Observe(float64(len(batch)))
 			w.leave(p, batch, settled, asked)
 			return
@@ -114,7 +114,7 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 			w.settleAlone(ctx, p, batch, err)
 			return
 		}
-		w.broker.down(w.log, actSettle, err)
+		p.broker.down(w.log, actSettle, err)
 		if !sleep(ctx, brokerPause(attempt)) {
 			w.log.Error("outcomes not written, their tasks will run again", "outcomes", len(batch), "error", err)
 			w.abandon(p, batch)
@@ -189,9 +189,9 @@ func (w *Worker) renew(ctx context.Context, p *post) {
 	for sleep(ctx, w.cfg.Lease/renewShare) {
 		began := time.Now()
 		if err := w.renewAll(ctx, p); err == nil {
-			w.broker.up(w.log, actRenew)
+			p.broker.up(w.log, actRenew)
 		} else if ctx.Err() == nil {
-			w.broker.down(w.log, actRenew, err)
+			p.broker.down(w.log, actRenew, err)
 		}
 		w.metrics.renewed.Observe(time.Since(began).Seconds())
 	}
