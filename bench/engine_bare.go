@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	goruntime "runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/caisson-run/caisson/bench/line"
@@ -22,11 +23,13 @@ type bare struct {
 	ctx     context.Context
 	host    *host.Host
 	runtime wazero.Runtime
+	running atomic.Int32 // guests
 }
 
 // How the bare cell ticks; as in runtime/sandbox.
 const (
 	bareTickAim  = 100 * time.Microsecond
+	bareYield    = time.Millisecond
 	bareSliceMin = 500
 	bareSliceMax = 200_000
 	bareStack    = 1 << 20
@@ -48,13 +51,13 @@ func newBare(ctx context.Context, folder string) (*bare, error) {
 	if config, err = cached(config, folder); err != nil {
 		return nil, err
 	}
-	b := &bare{ctx, h, wazero.NewRuntimeWithConfig(ctx, config)}
+	b := &bare{ctx: ctx, host: h, runtime: wazero.NewRuntimeWithConfig(ctx, config)}
 	if err := h.Install(ctx, b.runtime); err != nil {
 		return nil, err
 	}
 	i64 := api.ValueTypeI64
 	_, err = b.runtime.NewHostModuleBuilder(wasm.ModuleTick).NewFunctionBuilder().
-		WithGoFunction(api.GoFunc(tick), []api.ValueType{i64, i64}, []api.ValueType{i64}).Export(wasm.ImportTick).Instantiate(ctx)
+		WithGoFunction(api.GoFunc(b.tick), []api.ValueType{i64, i64}, []api.ValueType{i64}).Export(wasm.ImportTick).Instantiate(ctx)
 	return b, err
 }
 
@@ -70,13 +73,14 @@ func (b *bare) ways() map[string]line.Way {
 type rhythm struct {
 	slice    int64
 	at       time.Time
+	yielded  time.Time
 	deadline time.Time
 }
 
 type rhythmKey struct{}
 
-// tick does what the product's does: it looks at the clock, yields, and aims for the next tick in bareTickAim.
-func tick(ctx context.Context, stack []uint64) {
+// tick does what the product's does: it looks at the clock, yields where guests may fill all processors, else now and then, and aims for the next tick in bareTickAim.
+func (b *bare) tick(ctx context.Context, stack []uint64) {
 	r := ctx.Value(rhythmKey{}).(*rhythm)
 	now := time.Now()
 	if int64(stack[1]) < 0 || now.After(r.deadline) || ctx.Err() != nil {
@@ -85,7 +89,10 @@ func tick(ctx context.Context, stack []uint64) {
 	used := r.slice - int64(stack[0])
 	next := int64(float64(used) * float64(bareTickAim) / float64(max(now.Sub(r.at), time.Microsecond)))
 	r.slice = max(bareSliceMin, min(next, bareSliceMax))
-	goruntime.Gosched()
+	if int(b.running.Load()) >= goruntime.GOMAXPROCS(0) || now.Sub(r.yielded) >= bareYield {
+		goruntime.Gosched()
+		r.yielded = now
+	}
 	r.at = time.Now()
 	stack[0] = uint64(r.slice)
 }
@@ -176,7 +183,9 @@ func (c *bareCell) call(f api.Function, input []byte) ([]byte, error) {
 // within gives enter the context in which the guest has its host functions and its ticks, and returns the result of the task.
 func (c *bareCell) within(input []byte, enter func(context.Context) error) ([]byte, error) {
 	c.rhythm.at = time.Now()
-	c.rhythm.deadline = c.rhythm.at.Add(bareLimits.Wall)
+	c.rhythm.deadline, c.rhythm.yielded = c.rhythm.at.Add(bareLimits.Wall), c.rhythm.at
+	c.running.Add(1)
+	defer c.running.Add(-1)
 	if c.fuel != nil {
 		c.fuel.Set(uint64(c.rhythm.slice))
 		c.depth.Set(bareStack)

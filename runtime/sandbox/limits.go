@@ -77,6 +77,8 @@ const (
 	sliceStart = 20_000
 	sliceMin   = 500
 	sliceMax   = 200_000
+	// yieldEvery is how long a guest computes without a yield while other processors are free of guests: the worker's own work may fill those.
+	yieldEvery = time.Millisecond
 	// yieldShort is how long a yield takes in which no other goroutine ran; the clock of the thread is not read anew after such a one.
 	yieldShort = 5 * time.Microsecond
 )

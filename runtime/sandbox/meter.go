@@ -57,13 +57,14 @@ type meter struct {
 	depth api.MutableGlobal // of the guest: what is left of stack
 	stack int64             // bytes that the guest was given of limits.Stack so far
 
-	cpu      time.Duration // of the segments that are over
-	segment  instant       // begin of the one that goes on
-	thread   int64         // clock of its thread then
-	measured bool          // thread is set
-	unread   bool          // it is not, since the segment will be over before it is worth it
-	sliceAt  instant       // begin of the slice, later by what host calls waited
-	leftAt   instant       // begin of the host call that waits
+	cpu       time.Duration // of the segments that are over
+	segment   instant       // begin of the one that goes on
+	thread    int64         // clock of its thread then
+	measured  bool          // thread is set
+	unread    bool          // it is not, since the segment will be over before it is worth it
+	sliceAt   instant       // begin of the slice, later by what host calls waited
+	leftAt    instant       // begin of the host call that waits
+	yieldedAt instant       // last, or begin of the run
 
 	waiting context.Context // for host calls that wait; nil until the first
 	stop    func()          // frees it
@@ -84,7 +85,7 @@ func (m *meter) begin(parent, closing context.Context, limits capability.Limits,
 	*m = meter{
 		closing: closing, parent: parent, limits: limits, slice: last.slice,
 		depth: depth, stack: min(limits.Stack, stackStart),
-		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, turn: place,
+		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, yieldedAt: t, turn: place,
 	}
 	place.deadline = m.deadline
 	// The thread's clock takes as long as a small task, so it is not read where the last one was small. Where this one is not, its first segment
@@ -149,8 +150,12 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	}
 	m.adapt(used, t-m.sliceAt)
 
-	m.turn.pass()
-	goruntime.Gosched() // what is not a guest runs, too, the garbage collector among it
+	// What is not a guest must run, too. With a processor that no guest is on it does so by itself, and a yield would only wake another thread, which finds nothing to do; the
+	// garbage collector has its way at every tick, since that is a call of Go's.
+	if full := m.turn.pass(); full || t-m.yieldedAt >= yieldEvery {
+		goruntime.Gosched()
+		m.yieldedAt = t
+	}
 	// Others may have run meanwhile, on this thread, too.
 	if back := now(); back-t >= yieldShort || !ok {
 		if back >= m.deadline {

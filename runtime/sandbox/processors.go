@@ -13,6 +13,7 @@ import (
 type processors struct {
 	mu      sync.Mutex
 	free    int
+	few     int     // with as few free places as that, guests may compute on every processor
 	waiting []*turn // in order of their coming
 }
 
@@ -23,7 +24,9 @@ type turn struct {
 	called     chan struct{} // takes one when it has got a place; nil until it waits first
 }
 
-func newProcessors(places int) *processors { return &processors{free: places} }
+func newProcessors(places int) *processors {
+	return &processors{free: places, few: places - places/computingPerCPU}
+}
 
 // take waits for a place. Those that compute pass theirs on soon, so it needs no other end.
 func (t *turn) take() {
@@ -47,15 +50,17 @@ func (t *turn) give() {
 	p.mu.Unlock()
 }
 
-// pass gives the place to another run that waits, if there is one, and waits for the next.
-func (t *turn) pass() {
+// pass gives the place to another run that waits, if there is one, and waits for the next. full says whether guests may compute on every processor.
+func (t *turn) pass() (full bool) {
 	p := t.processors
 	p.mu.Lock()
 	if !p.call() {
+		full = p.free <= p.few
 		p.mu.Unlock()
-		return
+		return full
 	}
 	t.wait()
+	return true
 }
 
 // wait waits for a place, with processors.mu locked, and unlocks it.

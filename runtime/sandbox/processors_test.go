@@ -13,6 +13,20 @@ func (p *processors) waiters() int {
 	return len(p.waiting)
 }
 
+// TestFull: guests may compute on every processor once there are as many of them as processors.
+func TestFull(t *testing.T) {
+	const cpus = 3
+	p := newProcessors(computingPerCPU * cpus)
+	guests := make([]turn, computingPerCPU*cpus)
+	for i := range guests {
+		guests[i].processors = p
+		guests[i].take()
+		if full, want := guests[0].pass(), i+1 >= cpus; full != want {
+			t.Errorf("with %d guests on %d processors: %v", i+1, cpus, full)
+		}
+	}
+}
+
 // TestPlacesArePassedOn: with one place, runs compute in the order of their coming, but for one whose deadline is over, which comes first.
 func TestPlacesArePassedOn(t *testing.T) {
 	p := newProcessors(1)
