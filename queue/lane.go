@@ -91,13 +91,20 @@ func CheckID(field, s string) error {
 		return &FieldError{Field: field, Text: fmt.Sprintf("an id has 1 to %d bytes, this has %d", IDBytesMax, len(s))}
 	}
 	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
-			return &FieldError{Field: field, Text: fmt.Sprintf("%q at byte %d", c, i)}
+		if !idBytes[s[i]] {
+			return &FieldError{Field: field, Text: fmt.Sprintf("%q at byte %d", s[i], i)}
 		}
 	}
 	return nil
 }
+
+// idBytes are those that an id may have. A worker looks at some 200 of them for each task.
+var idBytes = func() (ok [256]bool) {
+	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-" {
+		ok[c] = true
+	}
+	return ok
+}()
 
 // CheckDigest says whether s can be a digest: 1 to 128 bytes of printable ASCII
 // without a space or a bar.

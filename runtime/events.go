@@ -25,14 +25,13 @@ func (w *Worker) note(b *begun, kind queue.EventKind, code, progress string) {
 	if !p.events.on {
 		return
 	}
-	e := queue.Event{
-		Kind: kind, At: w.cfg.Clock(), Queue: p.name, Tenant: b.task.Tenant, Task: b.task.Task, ID: b.id,
-		Worker: w.cfg.Name, Attempt: b.attempt, Code: code, Progress: progress,
-	}
 	p.events.mu.Lock()
 	full := len(p.events.waiting) >= eventsMax
 	if !full {
-		p.events.waiting = append(p.events.waiting, e)
+		p.events.waiting = append(p.events.waiting, queue.Event{
+			Kind: kind, At: w.cfg.Clock(), Queue: p.name, Tenant: b.task.Tenant, Task: b.task.Task, ID: b.id,
+			Worker: w.cfg.Name, Attempt: b.attempt, Code: code, Progress: progress,
+		})
 	}
 	first := len(p.events.waiting) == 1
 	p.events.mu.Unlock()

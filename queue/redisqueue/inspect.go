@@ -151,11 +151,16 @@ const sha256Prefix = "sha256:"
 // shortDigest returns the form of a digest in states.
 func shortDigest(digest string) string {
 	text, ok := strings.CutPrefix(digest, sha256Prefix)
-	var sum [32]byte
-	if n, err := hex.Decode(sum[:], []byte(text[:min(len(text), 64)])); !ok || err != nil || n != 32 || len(text) != 64 || strings.ToLower(text) != text {
+	if !ok || len(text) != 64 || strings.ContainsAny(text, "ABCDEF") {
 		return digest
 	}
-	return "." + base64.RawURLEncoding.EncodeToString(sum[:])
+	var sum [32]byte
+	if _, err := hex.Decode(sum[:], []byte(text)); err != nil {
+		return digest
+	}
+	short := [44]byte{'.'}
+	base64.RawURLEncoding.Encode(short[1:], sum[:])
+	return string(short[:])
 }
 
 // longDigest undoes shortDigest.

@@ -96,6 +96,7 @@ func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now ti
 			order = append(order, members[i]...)
 		}
 	}
+	states := make([]string, len(order))
 	var last queue.Lane
 	var tail string // of states of last
 	for n, i := range order {
@@ -103,7 +104,8 @@ func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now ti
 		if n == 0 || d.Lane != last {
 			last, tail = d.Lane, "|"+laneName(d.Lane)+"|0|0|"+q.consumer+"|"
 		}
-		args = append(args, &s.ID, d.Token+"||"+d.Entry+tail+shortDigest(s.Digest)+"|r")
+		states[n] = d.Token + "||" + d.Entry + tail + shortDigest(s.Digest) + "|r"
+		args = append(args, &s.ID, &states[n])
 	}
 	for n, i := range order {
 		s := &batch[i]
