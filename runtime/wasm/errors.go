@@ -34,6 +34,18 @@ func (e *Error) Error() string {
 // Unwrap gives the error of Rules.Import, where that was the reason.
 func (e *Error) Unwrap() error { return e.cause }
 
+// without says, of a feature that is off, how toolchains leave it out.
+var without = map[string]string{
+	"threads":                       "without -pthread and -matomics in clang, +atomics in Rust, --enable threads in AssemblyScript",
+	"tail calls":                    "without -mtail-call in clang, +tail-call in Rust",
+	"exceptions":                    "with -fno-exceptions in C++, -C panic=abort in Rust",
+	"relaxed SIMD":                  "without -mrelaxed-simd in clang, +relaxed-simd in Rust, --enable relaxed-simd in AssemblyScript",
+	"memory64":                      "for wasm32",
+	"multiple memories":             "without -mmultimemory in clang, +multimemory in Rust",
+	"extended constant expressions": "with -mno-extended-const in clang, -C target-feature=-extended-const in Rust",
+	"wide arithmetic":               "without -mwide-arithmetic in clang, +wide-arithmetic in Rust",
+}
+
 // quote makes a name from a module fit for a message: escaped, in quotes, and cut.
 func quote(name string) string {
 	const shownMax = 64

@@ -30,7 +30,11 @@ func (r *reader) invalid(at int, format string, args ...any) {
 
 // off is fail for what belongs to a feature that core 2.0 does not have.
 func (r *reader) off(at int, feature, format string, args ...any) {
-	r.fail(at, codeUnsupported, "%s (%s, a feature that is off)", fmt.Sprintf(format, args...), feature)
+	hint := ""
+	if flags := without[feature]; flags != "" {
+		hint = "; build " + flags
+	}
+	r.fail(at, codeUnsupported, "%s (%s, a feature that is off%s)", fmt.Sprintf(format, args...), feature, hint)
 }
 
 // missing is invalid for an index that names nothing.
