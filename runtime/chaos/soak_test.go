@@ -230,7 +230,12 @@ func (r *run) load(ctx context.Context) int {
 		go func() { // ends within soakWithin, and is waited for above
 			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), soakWithin)
 			defer cancel()
-			waits <- r.client.WaitAll(within, receipts, func(client.Receipt, envelope.Result, error) {})
+			at := time.Since(r.begun).Round(time.Second)
+			err := r.client.WaitAll(within, receipts, func(client.Receipt, envelope.Result, error) {})
+			if err != nil {
+				err = fmt.Errorf("sent after %v: %w", at, err)
+			}
+			waits <- err
 		}()
 	}
 }
