@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -31,11 +32,12 @@ var memorySeed = maphash.MakeSeed()
 type differ struct {
 	plain  map[string]wazero.Runtime
 	rigs   map[string]*rig
-	budget uint64 // of each call: see genBudgetMax
-	known  int    // modules on which wazero's engines differ by themselves
+	budget uint64        // of each call: see genBudgetMax
+	most   time.Duration // of a module: one that took longer is not compared further. 0: no bound
+	known  int           // modules on which wazero's engines differ by themselves
 	calls  int
 	traps  int
-	most   float64 // the most units charged for a unit that ran
+	worst  float64 // the most units charged for a unit that ran
 	sum    [2]int64
 }
 
@@ -167,6 +169,8 @@ func (d *differ) runOurs(tb testing.TB, engine string, in *wasm.Instrumented, ca
 
 // try makes the module of a seed and compares all ways to run it.
 func (d *differ) try(tb testing.TB, seed uint64) {
+	begun := time.Now()
+	late := func() bool { return d.most > 0 && time.Since(begun) > d.most }
 	code := generateModule(seed)
 	m, err := wasm.Read(code, anyImport)
 	if err != nil {
@@ -176,6 +180,9 @@ func (d *differ) try(tb testing.TB, seed uint64) {
 	want := d.runPlain(tb, "interpreter", code, calls)
 	if !same(want, d.runPlain(tb, "compiler", code, calls)) {
 		d.known++ // not ours: see wazero's issue 2516
+		return
+	}
+	if late() {
 		return
 	}
 	o := wasm.Options{MemoryPagesMax: 8, TableElementsMax: 1 << 30}
@@ -190,6 +197,9 @@ func (d *differ) try(tb testing.TB, seed uint64) {
 	}
 	compiled, compiledCosts := d.runOurs(tb, "compiler", in, calls)
 	interpreted, costs := d.runOurs(tb, "interpreter", in, calls)
+	if late() {
+		return
+	}
 	exact, exactCosts := d.runOurs(tb, "interpreter", counted, calls)
 	for name, got := range map[string][]observation{"compiled": compiled, "interpreted": interpreted, "counted": exact} {
 		if !same(want, got) {
@@ -226,7 +236,7 @@ func (d *differ) judge(tb testing.TB, seed uint64, name, trap string, c metered)
 	d.sum[0] += c.charged
 	d.sum[1] += c.counted
 	if c.counted > 1000 {
-		d.most = max(d.most, float64(c.charged)/float64(c.counted))
+		d.worst = max(d.worst, float64(c.charged)/float64(c.counted))
 	}
 }
 
@@ -240,8 +250,11 @@ func difference(calls []genCall, want, got []observation) string {
 }
 
 // differCases has TestWasmDifferential go on with as many smaller modules. A seed tells a fuzzer's coverage nothing, and without its instrumentation of wazero this is ten times as fast:
-// go test -run TestWasmDifferential -timeout 0 ./runtime/sandbox -cases 10000.
-var differCases = flag.Uint64("cases", 0, "modules that TestWasmDifferential generates beyond its own")
+// go test -run TestWasmDifferential -timeout 0 ./runtime/sandbox -cases 10000 -first 20000.
+var (
+	differCases = flag.Uint64("cases", 0, "modules that TestWasmDifferential generates beyond its own")
+	differFirst = flag.Uint64("first", 0, "how many of those to leave out, so that a run goes on where another ended")
+)
 
 // TestWasmDifferential runs generated modules on both engines, with and without the instrumenter, and compares what can be seen; and it compares what was charged with what ran.
 func TestWasmDifferential(t *testing.T) {
@@ -258,11 +271,11 @@ func TestWasmDifferential(t *testing.T) {
 	}
 	d.budget = fuzzBudget
 	for seed := range *differCases {
-		d.try(t, 1_000_000+seed)
+		d.try(t, 1_000_000+*differFirst+seed)
 	}
 	t.Logf("%d modules, %d calls, %d of them trapped; on %d modules wazero's engines differ by themselves; units charged for a unit that ran: %.2f over all, %.2f at most",
-		seeds+*differCases, d.calls, d.traps, d.known, float64(d.sum[0])/float64(d.sum[1]), d.most)
-	if d.known > int(seeds)/50 || d.calls-d.traps < int(seeds) {
+		seeds+*differCases, d.calls, d.traps, d.known, float64(d.sum[0])/float64(d.sum[1]), d.worst)
+	if d.known > int(seeds+*differCases)/50 || d.calls-d.traps < int(seeds) {
 		t.Error("the generator makes little of use")
 	}
 }
@@ -270,9 +283,14 @@ func TestWasmDifferential(t *testing.T) {
 // fuzzBudget is less than the test's: deep calls are what takes the interpreter most, and a case more shows more than a longer one.
 const fuzzBudget = 150
 
+// fuzzMost keeps a module on a busy machine within the 10 s after which Go's fuzzer ends its worker, and says that it hung: a case takes up to half a second in its
+// instrumented code, and has been seen to take eight times as long beside other load.
+const fuzzMost = 3 * time.Second
+
 // FuzzWasmDifferential is the same without end.
 func FuzzWasmDifferential(f *testing.F) {
 	d := newDiffer(f, fuzzBudget)
+	d.most = fuzzMost
 	for seed := range uint64(8) {
 		f.Add(seed)
 	}
