@@ -52,7 +52,7 @@ func checkForm(m *wasm.Module) (form, error) {
 	resume, hasResume := m.ExportedFunc(abi.ExportResume)
 	switch {
 	case isReactor && isCommand:
-		return 0, admission("module.shape", "exports both %s and %s; a task has one entry", abi.ExportStart, abi.ExportRun)
+		return 0, admission("module.shape", "exports both %s and %s; a task has one entry: build a reactor with -buildmode=c-shared in Go, -mexec-model=reactor in clang, --exportStart _initialize in AssemblyScript, -fno-entry in Zig", abi.ExportStart, abi.ExportRun)
 	case isCommand && hasInitialize:
 		return 0, admission("module.shape", "exports both %s and %s; the one belongs to a command, the other to a reactor", abi.ExportStart, abi.ExportInitialize)
 	case isCommand && !sameType(start, none):
