@@ -13,6 +13,9 @@ const (
 
 	// holdMax is for how long after it heard of a pause a worker may begin what it held: it gives the rest back.
 	holdMax = time.Second
+
+	// hearMax is after how long a worker has heard an order that Redis has taken, on a machine that does much else.
+	hearMax = 4 * time.Second
 )
 
 // requeue are the times of orders that may have requeued one message.
@@ -67,13 +70,21 @@ func (j *judgement) forgotten(e event) bool {
 	})
 }
 
-// cancelled holds that nothing of a message runs long after an order to cancel it was taken: by then whoever held it has lost it, or has heard.
-func (j *judgement) cancelled(id string, runs, takes []event) {
+// cancelled holds that nothing of a message runs long after an order to cancel it was taken: by then whoever held it has lost it, or has heard. What
+// runs when it is taken does not go on to its end, either, on a worker that could hear it.
+func (j *judgement) cancelled(id string, runs, takes, told []event) {
 	for _, t := range takes {
 		for _, r := range runs {
 			if r.At.After(t.At.Add(j.Lease+time.Second)) && !j.lossy(t.At) && !j.upset(r.Who, t.At, t.At.Add(j.Lease)) {
 				j.find(defied, id, "cancelled at %s, run by %s at %s", clock(t.At), r.Who, clock(r.At))
 				return
+			}
+			for _, end := range told {
+				if end.Who == r.Who && end.Text == "done" && r.At.Before(t.At) && end.At.After(t.At.Add(hearMax)) && !j.lossy(t.At) &&
+					!j.upset(r.Who, t.At.Add(-time.Second), end.At) {
+					j.find(defied, id, "cancelled at %s, run by %s until %s", clock(t.At), r.Who, clock(end.At))
+					return
+				}
 			}
 		}
 	}

@@ -66,6 +66,7 @@ var ends = map[string][]string{
 	"step":    {"done"},
 	"cut":     {"refused plan.input"},
 	"cancel":  {"done", "refused task.cancelled"},
+	"shelved": {"done", "refused task.cancelled"}, // done only where the order was lost: see judgement.cancelled
 	"gated":   {"done"},
 	"cleared": {"done"},
 }
@@ -148,6 +149,11 @@ func (j *judgement) forgot(told event) bool {
 	return j.lossyIn(from, told.At)
 }
 
+// stands says whether a worker told of an end that Redis cannot have forgotten: what a worker had when its queue was purged goes on.
+func (j *judgement) stands(told []event) bool {
+	return slices.ContainsFunc(told, func(e event) bool { return !j.forgot(e) })
+}
+
 // lossyIn says whether Redis may have forgotten what it was told at some time between two.
 func (j *judgement) lossyIn(begin, end time.Time) bool {
 	return slices.ContainsFunc(j.faults, func(f event) bool {
@@ -195,13 +201,18 @@ func (j *judgement) one(id string, events []event) {
 	}
 	kind := sends[0].Text
 	told := slices.DeleteFunc(of(said), func(e event) bool { return e.Text == "retried" || e.Text == "lost" })
-	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) && !j.purged(id) {
+	if len(accepts) > 0 && len(results) == 0 && !j.lossy(accepts[0].At) && (!j.purged(id) || j.stands(told)) {
 		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
+	}
+	for _, s := range told {
+		if s.Code == "queue.vanished" { // nobody here deletes what a worker holds
+			j.find(wrong, id, "its entry went while %s had it", s.Who)
+		}
 	}
 	j.outcomes(id, slices.Clone(told))
 	j.results(id, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
-	j.cancelled(id, of(ran), of(taken))
+	j.cancelled(id, of(ran), of(taken), told)
 	if len(results) == 0 {
 		return
 	}

@@ -70,7 +70,7 @@ type taskPlan struct {
 	queue    int // of queueNames
 }
 
-// extraPlan is something that belongs together: two with one unique key, steps of a plan, a task and an order to cancel it, or several that pass a gate.
+// extraPlan is something that belongs together: two with one unique key, steps of a plan, tasks and orders to cancel them, or several that pass a gate.
 type extraPlan struct {
 	at    time.Duration
 	what  string // unique, chain, group, cancel, gated
@@ -93,8 +93,8 @@ type orderPlan struct {
 type breakage struct {
 	at, lasts time.Duration
 	target    int    // a worker's place; clients for the producers' wire; of Redis: a node of the cluster
-	act       string // of Redis: kill, lose, freeze, failover, stale; of a wire: partition, silence, slow, cut; of a worker: term, kill, stop
-	n         int    // bytes of cut; milliseconds of slow, of lose, and of a replica that hears nothing before a failover
+	act       string // of Redis: kill, lose, freeze, failover, stale, move; of a wire: partition, silence, slow, cut; of a worker: term, kill, stop
+	n         int    // bytes of cut; of move: which queue; milliseconds of slow, of lose, and of a replica that hears nothing before a failover
 }
 
 // clients as a target is the wire of producers and of those who wait.
@@ -171,6 +171,9 @@ func (p *plan) drawSet() {
 			at = b.at + b.lasts + between(r, 200*time.Millisecond, time.Second)
 		}
 		p.spread(r, 2)
+		if r := rand.New(rand.NewPCG(p.seed, 0x510)); r.IntN(2) == 0 { // half of those plans also move a queue to another node
+			p.redis = append(p.redis, breakage{at: at, lasts: between(r, 300*time.Millisecond, 2*time.Second), target: r.IntN(3), act: "move", n: r.IntN(p.queues)})
+		}
 	}
 }
 
@@ -214,6 +217,9 @@ func (p *plan) drawOrders() {
 			code: []string{"", "", "task.failed", "task.error"}[r.IntN(4)], pick: r.Uint64(), queue: r.IntN(p.queues),
 		})
 	}
+	if r := rand.New(rand.NewPCG(p.seed, 0xc1ea5)); r.IntN(2) == 0 { // of itself it comes too seldom
+		p.orders = append(p.orders, orderPlan{at: between(r, p.lasts/4, p.lasts), act: "clear"})
+	}
 	for i, o := range p.orders {
 		if o.act == "purge" || o.act == "clear" {
 			p.orders[i].queue = purgedQueue
@@ -253,7 +259,7 @@ func (p *plan) drawExtras() {
 		case "chain":
 			e.kinds = [][]string{{"done", "step", "step"}, {"until", "step"}, {"final", "cut", "cut"}}[r.IntN(3)]
 		case "cancel":
-			e.kinds = []string{"cancel"}
+			e.kinds = []string{"cancel", "shelved"}
 		}
 		p.extras = append(p.extras, e)
 	}

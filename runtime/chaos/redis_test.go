@@ -164,10 +164,22 @@ func (r *run) breakRedis() {
 		case failover, stale:
 			r.failOver(b)
 			continue
+		case "move":
+			r.moveSlot(queueNames[b.n], b)
 		}
 		r.add(event{At: began, Kind: fault, Who: "redis", Text: b.act, Until: time.Now()})
 	}
 	r.until(r.plan.lasts)
+}
+
+// moveSlot moves the keys of a queue to another node, one by one, for as long as the plan says at least.
+func (r *run) moveSlot(name string, b breakage) {
+	nodes, to := r.servers.nodes, b.target
+	for nodes[to] == r.servers.of(r.tb, name) {
+		to = (to + 1) % len(nodes)
+	}
+	late := time.Now().Add(b.lasts)
+	r.servers.cluster.Move(r.tb, name, nodes[to], func(int) { time.Sleep(min(20*time.Millisecond, time.Until(late))) })
 }
 
 // failOver kills or stops the master and waits until the Sentinels have put the replica in its place; then the old one comes back, and is made a

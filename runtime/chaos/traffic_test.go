@@ -24,6 +24,9 @@ type payload struct {
 	Text  string `json:"text,omitempty"`
 }
 
+// shelf is how long a task waits that is cancelled meanwhile: so long that whatever runs then has defied the order, see judgement.cancelled.
+const shelf = lease + 2200*time.Millisecond
+
 // taskOf makes the task that a plan asks for, and the time before which it must not run.
 func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	in := payload{Kind: t.kind, Text: "x"}
@@ -48,7 +51,9 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	case "gated":
 		in.Kind, in.For, task.Name = "sleep", 50, gatedName
 	case "cancel":
-		in.Kind, in.For = "sleep", int(lease.Milliseconds())
+		in.Kind, in.For = "sleep", int(3*lease.Milliseconds()) // it ends sooner, unless its order is lost or comes before it
+	case "shelved":
+		in.Kind, task.NotBefore = "done", now.Add(shelf)
 	case "poison":
 		in.Kind, in.For, in.Text = "sleep", 8000, poisonMark // longer than its worker may be stopped before it dies of it
 	}
@@ -113,7 +118,7 @@ func (r *run) produceExtras(ctx context.Context) {
 			return
 		}
 		for n, c := range receipts {
-			s := event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: e.kinds[n]}
+			s := event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: e.kinds[n], Until: tasks[n].NotBefore}
 			if e.what == "unique" {
 				s.Code = fmt.Sprint("key-", i)
 			}
@@ -123,7 +128,9 @@ func (r *run) produceExtras(ctx context.Context) {
 			return
 		}
 		if e.what == "cancel" && sleep(ctx, e.wait) {
-			r.cancel(ctx, receipts[0])
+			for _, c := range receipts {
+				r.cancel(ctx, c)
+			}
 		}
 	}
 }
@@ -154,13 +161,18 @@ const planBrief = 20 * time.Second
 
 // cancel orders the end of a task, until the order is taken.
 func (r *run) cancel(ctx context.Context, receipt client.Receipt) {
+	e := event{At: time.Now(), Kind: ordered, ID: receipt.ID.String(), Queue: receipt.Queue, Text: "cancel"}
+	r.add(e)
 	for sleep(ctx, 30*time.Millisecond) {
 		err := r.client.Cancel(ctx, receipt)
 		var away *queue.UnavailableError
-		if err == nil || !errors.As(err, &away) {
-			if err != nil {
-				r.fail(fmt.Errorf("cancel: %w", err))
-			}
+		switch {
+		case err == nil:
+			e.At, e.Kind = time.Now(), taken
+			r.add(e)
+			return
+		case !errors.As(err, &away):
+			r.fail(fmt.Errorf("cancel: %w", err))
 			return
 		}
 	}
