@@ -205,7 +205,7 @@ func (j *judgement) one(id string, events []event) {
 		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
 	}
 	for _, s := range told {
-		if s.Code == "queue.vanished" { // nobody here deletes what a worker holds
+		if s.Code == "queue.vanished" && j.Set != failover && j.Set != stale { // nobody here deletes what a worker holds
 			j.find(wrong, id, "its entry went while %s had it", s.Who)
 		}
 	}
