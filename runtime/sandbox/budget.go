@@ -40,7 +40,7 @@ func (b *budget) claim(size int64) *claim {
 	return c
 }
 
-// give gives back size bytes.
+// give gives back size bytes; fewer than 0 are taken whether there are so many or not.
 func (b *budget) give(size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

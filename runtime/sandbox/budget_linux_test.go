@@ -36,6 +36,16 @@ func TestBudget(t *testing.T) {
 	}
 	b.drop(last)
 	b.give(10)
+	b.give(-120) // a cell that was dropped and is still there
+	later := b.claim(1)
+	if met(later) || b.used() != 120 {
+		t.Fatal(met(later), b.used())
+	}
+	b.give(120)
+	if !met(later) {
+		t.Fatal("what was given back is not there")
+	}
+	b.give(1)
 	if b.used() != 0 || len(b.waiting) != 0 {
 		t.Errorf("%+v", b)
 	}

@@ -9,12 +9,33 @@ func (s *Sandbox) want(pl *pool) {
 	}
 }
 
-// discard frees c, which nobody uses any more, on the builder's time rather than on the task's: giving back tens of MiB that a guest wrote takes milliseconds.
+// discard has c, which nobody uses any more, freed later: giving back tens of MiB that a guest wrote takes milliseconds, and Go's scheduler has who is that long in a system call
+// wait behind all that is runnable. Until then its memory is taken from the budget.
 func (s *Sandbox) discard(c *cell) {
+	s.budget.give(-int64(c.memory.peak))
 	select {
 	case s.discarded <- c:
 	default:
-		c.close()
+		s.free(c)
+	}
+}
+
+// free frees a cell that was discarded.
+func (s *Sandbox) free(c *cell) {
+	size := int64(c.memory.peak)
+	c.close()
+	s.budget.give(size)
+}
+
+// clearUp frees one cell where the builder has too many of them to free. Each run does so before it begins, so they are never more than discardedMax and the runs that go on.
+func (s *Sandbox) clearUp() {
+	if len(s.discarded) <= discardedMax {
+		return
+	}
+	select {
+	case c := <-s.discarded:
+		s.free(c)
+	default:
 	}
 }
 
@@ -26,7 +47,7 @@ func (s *Sandbox) buildAhead() {
 		case <-s.closing.Done():
 			return
 		case c := <-s.discarded:
-			c.close()
+			s.free(c)
 		case pl := <-s.wanted:
 			s.buildOne(pl)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,4 +293,30 @@ func TestLogsMayWait(t *testing.T) {
 		})
 	}
 	done.Wait()
+}
+
+// TestWaitingForAPlaceIsNoProcessorTime: what all guests together say that they took is not more than there was.
+func TestWaitingForAPlaceIsNoProcessorTime(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	guests := hostileGuests()
+	limits := capability.Limits{Wall: 100 * time.Millisecond, CPU: time.Minute, Log: 1 << 40, LogLines: 1 << 40}
+	for _, name := range []string{"loop", "prints"} {
+		p := load(t, s, module(guests[name]))
+		var took atomic.Int64
+		var done sync.WaitGroup
+		begun := time.Now()
+		for range 32 * goruntime.GOMAXPROCS(0) {
+			done.Go(func() {
+				out := p.Run(context.Background(), sandbox.Job{Limits: limits, Log: func(string, string) {}})
+				check(t, out, expect{sandbox.Limit, "limit.wall", "", ""})
+				took.Add(int64(out.Usage.CPU))
+			})
+		}
+		done.Wait()
+		all := time.Since(begun) * time.Duration(goruntime.GOMAXPROCS(0))
+		t.Logf("%s: %s of %s", name, time.Duration(took.Load()), all)
+		if time.Duration(took.Load()) > 2*all { // wall time stands for it where a thread changes
+			t.Errorf("%s: %s of processor time, and there were %s", name, time.Duration(took.Load()), all)
+		}
+	}
 }

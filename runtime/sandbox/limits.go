@@ -46,7 +46,7 @@ const (
 	idleCellsAllMax = 10_000
 	// poolsMax bounds pools, for each has a descriptor and some mappings of this process.
 	poolsMax = 512
-	// discardedMax bounds the cells that were dropped and not freed yet: their memory is nobody's, and not counted.
+	// discardedMax is how many cells that were dropped and not freed yet are left to the builder.
 	discardedMax = 4
 	// wantedMax bounds the cells to be built ahead.
 	wantedMax = 256

@@ -152,20 +152,23 @@ func (m *meter) tick(fuel, depth int64) int64 {
 
 	// What is not a guest must run, too. With a processor that no guest is on it does so by itself, and a yield would only wake another thread, which finds nothing to do; the
 	// garbage collector has its way at every tick, since that is a call of Go's.
-	if full := m.turn.pass(); full || t-m.yieldedAt >= yieldEvery {
+	switch passed, full := m.turn.pass(); {
+	case passed:
+		m.yieldedAt = t
+	case full || t-m.yieldedAt >= yieldEvery:
 		goruntime.Gosched()
 		m.yieldedAt = t
 	}
 	// Others may have run meanwhile, on this thread, too.
 	if back := now(); back-t >= yieldShort || !ok {
-		if back >= m.deadline {
-			m.end(endingWall)
-		}
 		t = back
 		thread, ok = threadTime()
 	}
 	m.segment, m.thread, m.measured = t, thread, ok
 	m.sliceAt = t
+	if t >= m.deadline {
+		m.end(endingWall)
+	}
 	m.granted = min(m.slice, m.limits.Fuel-m.spent)
 	return m.granted
 }
@@ -258,8 +261,10 @@ func (m *meter) Return() {
 func (m *meter) aside(log func(level, line string)) func(level, line string) {
 	return func(level, line string) {
 		m.turn.give()
-		defer m.turn.take()
 		log(level, line)
+		m.leftAt = now() // what it waits for a place is not its processor time
+		m.endSegment(m.leftAt)
+		m.Return()
 	}
 }
 

@@ -65,6 +65,7 @@ type Outcome struct {
 
 // Usage is what a run took.
 type Usage struct {
+	Begun    time.Time     // when its wall time began; zero where nothing ran
 	CPU      time.Duration // of the guest and its host calls, without what these waited. Outside of Linux wall time stands for it
 	Wall     time.Duration // from the begin in a cell to the end, without what came before: waiting, compiling, making the cell
 	Memory   int64         // peak of linear memory, bytes

@@ -21,48 +21,67 @@ func TestFull(t *testing.T) {
 	for i := range guests {
 		guests[i].processors = p
 		guests[i].take()
-		if full, want := guests[0].pass(), i+1 >= cpus; full != want {
+		if _, full := guests[0].pass(); full != (i+1 >= cpus) {
 			t.Errorf("with %d guests on %d processors: %v", i+1, cpus, full)
 		}
 	}
 }
 
-// TestPlacesArePassedOn: with one place, runs compute in the order of their coming, but for one whose deadline is over, which comes first.
+// TestPlacesArePassedOn: with one place, runs compute in the order of their coming.
 func TestPlacesArePassedOn(t *testing.T) {
 	p := newProcessors(1)
 	holder := turn{processors: p}
 	holder.take()
-	order := make(chan string, 4)
-	for i, w := range []struct {
-		name     string
-		deadline instant
-	}{{"first", 0}, {"second", now() + 1<<40}, {"late", 1}, {"last", 0}} {
+	names := []string{"first", "second", "last"}
+	order := make(chan string, len(names))
+	for i, name := range names {
 		go func() { // ends with the place
-			own := turn{processors: p, deadline: w.deadline}
+			own := turn{processors: p, deadline: instant(i) * (now() + 1<<40)} // the first has none
 			own.take()
-			order <- w.name
+			order <- name
 			own.give()
 		}()
 		for p.waiters() <= i {
 			goruntime.Gosched()
 		}
 	}
-	holder.pass() // comes back after all of them
+	if passed, _ := holder.pass(); !passed || !holder.placed { // comes back after all of them
+		t.Error("the place was not passed on, or did not come back")
+	}
 	var got []string
 	for len(order) > 0 {
 		got = append(got, <-order)
 	}
-	if want := []string{"late", "first", "second", "last"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	if !slices.Equal(got, names) {
+		t.Errorf("%q, want %q", got, names)
+	}
+	if passed, _ := holder.pass(); passed {
+		t.Error("the place was passed on, and nobody waits")
 	}
 	holder.give()
 	if p.free != 1 || p.waiters() != 0 {
 		t.Errorf("%d places are free, %d wait", p.free, p.waiters())
 	}
+}
+
+// TestDeadlinesNeedNoPlace: who waits for a place when its time is over goes on without one, and gives none back.
+func TestDeadlinesNeedNoPlace(t *testing.T) {
+	p := newProcessors(1)
+	holder, over, soon := turn{processors: p}, turn{processors: p, deadline: 1}, turn{processors: p, deadline: now() + 1e6}
 	holder.take()
-	holder.pass() // nobody waits
+	over.take()
+	soon.take()
+	if over.placed || soon.placed || now() < soon.deadline {
+		t.Errorf("%+v, %+v", over, soon)
+	}
+	over.give()
+	soon.give()
+	if passed, _ := soon.pass(); passed || p.free != 0 || p.waiters() != 0 {
+		t.Errorf("%d places are free, %d wait", p.free, p.waiters())
+	}
 	holder.give()
-	if p.free != 1 {
-		t.Errorf("%d places are free", p.free)
+	soon.take()
+	if !soon.placed {
+		t.Error("there is a place, and it has not got it")
 	}
 }

@@ -57,6 +57,7 @@ func (p *Program) Run(ctx context.Context, j Job) Outcome {
 		if out := e.enter(pl.footprint(&j.Limits)); out != nil {
 			return *out
 		}
+		s.clearUp()
 		turn := turn{processors: s.processors}
 		turn.take()
 		out, making := pl.run(ctx, &j, &turn)

@@ -124,7 +124,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.processors = newProcessors(computingPerCPU * goruntime.GOMAXPROCS(0))
 	s.wanted = make(chan *pool, wantedMax)
-	s.discarded = make(chan *cell, discardedMax)
+	s.discarded = make(chan *cell, discardedMax+cap(s.running))
 	s.builderEnded = make(chan struct{})
 	if s.restorer, err = openRestorer(s.log, ways); err != nil {
 		return err
