@@ -11,7 +11,7 @@ import (
 )
 
 // engineArgs is how many arguments follow the name of an engine. The first is the folder of its compile cache, or, of the queue's engines, the file that says where Redis is.
-var engineArgs = map[string]int{"wazero": 1, "bare": 1, "cell": 1, "start": 2, "floor": 1, "sender": 1}
+var engineArgs = map[string]int{"wazero": 1, "bare": 1, "cell": 1, "crowd": 1, "start": 2, "floor": 1, "sender": 1}
 
 // serveEngine makes this process the engine of that name. It returns when standard input ends.
 func serveEngine(ctx context.Context, name string, args []string) error {
@@ -32,12 +32,19 @@ func serveEngine(ctx context.Context, name string, args []string) error {
 		}
 		return line.Serve(os.Stdin, os.Stdout, e.ways(), nil)
 	case "cell":
-		e, err := newCells(ctx, args[0])
+		e, err := newCells(ctx, args[0], cellsWarm) // all that warm wants together
 		if err != nil {
 			return err
 		}
 		defer e.close()
 		return line.Serve(os.Stdin, os.Stdout, e.ways(), e.acts())
+	case "crowd":
+		e, err := newCells(ctx, args[0], 0)
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		return line.Serve(os.Stdin, os.Stdout, nil, map[string]line.Act{"crowd": e.crowd})
 	case "floor":
 		return serveFloor(ctx, args[0])
 	case "sender":

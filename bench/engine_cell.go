@@ -27,8 +27,8 @@ type cells struct {
 	beat    *beat
 }
 
-// newCells opens it with a compile cache in folder; "" for none.
-func newCells(ctx context.Context, folder string) (*cells, error) {
+// newCells opens it with a compile cache in folder, "" for none, and room for so many guests at once, 0 for a worker's.
+func newCells(ctx context.Context, folder string, running int) (*cells, error) {
 	e := &cells{ctx: ctx}
 	var err error
 	if e.silent, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -49,18 +49,18 @@ func newCells(ctx context.Context, folder string) (*cells, error) {
 	if e.held, err = capability.Hold(e.needs, e.needs, nil); err != nil {
 		return nil, err
 	}
-	e.sandbox, err = openSandbox(ctx, e.host, folder)
+	e.sandbox, err = openSandbox(ctx, e.host, folder, running)
 	return e, err
 }
 
-// openSandbox opens the product's sandbox as the worker does: modules are admitted in a process of their own, and kept in folder. Only so many guests may run
-// at once that all which warm wants together can be inside, whatever memory there is.
-func openSandbox(ctx context.Context, h *host.Host, folder string) (*sandbox.Sandbox, error) {
+// openSandbox opens the product's sandbox as the worker does: modules are admitted in a process of their own, and kept in folder. So many guests may run
+// at once, 0 for what a worker lets, whatever memory there is.
+func openSandbox(ctx context.Context, h *host.Host, folder string, running int) (*sandbox.Sandbox, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return sandbox.Open(ctx, sandbox.Config{Host: h, Admit: []string{self, engineVerb, "admit"}, CacheDir: folder, Running: cellsWarm, Memory: 1 << 40})
+	return sandbox.Open(ctx, sandbox.Config{Host: h, Admit: []string{self, engineVerb, "admit"}, CacheDir: folder, Running: running, Memory: 1 << 40})
 }
 
 func (e *cells) close() {

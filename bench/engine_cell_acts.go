@@ -22,6 +22,7 @@ func (e *cells) acts() map[string]line.Act {
 			return line.Answer{Values: []float64{e.beat.stop().Seconds() * 1e3}}, nil
 		},
 		"warm": e.warm,
+		"deep": e.deep,
 	}
 }
 
@@ -36,7 +37,7 @@ func (e *cells) kill(q line.Request) (line.Answer, error) {
 	if err != nil {
 		return line.Answer{}, err
 	}
-	limits, code := capability.Limits{Wall: q.Limit, CPU: time.Hour}, sandbox.CodeWall
+	limits, code := capability.Limits{Wall: q.Limit, CPU: time.Hour, Log: 1 << 40, LogLines: 1 << 40}, sandbox.CodeWall
 	if q.Way == "cpu" {
 		limits, code = capability.Limits{Wall: time.Hour, CPU: q.Limit}, sandbox.CodeCPU
 	}

@@ -125,7 +125,7 @@ func firstTask(ctx context.Context, folder, path string) error {
 		return err
 	}
 	defer h.Close()
-	s, err := openSandbox(ctx, h, folder)
+	s, err := openSandbox(ctx, h, folder, 0)
 	if err != nil {
 		return err
 	}

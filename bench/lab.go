@@ -78,6 +78,7 @@ func (l *lab) buildGuests() {
 	for _, a := range runaways() {
 		put(a.name, func() ([]byte, error) { return a.guest, nil })
 	}
+	put(guestDeep, func() ([]byte, error) { return deepGuest(), nil })
 	for name := range taskSources {
 		put(name, func() ([]byte, error) { return buildTask(l.ctx, name) })
 	}

@@ -29,6 +29,12 @@ const (
 	runawaysAlone    = 40
 	runawaysTogether = 320
 	runawaysAtOnce   = 16
+	// crowdSize is the issue's: so many runaway guests are started at once.
+	crowdSize = 10_000
+	// crowdWorker is how many of them a worker with this concurrency runs at once.
+	crowdWorker = 64
+	// runawaysDeep is how many points of its way down a round ends a deep guest at.
+	runawaysDeep = 100
 	// beatGapMax is a tenth of the shortest lease that a worker can have (1 s, docs/reference/worker.md): renewals come at each third of it.
 	beatGapMax = 100 * time.Millisecond
 	// cellsWarm is how many idle cells are weighed together.

@@ -45,12 +45,7 @@ func (p *runawayProbe) measure() error {
 }
 
 // p99 is over the runs of all rounds.
-func (p *runawayProbe) p99() sample {
-	if len(p.late) == 0 {
-		return nil
-	}
-	return sample{p.late.quantile(0.99)}
-}
+func (p *runawayProbe) p99() sample { return p.late.p99() }
 
 // A beatProbe ends the watch over the heartbeat of the process in which guests run away.
 type beatProbe struct {

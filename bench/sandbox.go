@@ -110,6 +110,8 @@ type sandboxProbes struct {
 	series   map[string]*series // by name
 	order    []*series          // as they are listed
 	runaways []*runawayProbe
+	deep     []*deepProbe
+	crowds   []*crowdProbe
 	beats    *beatProbe
 	memory   *memoryProbe
 	start    *startProbe
@@ -136,6 +138,8 @@ func newSandboxProbes(lab *lab, slot time.Duration) *sandboxProbes {
 		}
 	}
 	m.runaways = append(m.runaways, newRunawayProbe(lab, "loop", "cpu", 1))
+	m.deep = []*deepProbe{{lab: lab, stack: 8 << 20}, {lab: lab, stack: 16 << 20}}
+	m.crowds = []*crowdProbe{newCrowdProbe(lab, "", crowdSize), newCrowdProbe(lab, "loop", crowdSize), newCrowdProbe(lab, "", crowdWorker)}
 	m.memory, m.start = &memoryProbe{lab: lab}, &startProbe{lab: lab}
 	return m
 }
@@ -204,5 +208,12 @@ func (m *sandboxProbes) all() (all []probe) {
 	for _, p := range m.runaways {
 		all = append(all, p)
 	}
-	return append(all, m.beats, m.memory, m.start)
+	for _, p := range m.deep {
+		all = append(all, p)
+	}
+	all = append(all, m.beats)
+	for _, p := range m.crowds {
+		all = append(all, p)
+	}
+	return append(all, m.memory, m.start)
 }

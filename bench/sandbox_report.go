@@ -14,7 +14,16 @@ func (m *sandboxProbes) report(r *report) {
 		r.add(p.name, "ms", p.late)
 		r.add(p.name+", p99", "ms", p.p99())
 	}
+	for _, p := range m.deep {
+		r.add(p.title(), "ms", p.late)
+		r.add(p.title()+", p99", "ms", p.late.p99())
+	}
 	r.add("heartbeat: longest gap", "ms", m.beats.gaps)
+	for _, p := range m.crowds {
+		r.add(p.name, "ms", p.late)
+		r.add(p.name+", p99", "ms", p.p99())
+		r.add(p.name+": longest gap between heartbeats", "ms", p.gaps)
+	}
 	r.add("memory: one more warm go cell", "KiB", m.memory.each)
 	r.add("start: to the first task done", "ms", m.start.took)
 	m.reportTasks(r)
@@ -81,7 +90,15 @@ func (m *sandboxProbes) reportLimits(r *report) {
 	for _, p := range m.runaways {
 		r.atMost(p.name+": p99 after its limit", 10, "ms", p.p99())
 	}
-	r.atMost("heartbeats never miss: longest gap while guests run away", beatGapMax.Seconds()*1e3, "ms", m.beats.gaps.highest())
+	for _, p := range m.deep {
+		r.atMost(p.title()+": p99 after its limit", 10, "ms", p.late.p99())
+	}
+	gaps := m.beats.gaps
+	for _, p := range m.crowds {
+		r.atMost(p.name+": p99 after their limit", 10, "ms", p.p99())
+		gaps = append(gaps, p.gaps...)
+	}
+	r.atMost("heartbeats never miss: longest gap while guests run away", beatGapMax.Seconds()*1e3, "ms", gaps.highest())
 	r.atMost("memory for one more warm Go cell", 256, "KiB", m.memory.each)
 	r.atMost("worker start to first task done, 3 MB module, warm compile cache", 150, "ms", m.start.took)
 }

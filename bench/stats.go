@@ -77,6 +77,14 @@ func geometricMean(samples []sample) sample {
 	return mean
 }
 
+// p99 is the 99th percentile, as a sample of its own.
+func (s sample) p99() sample {
+	if len(s) == 0 {
+		return nil
+	}
+	return sample{s.quantile(0.99)}
+}
+
 // highest is the largest number, as a sample of its own, for a goal that no round may miss.
 func (s sample) highest() sample {
 	if len(s) == 0 {
