@@ -150,9 +150,20 @@ func (s *Server) RestartWith(conf ...string) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
+	taken := s.taken()
 	if err := s.launch(path); err != nil {
-		s.tb.Fatal(err)
+		s.tb.Fatalf("%v\nport %d before it was started: %s; now: %s", err, s.port, taken, s.taken())
 	}
+}
+
+// taken says whether somebody has the server's port.
+func (s *Server) taken() string {
+	l, err := net.Listen("tcp", s.Addr())
+	if err != nil {
+		return err.Error()
+	}
+	_ = l.Close()
+	return "free"
 }
 
 // Do runs one command as UserAdmin and returns the reply: string, int64, nil,
@@ -257,29 +268,33 @@ func (s *Server) launch(path string) error {
 	defer deadline.Stop()
 	defer tick.Stop()
 	for {
-		if s.answers() {
+		last := s.answers()
+		if last == nil {
 			return nil
 		}
 		select {
 		case <-ended:
 			s.cmd = nil
-			return fmt.Errorf("redis-server ended: %s", s.Log())
+			return fmt.Errorf("redis-server ended: %s: %s", cmd.ProcessState, s.Log())
 		case <-deadline.C:
 			s.Kill()
-			return fmt.Errorf("redis-server does not answer: %s", s.Log())
+			return fmt.Errorf("redis-server does not answer in %s: %w: %s", startMax, last, s.Log())
 		case <-tick.C:
 		}
 	}
 }
 
-func (s *Server) answers() bool {
+// answers returns what keeps the server from answering, nil when it does.
+func (s *Server) answers() error {
 	c, err := s.connect(UserAdmin)
 	if err != nil {
-		return false
+		return err
 	}
 	defer c.close()
-	reply, err := c.do("PING")
-	return err == nil && reply == "PONG"
+	if reply, err := c.do("PING"); err != nil || reply != "PONG" {
+		return fmt.Errorf("ping: %v, %v", reply, err)
+	}
+	return nil
 }
 
 // Log returns the end of the server's own log.
