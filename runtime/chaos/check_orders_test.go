@@ -70,24 +70,39 @@ func (j *judgement) forgotten(e event) bool {
 	})
 }
 
-// cancelled holds that nothing of a message runs long after an order to cancel it was taken: by then whoever held it has lost it, or has heard. What
-// runs when it is taken does not go on to its end, either, on a worker that could hear it.
-func (j *judgement) cancelled(id string, runs, takes, told []event) {
+// cancelled holds that of a message nothing begins once an order to cancel it was taken before its time: whoever starts it is told. What may have
+// been in a worker's hands by then neither begins nor goes on to its end long after the order was taken, or after the last fault that kept the worker
+// from hearing it.
+func (j *judgement) cancelled(id string, send event, runs, takes, told []event) {
 	for _, t := range takes {
+		if j.lossy(t.At) {
+			continue
+		}
+		waited := t.At.Before(send.Until.Add(-j.Step))
 		for _, r := range runs {
-			if r.At.After(t.At.Add(j.Lease+time.Second)) && !j.lossy(t.At) && !j.upset(r.Who, t.At, t.At.Add(j.Lease)) {
+			if waited && r.At.After(t.At) || r.At.After(j.calm(r.Who, t.At, r.At).Add(hearMax)) {
 				j.find(defied, id, "cancelled at %s, run by %s at %s", clock(t.At), r.Who, clock(r.At))
 				return
 			}
 			for _, end := range told {
-				if end.Who == r.Who && end.Text == "done" && r.At.Before(t.At) && end.At.After(t.At.Add(hearMax)) && !j.lossy(t.At) &&
-					!j.upset(r.Who, t.At.Add(-time.Second), end.At) {
+				if end.Who == r.Who && end.Text == "done" && r.At.Before(end.At) && end.At.After(j.calm(r.Who, t.At, end.At).Add(hearMax)) {
 					j.find(defied, id, "cancelled at %s, run by %s until %s", clock(t.At), r.Who, clock(end.At))
 					return
 				}
 			}
 		}
 	}
+}
+
+// calm returns when the last fault had ended that could keep a worker from hearing an order of a time, at the earliest that time itself: of those that
+// began before another. To be killed is none.
+func (j *judgement) calm(worker string, from, before time.Time) time.Time {
+	for _, f := range j.faults {
+		if (f.Who == "redis" || f.Who == worker && f.Text != "kill") && f.At.Before(before) && f.Until.After(from) {
+			from = f.Until
+		}
+	}
+	return from
 }
 
 // upset says whether a fault may have kept what a worker held for long, or from hearing, between two times. To be killed is none: what runs
@@ -149,22 +164,24 @@ func (j *judgement) pauses() {
 	}
 }
 
-// clears holds that what came into a paused queue before a purge that was answered never runs.
+// clears holds that what came into a paused queue before a purge that was answered never runs, nor what was parked then.
 func (j *judgement) clears() {
 	for _, p := range j.allPauses() {
 		for _, o := range j.orders {
-			done := slices.ContainsFunc(j.events, func(e event) bool {
+			done := slices.IndexFunc(j.events, func(e event) bool {
 				return e.Kind == answered && e.Order == o.Order && e.Text == "done" && e.At.Before(p.to)
 			})
-			if o.Text != "purge" || o.Queue != p.queue || !done || o.At.Before(p.from) || j.lossy(o.At) {
+			if o.Text != "purge" || o.Queue != p.queue || done < 0 || o.At.Before(p.from) || j.lossy(o.At) {
 				continue
 			}
 			for _, id := range sortedKeys(j.byID) {
 				s, a, run := first(j.byID[id], sent), first(j.byID[id], accepted), first(j.byID[id], ran)
-				if s == nil || a == nil || run == nil || s.Text != "cleared" || s.At.Before(p.from) || !a.At.Before(o.At) {
+				if s == nil || a == nil || run == nil || s.Queue != p.queue || !a.At.Before(o.At) {
 					continue
 				}
-				if !j.upset("", p.from, s.At) { // a read that Redis still held up would have brought it to a worker
+				parked := s.Text == "stored" && j.events[done].At.Before(s.Until.Add(-j.Step))
+				waited := s.Text == "cleared" && s.At.After(p.from) && !j.upset("", p.from, s.At) // a read that Redis still held up would have brought it to a worker
+				if parked || waited {
 					j.find(remains, id, "purged at %s, run by %s at %s", clock(o.At), run.Who, clock(run.At))
 				}
 			}

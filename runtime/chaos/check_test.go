@@ -69,6 +69,7 @@ var ends = map[string][]string{
 	"shelved": {"done", "refused task.cancelled"}, // done only where the order was lost: see judgement.cancelled
 	"gated":   {"done"},
 	"cleared": {"done"},
+	"stored":  {"done"},
 }
 
 // judge returns every finding in h, which must be sorted.
@@ -212,7 +213,7 @@ func (j *judgement) one(id string, events []event) {
 	j.outcomes(id, slices.Clone(told))
 	j.results(id, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
-	j.cancelled(id, of(ran), of(taken), told)
+	j.cancelled(id, sends[0], of(ran), of(taken), told)
 	if len(results) == 0 {
 		return
 	}

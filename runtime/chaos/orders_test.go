@@ -16,6 +16,7 @@ const (
 	orderLife = 10 * time.Minute // of every order
 	heedMax   = 4 * time.Second  // how long the operator waits for workers to hear or to answer, before it goes on
 	clearSent = 5                // tasks sent to be purged
+	beginMax  = 10 * time.Second // how long the operator waits for a task to run or to be parked
 	claimEnds = 2200 * time.Millisecond
 )
 
@@ -87,16 +88,59 @@ func (r *run) clear(ctx context.Context, name string) {
 	r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: name})
 }
 
+// commandCalm gives orders once the faults of the plan are over, so that no worker has an excuse: it cancels what runs and, in a plan with purges,
+// purges what waits and what is parked beside something that runs.
+func (r *run) commandCalm(ctx context.Context) {
+	if len(r.plan.orders) == 0 {
+		return
+	}
+	held := r.sendAwait(ctx, taskPlan{kind: "cancel"}, queue.PhaseRunning)
+	if held != nil {
+		r.cancel(ctx, *held)
+	}
+	if !r.plan.has("clear") {
+		return
+	}
+	parked := r.sendAwait(ctx, taskPlan{kind: "stored", queue: purgedQueue}, queue.PhaseWaiting)
+	held = r.sendAwait(ctx, taskPlan{kind: "cancel", queue: purgedQueue}, queue.PhaseRunning)
+	if parked != nil && held != nil {
+		r.clear(ctx, queueNames[purgedQueue])
+	}
+}
+
+// sendAwait sends a task and waits, for a while, until it is in a phase; nil: it is not.
+func (r *run) sendAwait(ctx context.Context, t taskPlan, phase queue.Phase) *client.Receipt {
+	now := time.Now()
+	task, notBefore := taskOf(t, now)
+	receipts, err := r.client.SendMany(ctx, []client.Task{task})
+	if len(receipts) != 1 {
+		r.fail(fmt.Errorf("send: %w", err))
+		return nil
+	}
+	c := receipts[0]
+	r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: t.kind, Until: notBefore})
+	if !r.persist(ctx, receipts, err) {
+		return nil
+	}
+	for late := time.Now().Add(beginMax); time.Now().Before(late) && sleep(ctx, 20*time.Millisecond); {
+		if s, err := r.admin.State(ctx, lanes(c.Queue)[0], c.ID.String()); err == nil && s.Phase == phase {
+			return &c
+		}
+	}
+	return nil
+}
+
 // give signs an order and gives it until the broker takes it.
 func (r *run) give(ctx context.Context, o envelope.Order) (envelope.Order, []byte) {
-	o.ID, o.Audience, o.Issued = envelope.NewMessageID(), audience, time.Now().Truncate(time.Millisecond)
+	now := time.Now() // an order has whole milliseconds, by which a resume would come before the answer that it follows
+	o.ID, o.Audience, o.Issued = envelope.NewMessageID(), audience, now.Truncate(time.Millisecond)
 	o.Expires = o.Issued.Add(orderLife)
 	b, err := envelope.SignOrder(o, r.kit.boss)
 	if err != nil {
 		r.fail(fmt.Errorf("order: %w", err))
 		return o, nil
 	}
-	e := event{At: o.Issued, Kind: ordered, Queue: o.Queue, Order: o.ID.String(), Text: string(o.Act), Code: o.Code}
+	e := event{At: now, Kind: ordered, Queue: o.Queue, Order: o.ID.String(), Text: string(o.Act), Code: o.Code}
 	if o.Act == envelope.ActCancel {
 		e.ID = o.Target
 	}

@@ -112,6 +112,7 @@ func play(tb testing.TB, p plan, dir string) history {
 		w.heal()
 	}
 	sending.Wait() // what was not taken is sent again until it is
+	r.commandCalm(ctx)
 	r.add(event{At: time.Now(), Kind: quiet})
 	r.awaitAll(ctx)
 	r.awaitEmpty(ctx)

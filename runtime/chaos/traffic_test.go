@@ -27,6 +27,9 @@ type payload struct {
 // shelf is how long a task waits that is cancelled meanwhile: so long that whatever runs then has defied the order, see judgement.cancelled.
 const shelf = lease + 2200*time.Millisecond
 
+// storage is how long a task is parked that is purged meanwhile: longer than what is done before its purge.
+const storage = beginMax + 2*heedMax + claimEnds
+
 // taskOf makes the task that a plan asks for, and the time before which it must not run.
 func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	in := payload{Kind: t.kind, Text: "x"}
@@ -54,6 +57,8 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 		in.Kind, in.For = "sleep", int(3*lease.Milliseconds()) // it ends sooner, unless its order is lost or comes before it
 	case "shelved":
 		in.Kind, task.NotBefore = "done", now.Add(shelf)
+	case "stored":
+		in.Kind, task.NotBefore = "done", now.Add(storage)
 	case "poison":
 		in.Kind, in.For, in.Text = "sleep", 8000, poisonMark // longer than its worker may be stopped before it dies of it
 	}
