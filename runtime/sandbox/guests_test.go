@@ -47,11 +47,12 @@ var guests = struct {
 }{bytes: map[string][]byte{}}
 
 // goGuest builds testdata/name with the Go toolchain.
-func goGuest(tb testing.TB, name string) []byte {
+func goGuest(tb testing.TB, name string, flags ...string) []byte {
 	tb.Helper()
 	guests.mu.Lock()
 	defer guests.mu.Unlock()
-	if b := guests.bytes[name]; b != nil {
+	key := fmt.Sprint(name, flags)
+	if b := guests.bytes[key]; b != nil {
 		return b
 	}
 	out := filepath.Join(tb.TempDir(), name+".wasm")
@@ -59,7 +60,7 @@ func goGuest(tb testing.TB, name string) []byte {
 	if name != "command" {
 		args = append(args, "-buildmode=c-shared")
 	}
-	cmd := exec.Command("go", append(args, "./testdata/"+name)...)
+	cmd := exec.Command("go", append(append(args, flags...), "./testdata/"+name)...)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("go build %s: %v\n%s", name, err, b)
@@ -68,7 +69,7 @@ func goGuest(tb testing.TB, name string) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	guests.bytes[name] = b
+	guests.bytes[key] = b
 	return b
 }
 
