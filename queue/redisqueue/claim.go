@@ -275,10 +275,10 @@ func (q *Queue) readArgs(p plan, wait time.Duration) []any {
 	return args
 }
 
-// clock asks, as the first of a pipeline, for Redis's time. A cluster's nodes have a clock each, and nobody says which of them is asked: there it
-// returns nil, and start asks who owns what.
+// clock asks, as the first of a pipeline, for Redis's time. A cluster's nodes have a clock each, and nobody says which of them is asked; and where
+// Sentinels choose the master, what one has given out another may never have heard of: there it returns nil, and start asks who owns what.
 func (c *Client) clock(ctx context.Context, pipe redis.Pipeliner) *redis.TimeCmd {
-	if c.conf.Cluster {
+	if c.conf.Cluster || c.conf.Master != "" {
 		return nil
 	}
 	return pipe.Time(ctx)

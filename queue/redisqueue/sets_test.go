@@ -73,8 +73,33 @@ func TestFailover(t *testing.T) {
 	if role, _ := s.Replica.Do("ROLE").([]any); len(role) == 0 || role[0] != "master" {
 		t.Errorf("the replica is %v", role)
 	}
+	notGivenOut(ctx, t, b, s.Replica)
 	cancel()
 	<-listening
+}
+
+// notGivenOut: a worker can have claimed an entry from a master that is none any more. The one in its place, which never gave it out, lets nobody begin it, however
+// lately that was: it may not even have it, and gives out itself what it has.
+func notGivenOut(ctx context.Context, t *testing.T, b *broker, master *queuetest.Server) {
+	t.Helper()
+	if err := b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("late")}}); err != nil {
+		t.Fatal(err)
+	}
+	q := openQueue(t, b.worker, "w", time.Hour)
+	var ds []queue.Delivery
+	for len(ds) == 0 {
+		var err error
+		if ds, err = q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: time.Second}); err != nil && !again(ctx, t, err) {
+			t.Fatal("nothing to claim")
+		}
+	}
+	if reply := master.Do("XACK", laneKey(acme), "workers", ds[0].Entry); reply != int64(1) {
+		t.Fatalf("acknowledged: %v", reply)
+	}
+	got, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "late", Digest: "d", Expires: time.Now().Add(time.Minute)}})
+	if err != nil || got[0].State != queue.Lost {
+		t.Errorf("started what this master never gave out: %+v, %v", got, err)
+	}
 }
 
 // announced: Sentinels and nodes say where to connect to, and never to whom: each certificate is verified all the same.
