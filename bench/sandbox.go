@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caisson-run/caisson/bench/line"
+	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/runtime/sandbox/guesttest"
 )
 
@@ -138,7 +139,7 @@ func newSandboxProbes(lab *lab, slot time.Duration) *sandboxProbes {
 		}
 	}
 	m.runaways = append(m.runaways, newRunawayProbe(lab, "loop", "cpu", 1))
-	m.deep = []*deepProbe{{lab: lab, stack: 8 << 20}, {lab: lab, stack: 16 << 20}}
+	m.deep = []*deepProbe{{lab: lab, stack: manifest.StackMax}}
 	m.crowds = []*crowdProbe{newCrowdProbe(lab, "", crowdSize), newCrowdProbe(lab, "loop", crowdSize), newCrowdProbe(lab, "", crowdWorker)}
 	m.memory, m.start = &memoryProbe{lab: lab}, &startProbe{lab: lab}
 	return m

@@ -65,6 +65,8 @@ type meter struct {
 	sliceAt   instant       // begin of the slice, later by what host calls waited
 	leftAt    instant       // begin of the host call that waits
 	yieldedAt instant       // last, or begin of the run
+	passedAt  instant       // when others could last have the place, or begin of the run
+	lookedAt  instant       // last asked, by a host call, whether the run is over
 
 	waiting context.Context // for host calls that wait; nil until the first
 	stop    func()          // frees it
@@ -85,7 +87,7 @@ func (m *meter) begin(parent, closing context.Context, limits capability.Limits,
 	*m = meter{
 		closing: closing, parent: parent, limits: limits, slice: last.slice,
 		depth: depth, stack: min(limits.Stack, stackStart),
-		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, yieldedAt: t, turn: place,
+		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, yieldedAt: t, passedAt: t, turn: place,
 	}
 	place.deadline = m.deadline
 	// The thread's clock takes as long as a small task, so it is not read where the last one was small. Where this one is not, its first segment
@@ -165,7 +167,7 @@ func (m *meter) tick(fuel, depth int64) int64 {
 		thread, ok = threadTime()
 	}
 	m.segment, m.thread, m.measured = t, thread, ok
-	m.sliceAt = t
+	m.sliceAt, m.passedAt = t, t
 	if t >= m.deadline {
 		m.end(endingWall)
 	}
@@ -227,10 +229,15 @@ func (m *meter) outOfCPU(t instant) bool {
 	return m.cpu >= m.limits.CPU
 }
 
-// Charge implements host.Meter.
+// Charge implements host.Meter. A guest that does nothing but call the host spends its slice slowly, of which a call is only some units; so each call that comes later than a tick
+// would have lets others have the place.
 func (m *meter) Charge(units int64) {
 	m.spent += units
 	m.endWithoutFuel()
+	if m.lookedAt-m.passedAt >= tickAim && m.turn.placed {
+		m.leave()
+		m.Return()
+	}
 }
 
 // endWithoutFuel notes that more was spent than the limit; the next look at the meter ends the guest.
@@ -242,10 +249,15 @@ func (m *meter) endWithoutFuel() {
 
 // Leave implements host.Meter.
 func (m *meter) Leave() context.Context {
+	m.leave()
+	return m.wait()
+}
+
+// leave gives the place to others until Return.
+func (m *meter) leave() {
 	m.leftAt = now()
 	m.endSegment(m.leftAt)
 	m.turn.give()
-	return m.wait()
 }
 
 // Return implements host.Meter.
@@ -253,7 +265,7 @@ func (m *meter) Return() {
 	m.turn.take()
 	t := now()
 	m.sliceAt += t - m.leftAt
-	m.segment = t
+	m.segment, m.passedAt = t, t
 	m.thread, m.measured = threadTime()
 }
 
@@ -311,6 +323,7 @@ func (m *meter) Err() error {
 		case m.outOfCPU(t):
 			m.ended = endingCPU
 		default:
+			m.lookedAt = t
 			return nil
 		}
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	goruntime "runtime"
 	"testing"
 	"time"
 
@@ -119,6 +120,44 @@ func TestWaitingIsNotCPUTime(t *testing.T) {
 	if ctx.Err() == nil {
 		t.Error("the context lives on after the run")
 	}
+}
+
+// TestHostCallsPassThePlaceOn: a guest that does little but call the host lets others compute about as often as one that ticks.
+func TestHostCallsPassThePlaceOn(t *testing.T) {
+	m := begunMeter(t, capability.Limits{})
+	m.turn.take()
+	p, had := m.turn.processors, make(chan struct{})
+	go func() { // ends once it has had the place
+		other := turn{processors: p}
+		other.take()
+		close(had)
+		other.give()
+	}()
+	for p.waiters() == 0 {
+		goruntime.Gosched()
+	}
+	call := func() (passed bool) {
+		if err := m.Err(); err != nil {
+			t.Fatal(err)
+		}
+		m.Charge(1)
+		return p.waiters() == 0
+	}
+	m.passedAt = now() + time.Hour
+	if call() {
+		t.Error("the place was passed on before its time")
+	}
+	m.passedAt = now() - tickAim
+	if !call() {
+		t.Error("the place was not passed on")
+	}
+	m.passedAt = now() - tickAim
+	m.turn.give() // a call that waits for the world,
+	call()        // and charges meanwhile
+	if m.turn.placed {
+		t.Error("a call that has given the place away took one")
+	}
+	<-had
 }
 
 // TestBriefRuns: where the last run was brief, the thread's clock is not read; a run that turns out long is measured from then on.
