@@ -89,6 +89,15 @@ func (e *cells) load(guest []byte) (*sandbox.Program, error) {
 	return e.sandbox.Load(e.ctx, sandbox.Module{Digest: sha256.Sum256(guest), Bytes: guest, Needs: e.needs})
 }
 
+// loadFile loads the guest of a file.
+func (e *cells) loadFile(path string) (*sandbox.Program, error) {
+	guest, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return e.load(guest)
+}
+
 // cell runs each task as the worker does: by Program.Run, with all limits on.
 func (e *cells) cell(guest []byte) (line.Program, error) {
 	p, err := e.load(guest)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,11 +28,7 @@ func (e *cells) acts() map[string]line.Act {
 // kill runs a guest that runs away, q.Count times among q.Workers goroutines, under a limit of q.Limit on wall time or, by q.Way, on CPU time.
 // Values are how many milliseconds after its limit each run had returned.
 func (e *cells) kill(q line.Request) (line.Answer, error) {
-	guest, err := os.ReadFile(q.Path)
-	if err != nil {
-		return line.Answer{}, err
-	}
-	p, err := e.load(guest)
+	p, err := e.loadFile(q.Path)
 	if err != nil {
 		return line.Answer{}, err
 	}

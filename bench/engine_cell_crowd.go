@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -64,11 +63,7 @@ func (e *cells) crowd(q line.Request) (line.Answer, error) {
 // deep lets a guest that does nothing but call itself run into a limit on wall time, q.Count times, each time at another point of its way down to its limit of
 // stack, which is q.Size bytes. Values are how many milliseconds late each run was that did not come so far.
 func (e *cells) deep(q line.Request) (line.Answer, error) {
-	guest, err := os.ReadFile(q.Path)
-	if err != nil {
-		return line.Answer{}, err
-	}
-	p, err := e.load(guest)
+	p, err := e.loadFile(q.Path)
 	if err != nil {
 		return line.Answer{}, err
 	}

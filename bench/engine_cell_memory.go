@@ -29,11 +29,7 @@ const (
 // warm makes so many cells of a guest (q.Count) and leaves them idle. The one value is what each took of this process's memory, in KiB.
 // So many runs are inside at once because each waits, where it logs its line, until all have come.
 func (e *cells) warm(q line.Request) (line.Answer, error) {
-	guest, err := os.ReadFile(q.Path)
-	if err != nil {
-		return line.Answer{}, err
-	}
-	p, err := e.load(guest)
+	p, err := e.loadFile(q.Path)
 	if err != nil {
 		return line.Answer{}, err
 	}

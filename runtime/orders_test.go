@@ -325,10 +325,13 @@ func TestCancelWaiting(t *testing.T) {
 	w.cancel(first.ID.String(), shopKey)
 	busy := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
 	held := w.send(client.Task{Input: wish{Mode: "echo"}})
-	w.work(patient)
+	worker := w.work(patient, func(c *runtime.Config) { c.Concurrency, c.Limits.Task = 2, 1 }) // so it claims one that it cannot run yet, however long the other takes
 	gate.await(t, 1)
 	w.await("the message is held", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
+	heard := func() string { return worker.metric(`caisson_orders_total{act="cancel",code="heard"}`) }
+	before := heard()
 	w.cancel(held.ID.String(), operatorKey)
+	w.await("the order is heard", func() bool { return heard() != before })
 	close(gate.open)
 	for _, r := range []client.Receipt{first, held} {
 		if got := w.ended(r); got.Status != envelope.StatusRefused || got.Code != runtime.CodeCancelled || got.Attempt != 0 || !got.Module.IsZero() {

@@ -206,12 +206,12 @@ func (j *judgement) one(id string, events []event) {
 		j.find(lost, id, "a task of kind %s that was accepted at %s", kind, clock(accepts[0].At))
 	}
 	for _, s := range told {
-		if s.Code == "queue.vanished" && j.Set != failover && j.Set != stale { // nobody here deletes what a worker holds
+		if s.Code == "queue.vanished" && !j.forgot(s) && j.Set != failover && j.Set != stale { // nobody here deletes what a worker holds
 			j.find(wrong, id, "its entry went while %s had it", s.Who)
 		}
 	}
 	j.outcomes(id, slices.Clone(told))
-	j.results(id, results, of(gone))
+	j.results(id, told, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
 	j.cancelled(id, sends[0], of(ran), of(taken), told)
 	if len(results) == 0 {
@@ -248,8 +248,8 @@ func (j *judgement) outcomes(id string, told []event) {
 	}
 }
 
-// results holds that a result stays as it is.
-func (j *judgement) results(id string, results, gones []event) {
+// results holds that a result stays as it is. It may be seen long after the end that it is of, which was told.
+func (j *judgement) results(id string, told, results, gones []event) {
 	requeued := j.requeues(id)
 	for i := 1; i < len(results); i++ {
 		a, b := results[i-1], results[i]
@@ -258,7 +258,11 @@ func (j *judgement) results(id string, results, gones []event) {
 			continue
 		}
 		old := slices.IndexFunc(results, func(e event) bool { return e.Sum == a.Sum }) // it may have come back with what had not been forgotten
-		if a.Sum == b.Sum || j.lossy(results[0].At) || a.Text != "done" && requeued.between(results[old].At, b.At) {
+		ended := results[old].At
+		if end := lastBefore(told, ended); end != nil {
+			ended = end.At
+		}
+		if a.Sum == b.Sum || j.lossy(results[0].At) || a.Text != "done" && requeued.between(ended, b.At) {
 			continue
 		}
 		j.find(changed, id, "%s %s at %s, %s %s at %s", a.Text, a.Code, clock(a.At), b.Text, b.Code, clock(b.At))
