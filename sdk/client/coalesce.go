@@ -42,6 +42,7 @@ type letter struct {
 
 	// Guarded by outbox.mu until done is closed.
 	batch   *batch // nil: it is pending
+	gone    bool   // its caller did not wait
 	receipt Receipt
 	err     error
 }
@@ -97,7 +98,8 @@ func (o *outbox) alone(ctx context.Context, task envelope.Task) (Receipt, error)
 	return receipt, o.client.Resend(ctx, []Receipt{receipt})
 }
 
-// leave takes l, whose caller's context has ended, out of what is pending or lets its batch go on without it.
+// leave takes l, whose caller's context has ended, out of what is pending or lets its batch go on without it. The receipt is
+// zero if l has not been signed, and then it never is: see sign.
 func (o *outbox) leave(l *letter, err error) (Receipt, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,6 +107,7 @@ func (o *outbox) leave(l *letter, err error) (Receipt, error) {
 		o.pending = slices.DeleteFunc(o.pending, func(x *letter) bool { return x == l })
 		return Receipt{}, err
 	}
+	l.gone = true
 	if l.batch.waiting--; l.batch.waiting == 0 {
 		l.batch.cancel()
 	}
@@ -186,7 +189,8 @@ func (o *outbox) write(b *batch) {
 	}
 }
 
-// sign gives each letter its receipt and returns them; those that cannot be signed are told so and left out.
+// sign gives each letter its receipt and returns them; those that cannot be signed are told so and left out, and so are those
+// whose callers have gone without a receipt, which says that nothing is sent.
 func (o *outbox) sign(letters []*letter) []*letter {
 	for {
 		tasks := make([]envelope.Task, len(letters))
@@ -195,12 +199,7 @@ func (o *outbox) sign(letters []*letter) []*letter {
 		}
 		receipts, err := o.client.signAll(tasks)
 		if err == nil {
-			o.mu.Lock()
-			for i, l := range letters {
-				l.receipt = receipts[i]
-			}
-			o.mu.Unlock()
-			return letters
+			return o.hand(letters, receipts)
 		}
 		faults := batchFaults(err)
 		var good []*letter
@@ -216,6 +215,20 @@ func (o *outbox) sign(letters []*letter) []*letter {
 		}
 		letters = good
 	}
+}
+
+// hand gives those letters whose callers wait their receipts, and returns them.
+func (o *outbox) hand(letters []*letter, receipts []Receipt) []*letter {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	waiting := make([]*letter, 0, len(letters))
+	for i, l := range letters {
+		if !l.gone {
+			l.receipt = receipts[i]
+			waiting = append(waiting, l)
+		}
+	}
+	return waiting
 }
 
 // tell ends the wait of l.
