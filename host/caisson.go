@@ -77,7 +77,7 @@ func (r *Run) errorWrite(ptr, n uint32) abi.Code {
 	if kind != abi.ErrorRetry && kind != abi.ErrorFail {
 		return abi.Invalid
 	}
-	after, ok := decimal(fields[1], uint64(retryAfterMax/time.Millisecond))
+	after, ok := decimal(fields[1], abi.RetryAfterMax)
 	if !ok {
 		return abi.Invalid
 	}

@@ -21,8 +21,6 @@ const (
 	clockCoarse = time.Millisecond
 	// monotonicStart is what the monotonic clock of a run shows at its begin; the Go runtime refuses to start at zero.
 	monotonicStart = time.Second
-	// retryAfterMax bounds the delay that a guest can ask for; it is far above any sensible backoff and below any overflow.
-	retryAfterMax = 30 * 24 * time.Hour
 	// kvTTLMax bounds the life of a key, so that seconds cannot overflow a duration.
 	kvTTLMax = 366 * 24 * time.Hour
 	// noteSizeMax bounds one line that the host itself writes into a task's log, in bytes.

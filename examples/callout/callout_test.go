@@ -39,6 +39,7 @@ func TestCallOutAnswers(t *testing.T) {
 		{"busy", 429, "30", "task.error", 30 * time.Second},
 		{"down", 503, "", "task.error", 0},
 		{"down for a year", 503, "31536000", "task.error", waitMax},
+		{"down for ever", 503, "9223372036854775807", "task.error", waitMax},
 		{"nonsense", 503, "soon", "task.error", 0},
 	}
 	for _, row := range rows {

@@ -49,5 +49,6 @@ func pause(header string) time.Duration {
 	if err != nil || seconds < 0 {
 		return 0
 	}
-	return min(time.Duration(seconds)*time.Second, waitMax)
+	// Bounded before it is multiplied, since a number from outside could wrap.
+	return time.Duration(min(seconds, int(waitMax/time.Second))) * time.Second
 }

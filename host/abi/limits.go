@@ -20,6 +20,8 @@ const (
 	KVListMax = 1000
 	// ErrorSizeMax bounds the message of error_write in bytes; what is longer is cut.
 	ErrorSizeMax = 4 << 10
+	// RetryAfterMax bounds the delay that error_write asks for, in milliseconds: 30 days, far above any sensible backoff and below any overflow.
+	RetryAfterMax = 30 * 24 * 3600 * 1000
 	// ProgressSizeMax bounds one report of progress in bytes, before and after escaping: it is for a person, or a number for a bar.
 	ProgressSizeMax = 1 << 10
 	// LogLineSizeMax bounds one log line in bytes before escaping; what is longer is cut and marked.

@@ -57,7 +57,7 @@ type FailError struct{ Err error }
 func (e *FailError) Error() string { return e.Err.Error() }
 func (e *FailError) Unwrap() error { return e.Err }
 
-// Retry says that err is worth another attempt, not before after (0 or less: when the manifest says). It is nil when
+// Retry says that err is worth another attempt, not before after (0 or less: when the manifest says; 30 days at most). It is nil when
 // err is. The number of attempts is still bounded by the manifest and the sender.
 func Retry(err error, after time.Duration) error {
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caisson-run/caisson/host/abi"
@@ -126,13 +127,22 @@ func verdict(err error) (abi.Status, []byte) {
 	var fail *FailError
 	switch {
 	case errors.As(err, &retry):
-		// Rounded up, so that a wait of less than a millisecond is not taken for none.
-		after = int64((retry.After + 999_999) / 1_000_000)
+		after = retryAfter(retry.After)
 	case errors.As(err, &fail), errors.Is(err, ErrDenied):
 		status, kind = abi.StatusFailed, abi.ErrorFail
 	}
 	report, _ := frame([]byte(kind), strconv.AppendInt(nil, after, 10), []byte(cut(err.Error(), abi.ErrorSizeMax)))
 	return status, report
+}
+
+// retryAfter is d as error_write takes it, in milliseconds. It is rounded up, so that less than one is not taken for no wait, and
+// held within what the host takes: it would drop the report whole, and the error's text with it.
+func retryAfter(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return min(max(ms, 0), abi.RetryAfterMax)
 }
 
 // decode turns the input into In.
