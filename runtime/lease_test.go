@@ -1,11 +1,14 @@
 package runtime_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
@@ -187,5 +190,52 @@ func TestOutcomeThatCannotBeWritten(t *testing.T) {
 	w.letter(refused.ID)
 	if r := w.ended(refused); r.Status != envelope.StatusRefused || r.Code != "policy.denied" {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// cutOff is a broker whose renewals do not arrive, as of a worker that was stopped.
+type cutOff struct{ runtime.Broker }
+
+func (cutOff) Renew(context.Context, []queue.Lease) ([]queue.Lease, error) {
+	return nil, &queue.UnavailableError{Op: "renew", Reason: queue.ReasonConnection, Err: errAway}
+}
+
+// heldBlobs is a store that answers when it is open.
+type heldBlobs struct {
+	modstore.Blobs
+	asked chan struct{} // one for each question
+	open  chan struct{}
+}
+
+func (b *heldBlobs) Get(ctx context.Context, name string, most int64) ([]byte, error) {
+	b.asked <- struct{}{}
+	<-b.open
+	return b.Blobs.Get(ctx, name, most)
+}
+
+// TestLeaseOverBeforeRun lets a lease run out while its task waits for its release: another worker runs and settles the task, and
+// the first one, which gets the release at last, does not begin to run it.
+func TestLeaseOverBeforeRun(t *testing.T) {
+	w := newWorld(t)
+	store := &heldBlobs{w.blobs, make(chan struct{}, 100), make(chan struct{})}
+	first := w.work(func(c *runtime.Config) { c.Lease, c.Modules = time.Second, modstore.Over(store) }, func(c *runtime.Config) {
+		conn := w.dial(queuetest.UserWorker)
+		t.Cleanup(func() { conn.Close() })
+		lanes, err := redisqueue.OpenQueue(conn, redisqueue.QueueConfig{Lease: c.Lease, Worker: c.Name})
+		check(t, err)
+		t.Cleanup(func() { lanes.Close() })
+		c.Broker = cutOff{lanes}
+	})
+	receipt := w.send(client.Task{Input: wish{Mode: "log"}})
+	receive(t, store.asked, "question for the release")
+	second := w.work(func(c *runtime.Config) { c.Lease, c.Name = time.Second, "worker-2" })
+	if r := w.ended(receipt); r.Status != envelope.StatusDone {
+		t.Errorf("got %+v", r)
+	}
+	second.await("guest says", "task_id", receipt.ID)
+	close(store.open)
+	first.await("task outcome lost", "task_id", receipt.ID, "code", "released")
+	if ran := first.log.all("guest says"); len(ran) != 0 {
+		t.Errorf("it ran after its end: %v", ran)
 	}
 }

@@ -83,17 +83,29 @@ func (w *Worker) runOne(b *begun) {
 		return
 	}
 	began := w.cfg.Clock()
-	w.note(b, queue.EventStarted, "", "")
 	outcome := release.program.Run(j.ctx, sandbox.Job{
 		ID:       b.id,
 		Tenant:   j.allowed.Tenant(),
 		Held:     held,
 		Limits:   limits,
 		Input:    payload,
+		Begin:    func() { began = w.beginRun(j) },
 		Log:      func(level, line string) { w.guestLine(b, level, line) },
 		Progress: w.reporter(b),
 	})
 	w.conclude(j, release, outcome, began)
+}
+
+// beginRun is the last that comes before j's guest, and returns when that is. Its release, a template or a place may have been waited for since runOne looked at the
+// lease, and all of this process may have been stopped meanwhile.
+func (w *Worker) beginRun(j *job) time.Time {
+	switch {
+	case w.flight.overdue(j.begun, w.cfg.Lease):
+		j.end(errLeaseLost)
+	case j.ctx.Err() == nil:
+		w.note(j.begun, queue.EventStarted, "", "")
+	}
+	return w.cfg.Clock()
 }
 
 // withoutRelease ends j that has nothing to run: given back when its run was ended from outside, put back when the

@@ -248,11 +248,16 @@ func (j *judgement) outcomes(id string, told []event) {
 	}
 }
 
-// results holds that a result stays as it is. It may be seen long after the end that it is of, which was told.
+// results holds that a result stays as it is. It may be seen long after the end that it is of, which was told. A master that has come back shows
+// what it has.
 func (j *judgement) results(id string, told, results, gones []event) {
 	requeued := j.requeues(id)
 	for i := 1; i < len(results); i++ {
 		a, b := results[i-1], results[i]
+		if slices.ContainsFunc(told, func(end event) bool { return end.At.Before(a.At) && j.apart(end, b.At) }) {
+			results[i] = a // b counts for nothing
+			continue
+		}
 		if j.lossy(a.At) {
 			requeued = j.requeues(id) // what an order had led to is forgotten, and the order may count again
 			continue

@@ -130,7 +130,7 @@ func (c *cell) begin(ctx context.Context, j *Job, t *turn) *host.Run {
 // serve runs the job and says how it ended. The cell is then to be restored or dropped.
 func (c *cell) serve(ctx context.Context, j *Job, t *turn) (Outcome, dropCause) {
 	run := c.begin(ctx, j, t)
-	status, err := c.task(run.Context(&c.meter), run)
+	status, err := c.task(run.Context(&c.meter), run, j)
 	run.Finish()
 	c.finish()
 	out := c.judge(run, status, err, j)
@@ -141,9 +141,15 @@ func (c *cell) serve(ctx context.Context, j *Job, t *turn) (Outcome, dropCause) 
 	return out, cause
 }
 
-func (c *cell) task(ctx context.Context, run *host.Run) (status abi.Status, err error) {
+func (c *cell) task(ctx context.Context, run *host.Run, j *Job) (status abi.Status, err error) {
 	if !c.template.initialised {
 		if err := c.callInit(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if j.Begin != nil {
+		j.Begin()
+		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 	}

@@ -139,7 +139,7 @@ func TestLogIsSplitAndEscaped(t *testing.T) {
 	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "command")))
 	var lines []string
-	out := p.Run(context.Background(), sandbox.Job{Input: []byte("log"), Log: func(level, line string) { lines = append(lines, level+": "+line) }})
+	out := p.Run(context.Background(), sandbox.Job{Input: []byte("logs"), Log: func(level, line string) { lines = append(lines, level+": "+line) }})
 	want := []string{"info: plain", `info: \x1b[31mred`, `info: \xff\u202etxt`, "info: no newline"}
 	if strings.Join(lines, "|") != strings.Join(want, "|") {
 		t.Errorf("log %q, want %q", lines, want)
@@ -217,6 +217,29 @@ func TestCancel(t *testing.T) {
 		}
 		stop.Stop()
 		cancel()
+	}
+}
+
+// TestBegin ends a run in Begin, when its cell is there: Begin is called once, and of the guest, which would log, nothing runs.
+func TestBegin(t *testing.T) {
+	s := sharedSandbox(t)
+	p := load(t, s, module(goGuest(t, "reactor"), reactorNeeds...))
+	for _, cancelled := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		begun, lines := 0, 0
+		out := p.Run(ctx, sandbox.Job{Input: []byte("logs"), Log: func(string, string) { lines++ }, Begin: func() {
+			begun++
+			if cancelled {
+				cancel()
+			}
+		}})
+		cancel()
+		if cancelled {
+			check(t, out, expect{sandbox.Crash, "task.cancelled", "", "cancelled"})
+		}
+		if begun != 1 || (lines == 0) != cancelled || (out.Usage.Fuel == 0) != cancelled {
+			t.Errorf("cancelled %t: Begin was called %d times, the guest logged %d lines and used %d fuel", cancelled, begun, lines, out.Usage.Fuel)
+		}
 	}
 }
 

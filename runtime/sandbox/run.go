@@ -17,6 +17,9 @@ type Job struct {
 	Held   capability.Held   // what the task may do; the zero value holds nothing
 	Limits capability.Limits // a field that is 0 means the default of limits.go
 	Input  []byte            // the payload; only read
+	// Begin is called on the goroutine of Run when all that a run may wait for is there, right before the guest sees the task. Where it
+	// ends Run's ctx, nothing of the task runs. nil does nothing.
+	Begin func()
 	// Log takes the task's log, one line at a time, escaped, at most limits.log bytes and limits.log_lines lines in all.
 	// level is "debug", "info", "warn" or "error". It is called on the goroutine of Run. nil drops the log.
 	Log func(level, line string)
