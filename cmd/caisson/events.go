@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,6 @@ type eventInfo struct {
 	Code     string    `json:"code,omitempty"`
 	Progress string    `json:"progress,omitempty"`
 }
-
-// eventsIdle is how long nothing must come before a listing that does not follow has come to the end of what is kept.
-const eventsIdle = 300 * time.Millisecond
-
-// eventsFirst is the same for the first one, for which a connection has to be made.
-const eventsFirst = 3 * time.Second
 
 func eventsCommand() *cobra.Command {
 	f, name, after, follow := operatorFlags{}, "", "", false
@@ -66,20 +61,15 @@ The user of Redis in the settings needs the rights of a watcher or an operator (
 func (o *operator) events(c *cobra.Command, after string, follow bool) error {
 	ctx, stop := context.WithCancel(c.Context())
 	defer stop()
-	if after == "" && !follow {
-		after = "0"
-	}
-	idle := time.AfterFunc(time.Hour, stop)
-	defer idle.Stop()
-	if follow {
-		idle.Stop()
-	} else {
-		idle.Reset(eventsFirst)
+	read := o.redis.Follow
+	if !follow {
+		read = o.redis.KeptEvents
+		after = cmp.Or(after, "0")
 	}
 	var failed error
-	err := o.redis.Follow(ctx, o.file.Queue, after, func(cursor string, e queue.Event) {
-		if !follow {
-			idle.Reset(eventsIdle)
+	err := read(ctx, o.file.Queue, after, func(cursor string, e queue.Event) {
+		if failed != nil {
+			return // it came while the reading was ending
 		}
 		if failed = printEvent(c.OutOrStdout(), eventInfoOf(cursor, e), o.flags.json); failed != nil {
 			stop()
@@ -93,8 +83,6 @@ func (o *operator) events(c *cobra.Command, after string, follow bool) error {
 		return misuse("--after: %v", err)
 	case c.Context().Err() != nil && follow:
 		return nil // how following ends
-	case errors.Is(err, context.Canceled):
-		return c.Context().Err()
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -47,12 +48,9 @@ func (c *Client) Emit(ctx context.Context, name string, batch []queue.Event) err
 // loss. Entries that are no events are passed over.
 // Errors: as queue.Events says.
 func (c *Client) Follow(ctx context.Context, name, after string, got func(cursor string, e queue.Event)) error {
-	if err := queue.CheckName("queue", name); err != nil {
+	at, err := followFrom(name, after)
+	if err != nil {
 		return err
-	}
-	at, ok := parseCursor(after)
-	if !ok {
-		return &queue.FieldError{Field: "after", Text: "is no cursor"}
 	}
 	var retry backoff
 	for {
@@ -78,6 +76,53 @@ func (c *Client) Follow(ctx context.Context, name, after string, got func(cursor
 	}
 }
 
+// KeptEvents calls got for each event after the cursor that is kept at this moment, and returns when it has told of the last.
+// Errors: *queue.FieldError, *queue.UnavailableError, ctx's.
+func (c *Client) KeptEvents(ctx context.Context, name, after string, got func(cursor string, e queue.Event)) error {
+	at, err := followFrom(name, after)
+	if err != nil {
+		return err
+	}
+	last, err := c.newestEvents(ctx, name)
+	if err != nil {
+		return err
+	}
+	if at.entry == "" {
+		at = last
+	}
+	for entryBehind(last.entry, at.from()) {
+		entries, err := c.readEvents(ctx, name, at.from(), -1)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return nil // somebody has deleted them
+		}
+		for _, entry := range entries {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if entryBehind(entry.ID, last.entry) {
+				return nil
+			}
+			passOn(name, entry, &at, got)
+		}
+	}
+	return nil
+}
+
+// followFrom checks what both ways of reading events are given.
+func followFrom(name, after string) (eventCursor, error) {
+	if err := queue.CheckName("queue", name); err != nil {
+		return eventCursor{}, err
+	}
+	at, ok := parseCursor(after)
+	if !ok {
+		return eventCursor{}, &queue.FieldError{Field: "after", Text: "is no cursor"}
+	}
+	return at, nil
+}
+
 // passOn calls got for the events of entry that come after at, and moves at behind them.
 func passOn(name string, entry redis.XMessage, at *eventCursor, got func(cursor string, e queue.Event)) {
 	from := 0
@@ -101,18 +146,9 @@ func passOn(name string, entry redis.XMessage, at *eventCursor, got func(cursor 
 // that of the newest one.
 func (c *Client) eventsAfter(ctx context.Context, name string, at *eventCursor) ([]redis.XMessage, error) {
 	if at.entry == "" {
-		var newest []redis.XMessage
-		err := c.do(ctx, "follow", func(ctx context.Context) error {
-			var err error
-			newest, err = c.rdb.XRevRangeN(ctx, eventsKey(name), "+", "-", 1).Result()
-			return err
-		})
-		if err != nil {
+		var err error
+		if *at, err = c.newestEvents(ctx, name); err != nil {
 			return nil, err
-		}
-		*at = eventCursor{entry: "0-0", seen: eventsPerEntry}
-		if len(newest) == 1 {
-			at.entry = newest[0].ID
 		}
 	}
 	type answer struct {
@@ -124,20 +160,8 @@ func (c *Client) eventsAfter(ctx context.Context, name string, at *eventCursor) 
 	c.late.Add(1)
 	go func() {
 		defer c.late.Done()
-		var a answer
-		a.err = c.do(context.WithoutCancel(ctx), "follow", func(ctx context.Context) error {
-			streams, err := c.rdb.XRead(ctx, &redis.XReadArgs{
-				Streams: []string{eventsKey(name), at.from()}, Count: followPiece, Block: blockMax,
-			}).Result()
-			if len(streams) == 1 {
-				a.entries = streams[0].Messages
-			}
-			return err
-		})
-		if errors.Is(a.err, redis.Nil) {
-			a.err = nil
-		}
-		done <- a
+		entries, err := c.readEvents(context.WithoutCancel(ctx), name, at.from(), blockMax)
+		done <- answer{entries, err}
 	}()
 	select {
 	case <-ctx.Done():
@@ -145,6 +169,34 @@ func (c *Client) eventsAfter(ctx context.Context, name string, at *eventCursor) 
 	case a := <-done:
 		return a.entries, a.err
 	}
+}
+
+// newestEvents returns the place behind all that is kept.
+func (c *Client) newestEvents(ctx context.Context, name string) (eventCursor, error) {
+	at := eventCursor{entry: "0-0", seen: eventsPerEntry}
+	err := c.do(ctx, "follow", func(ctx context.Context) error {
+		newest, err := c.rdb.XRevRangeN(ctx, eventsKey(name), "+", "-", 1).Result()
+		if len(newest) == 1 {
+			at.entry = newest[0].ID
+		}
+		return err
+	})
+	return at, err
+}
+
+// readEvents returns the first entries after one, waiting for a while when there are none; below 0: not at all.
+func (c *Client) readEvents(ctx context.Context, name, after string, wait time.Duration) (entries []redis.XMessage, err error) {
+	err = c.do(ctx, "follow", func(ctx context.Context) error {
+		streams, err := c.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{eventsKey(name), after}, Count: followPiece, Block: wait}).Result()
+		if len(streams) == 1 {
+			entries = streams[0].Messages
+		}
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	return entries, err
 }
 
 // eventCursor is a place in a stream of events: after the first seen events of an entry.
@@ -177,9 +229,7 @@ func (a eventCursor) from() string {
 	if a.seen >= eventsPerEntry {
 		return a.entry
 	}
-	ms, seq, _ := strings.Cut(a.entry, "-")
-	m, _ := strconv.ParseUint(ms, 10, 64) // an entry: see entryID
-	s, _ := strconv.ParseUint(seq, 10, 64)
+	m, s := entryParts(a.entry)
 	switch {
 	case s > 0:
 		s--
@@ -187,4 +237,19 @@ func (a eventCursor) from() string {
 		m, s = m-1, 1<<64-1
 	}
 	return strconv.FormatUint(m, 10) + "-" + strconv.FormatUint(s, 10)
+}
+
+// entryParts returns both numbers of an entry: see entryID.
+func entryParts(entry string) (ms, seq uint64) {
+	text, rest, _ := strings.Cut(entry, "-")
+	ms, _ = strconv.ParseUint(text, 10, 64)
+	seq, _ = strconv.ParseUint(rest, 10, 64)
+	return ms, seq
+}
+
+// entryBehind says whether entry a comes after entry b.
+func entryBehind(a, b string) bool {
+	ms, seq := entryParts(a)
+	ms2, seq2 := entryParts(b)
+	return ms > ms2 || ms == ms2 && seq > seq2
 }

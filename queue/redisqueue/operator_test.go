@@ -2,7 +2,9 @@ package redisqueue_test
 
 import (
 	"context"
+	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -154,4 +156,56 @@ func FuzzEvents(f *testing.F) {
 			t.Errorf("%x: %+v became %+v, %v", in, got, again, err)
 		}
 	})
+}
+
+// What is kept of events ends where it ended when it was asked for, however slowly it is taken and whatever comes meanwhile; a
+// broker that is not there is an error and not an end.
+func TestKeptEventsEnd(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	ctx := t.Context()
+	event := func(id string) queue.Event { return queue.Event{Kind: queue.EventDone, ID: id, At: time.UnixMilli(5)} }
+	emit := func(batch ...queue.Event) {
+		t.Helper()
+		if err := b.worker.Emit(ctx, "jobs", batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(after string, while func()) (ids, cursors []string) {
+		t.Helper()
+		err := b.watcher.KeptEvents(ctx, "jobs", after, func(cursor string, e queue.Event) {
+			ids, cursors = append(ids, e.ID), append(cursors, cursor)
+			while()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids, cursors
+	}
+	if ids, _ := read("0", func() {}); len(ids) != 0 {
+		t.Errorf("of a queue without events: %v", ids)
+	}
+	var want []string
+	for i := range 200 { // more entries than are read in one trip
+		want = append(want, strconv.Itoa(2*i), strconv.Itoa(2*i+1))
+		emit(event(want[2*i]), event(want[2*i+1]))
+	}
+	ids, cursors := read("0", func() { emit(event("late")) })
+	if !reflect.DeepEqual(ids, want) {
+		t.Errorf("%d events, want %d: %v", len(ids), len(want), ids)
+	}
+	if ids, _ := read(cursors[len(want)-2], func() {}); len(ids) != 1+len(want) || ids[0] != want[len(want)-1] {
+		t.Errorf("after the last but one: %d events", len(ids))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	err := b.watcher.KeptEvents(ctx, "jobs", "0", func(string, queue.Event) { n++; cancel() })
+	if !errors.Is(err, context.Canceled) || n > 2 { // what is in one entry is told whole
+		t.Errorf("%d events after the context has ended, %v", n, err)
+	}
+	s.Kill()
+	var away *queue.UnavailableError
+	if err := b.watcher.KeptEvents(t.Context(), "jobs", "0", nil); !errors.As(err, &away) {
+		t.Errorf("without a broker: %v", err)
+	}
 }
