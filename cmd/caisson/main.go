@@ -48,13 +48,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
+	hint := hintOf(err)
 	if cause := context.Cause(ctx); cause != nil && (errors.Is(err, cause) || errors.Is(err, context.Canceled)) {
 		err = errors.New("interrupted")
 	}
 	for _, line := range linesOf(err) {
 		fmt.Fprintf(stderr, "caisson: %s\n", line)
 	}
-	if hint := hintOf(err); hint != "" {
+	if hint != "" {
 		fmt.Fprintf(stderr, "caisson: hint: %s\n", oneLine(hint))
 	}
 	return statusOf(err)

@@ -86,7 +86,7 @@ With --wait it waits as caisson plan wait does.`,
 				return err
 			}
 			if err := conn.client.Resend(c.Context(), receipt.Receipts()); err != nil {
-				return err
+				return &hintError{err, "some of it may have been sent all the same: caisson plan cancel " + receipt.ID.String()}
 			}
 			switch {
 			case wait:

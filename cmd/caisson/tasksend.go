@@ -258,7 +258,7 @@ func runSend(c *cobra.Command, name string, f sendFlags) error {
 		return writeMessage(c, receipts[0], f)
 	}
 	if err := conn.client.Resend(c.Context(), receipts); err != nil {
-		return err
+		return maybeSent(err, receipts)
 	}
 	switch {
 	case f.wait && f.many():
@@ -276,6 +276,16 @@ func runSend(c *cobra.Command, name string, f sendFlags) error {
 
 // many says whether the flags are about many tasks, however many it turned out to be.
 func (f sendFlags) many() bool { return f.lines != "" || f.count > 1 }
+
+// maybeSent says with an error of the broker how to find what may have arrived: nobody has heard the ids yet, and to send anew
+// would run it twice.
+func maybeSent(err error, receipts []client.Receipt) error {
+	first := receipts[0].ID.String()
+	if len(receipts) == 1 {
+		return &hintError{err, "it may have been sent all the same: caisson task show " + first}
+	}
+	return &hintError{err, fmt.Sprintf("some may have been sent all the same, %s among the first", first)}
+}
 
 // sendFault says which task cannot be sent and why. Of many that have the same fault the first is enough.
 func sendFault(err error) error {
