@@ -144,14 +144,14 @@ func encodeRefusal(e *AdmissionError) []byte {
 var childCodes = []string{"module.invalid", "module.unsupported", "module.import", "module.shape", "module.costly"}
 
 func decodeRefusal(b []byte) error {
-	if len(b) < 1 || len(b) < 1+int(b[0]) {
+	if len(b) == 0 {
 		return errAnswer
 	}
-	code, text := string(b[1:1+b[0]]), b[1+b[0]:]
-	if !slices.Contains(childCodes, code) {
+	size, b := int(b[0]), b[1:]
+	if size > len(b) || !slices.Contains(childCodes, string(b[:size])) {
 		return errAnswer
 	}
-	return admission(code, "%s", text)
+	return admission(string(b[:size]), "%s", b[size:])
 }
 
 // readSized reads a u64 length of at most most and as many bytes.

@@ -51,6 +51,7 @@ func TestAnswers(t *testing.T) {
 		{"another end", admitHello + sized('A', "payload") + "END\n", errAnswer, "", ""},
 		{"empty refusal", admitHello + sized('R', "") + admitEnd, errAnswer, "", ""},
 		{"refusal cut short", admitHello + sized('R', "\xffmodule.shape") + admitEnd, errAnswer, "", ""},
+		{"refusal of the longest code", admitHello + sized('R', strings.Repeat("\xff", 300)) + admitEnd, errAnswer, "", ""},
 		{"foreign code", admitHello + sized('R', "\x0bother.thing") + admitEnd, errAnswer, "", ""},
 	}
 	for _, tt := range tests {
@@ -96,6 +97,7 @@ func TestRequestRoundTrip(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(admitHello + sized('A', "payload") + admitEnd))
 	f.Add([]byte(admitHello + sized('R', "\x0cmodule.shapeno exports") + admitEnd))
+	f.Add([]byte(admitHello + sized('R', strings.Repeat("\xff", 300)) + admitEnd))
 	f.Add([]byte(admitHello + "A\xff\xff\xff\x1f\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got []byte
