@@ -1,12 +1,27 @@
 package host
 
 import (
+	"context"
 	"net"
+	"net/http"
 	"net/netip"
 )
 
 // SetResolver makes names resolve as a test says.
 func (h *Host) SetResolver(r *net.Resolver) { h.http.resolver = r }
+
+// WrapConnections has a test stand between a tenant and what it dials.
+func (h *Host) WrapConnections(tenant string, wrap func(net.Conn) net.Conn) {
+	rt, done := h.http.transport(tenant)
+	defer done()
+	rt.(*tenantTransport).RoundTripper.(*http.Transport).DialContext = func(ctx context.Context, network, hostport string) (net.Conn, error) {
+		c, err := h.http.dial(ctx, network, hostport)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(c), nil
+	}
+}
 
 // TenantsKept is how many tenants have connections of their own.
 func (h *Host) TenantsKept() int {

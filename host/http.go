@@ -161,7 +161,9 @@ func (f *fetcher) fetch(ctx context.Context, ask Ask, q fetchRequest) (a fetchRe
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if len(q.body) > 0 {
-		req.Body = io.NopCloser(bytes.NewReader(q.body))
+		// GetBody lets the transport take another connection where the server has closed the kept one before a byte of the request was written.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(q.body)), nil }
+		req.Body, _ = req.GetBody()
 		req.ContentLength = int64(len(q.body))
 	}
 	transport, done := f.transport(ask.Tenant)

@@ -15,6 +15,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +137,42 @@ func TestFetch(t *testing.T) {
 	}
 	if _, answer = g.fetch("GET", w.URL+"/packed", ""); answer[1] != "unpacked" {
 		t.Errorf("%q", answer)
+	}
+}
+
+// A quitter is a connection whose other end closes it once it is told to: what is then written fails.
+type quitter struct {
+	net.Conn
+	quit *atomic.Bool
+}
+
+func (q quitter) Write(p []byte) (int, error) {
+	if q.quit.Load() {
+		return 0, syscall.EPIPE
+	}
+	return q.Conn.Write(p)
+}
+
+// TestConnectionThatWasClosed: a request with a body goes over another connection when the kept one turns out to be closed before a byte was written. No method
+// is too dangerous for that, since the server has seen nothing.
+func TestConnectionThatWasClosed(t *testing.T) {
+	w := newWeb(t)
+	g := w.guest(t)
+	var last *atomic.Bool
+	g.host.WrapConnections("acme", func(c net.Conn) net.Conn {
+		last = new(atomic.Bool)
+		return quitter{c, last}
+	})
+	for i, method := range []string{"POST", "PATCH", "DELETE", "GET"} {
+		if i > 0 {
+			last.Store(true)
+		}
+		if n, answer := g.fetch(method, w.URL+"/echo", "body"); n < 0 || answer[1] != "body" {
+			t.Errorf("%s: %d %q %q", method, n, answer, *g.log)
+		}
+	}
+	if _, n := w.last(); n != 4 || len(w.conns) != 4 {
+		t.Errorf("%d requests over %d connections, want 4 over 4", n, len(w.conns))
 	}
 }
 
