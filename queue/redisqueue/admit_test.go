@@ -54,6 +54,49 @@ func TestDeadLettersAge(t *testing.T) {
 	want("after another", 2)
 }
 
+// A time that somebody else has put into the due set, however far away, is never taken for one that has passed.
+func TestDueFarAway(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	for _, at := range []float64{1.47e13, 1e15, 9e18, 1e300} { // in ms; the first wraps where it is multiplied
+		b.admin.ZAdd(t.Context(), "cs:{jobs}:due", redis.Z{Member: "acme:m", Score: at})
+		n, next, err := q.Promote(t.Context(), "jobs", 1)
+		if n != 0 || err != nil || !next.IsZero() && time.Until(next) < queue.DelayMax-time.Minute {
+			t.Errorf("due at %g: %d moved, the next at %s, %v", at, n, next, err)
+		}
+	}
+}
+
+// A result that somebody has made larger than any can be is no input, and no more of it is read.
+func TestOversizedInputs(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	b := newBroker(t, s.Login, func(time.Duration) {})
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ctx := t.Context()
+	for id, size := range map[string]int{"whole": queue.ResultBytesMax, "larger": queue.ResultBytesMax + 1} {
+		b.admin.Set(ctx, "cs:{jobs}:res:"+queuetest.Issuer+":"+id, make([]byte, size), 0)
+	}
+	if err := b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}}); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	got, err := q.Start(ctx, []queue.Start{{
+		Delivery: ds[0], ID: "m", Digest: "d", Expires: time.Now().Add(time.Hour), After: []string{"larger", "whole", "larger"}, ResultKey: queuetest.Issuer,
+	}})
+	if err != nil || got[0].State != queue.Granted || len(got[0].Inputs) != 3 {
+		t.Fatal(got, err)
+	}
+	for i, want := range []int{0, queue.ResultBytesMax, 0} {
+		if n := len(got[0].Inputs[i]); n != want {
+			t.Errorf("input %d has %d bytes, want %d", i, n, want)
+		}
+	}
+}
+
 // full is a start that asks for everything there is.
 func full(d queue.Delivery) queue.Start {
 	return queue.Start{

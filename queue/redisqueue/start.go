@@ -289,7 +289,7 @@ func moreOf(reply any, places []int, batch []queue.Start, out []queue.Started) (
 	return i, false, nil
 }
 
-// inputs reads the results that s needs, in pieces; what is missing stays empty.
+// inputs reads the results that s needs, in pieces; what is missing, or larger than any result, stays empty.
 func (q *Queue) inputs(ctx context.Context, name string, s queue.Start) ([][]byte, error) {
 	out := make([][]byte, len(s.After))
 	size := 0
@@ -299,7 +299,8 @@ func (q *Queue) inputs(ctx context.Context, name string, s queue.Start) ([][]byt
 		err := q.client.do(ctx, "start", func(ctx context.Context) error {
 			pipe := q.client.rdb.Pipeline()
 			for k := range cmds {
-				cmds[k] = pipe.Get(ctx, resultKey(name, s.ResultKey, s.After[from+k]))
+				// One byte more than there may be, as in getMany: between the look at their sizes and this somebody can have put more there.
+				cmds[k] = pipe.GetRange(ctx, resultKey(name, s.ResultKey, s.After[from+k]), 0, queue.ResultBytesMax)
 			}
 			_, err := exec(ctx, pipe) // replies are looked at one by one below
 			return err
@@ -309,8 +310,11 @@ func (q *Queue) inputs(ctx context.Context, name string, s queue.Start) ([][]byt
 		}
 		for k, cmd := range cmds {
 			in, err := cmd.Bytes()
-			if err != nil && !errors.Is(err, redis.Nil) && reason(err) != queue.ReasonData {
+			if err != nil && reason(err) != queue.ReasonData {
 				return nil, unavailable("start", err)
+			}
+			if len(in) > queue.ResultBytesMax {
+				continue
 			}
 			out[from+k] = in
 			if size += len(in); size > queue.InputsBytesMax {

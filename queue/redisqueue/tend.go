@@ -34,9 +34,9 @@ func (q *Queue) Promote(ctx context.Context, name string, limit int) (int, time.
 	}
 	var next time.Time
 	if got[1] >= 0 {
-		// Redis tells how long, and our own clock from when.
-		wait := min(time.Duration(got[1])*time.Millisecond, queue.DelayMax)
-		next = q.conf.Now().Add(wait)
+		// Redis tells how long, and our own clock from when. Bounded before it is multiplied: anybody can have put any time there.
+		wait := min(got[1], queue.DelayMax.Milliseconds())
+		next = q.conf.Now().Add(time.Duration(wait) * time.Millisecond)
 	}
 	return int(got[0]), next, nil
 }
