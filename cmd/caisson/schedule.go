@@ -16,12 +16,8 @@ import (
 	"github.com/caisson-run/caisson/sdk/schedule"
 )
 
-const (
-	// scheduleEvery is how often the schedule file is looked at for a change.
-	scheduleEvery = time.Second
-	// nextMax bounds the ticks that schedule next prints.
-	nextMax = 10_000
-)
+// nextMax bounds the ticks that schedule next prints.
+const nextMax = 10_000
 
 func scheduleCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -343,29 +339,17 @@ func describeFire(f schedule.Fire) fireInfo {
 	return fireInfo{f.Schedule, f.Task, f.Message.Lane.Queue, f.Tick.UTC(), f.ID.String(), f.Expires.UTC(), f.Late}
 }
 
-// watchSchedules reads the file again when it changes, until ctx ends; as the worker watches its policy.
+// watchSchedules reads the file again when it changes, until ctx ends.
 func watchSchedules(ctx context.Context, s *schedule.Scheduler, path string, seen stamp, log hclog.Logger) {
-	tick := time.NewTicker(scheduleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now := fileStamp(path)
-		if now == seen {
-			continue
-		}
-		seen = now
+	watchFile(ctx, path, seen, func() {
 		set, err := readSchedules(path)
 		if err == nil {
 			err = s.Use(set)
 		}
 		if err != nil {
 			log.Error("schedules not replaced, the old ones stay in force", "file", path, "error", err)
-			continue
+			return
 		}
 		log.Info("schedules replaced", "file", path, "schedules", len(set))
-	}
+	})
 }

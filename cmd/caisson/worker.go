@@ -23,10 +23,13 @@ import (
 )
 
 const (
-	// policyEvery is how often the policy file is looked at for a change.
-	policyEvery = time.Second
-	// pagesHeaderTimeout bounds a slow client of the metrics pages.
-	pagesHeaderTimeout = 5 * time.Second
+	// pagesTimeout bounds how long a client of the metrics pages may take to ask, and to take the answer.
+	pagesTimeout = 10 * time.Second
+	// pagesIdle is how long a connection to them is kept that asks nothing: more than a scraper's usual minute, and an end for those
+	// whose other side has gone without a word.
+	pagesIdle = 2 * time.Minute
+	// pagesHeaderMax bounds what a client says before we answer, in bytes.
+	pagesHeaderMax = 16 << 10
 	// connectionsMin, connectionsEach and connectionsMax make the number of connections to Redis by that of queues.
 	connectionsMin, connectionsEach, connectionsMax = 16, 8, 1024
 	// gcPercent is how much a worker's heap may grow before it is collected, in parts of what is in use. What tasks use is
@@ -199,55 +202,25 @@ func (o *openedWorker) cutOnSecond(signals <-chan os.Signal) func() {
 	return func() { close(done); listening.Wait() }
 }
 
-// watchPolicy reads the policy again when its file changes, until ctx ends. It compares time and size, since
-// a notification is lost when an editor or a configuration tool replaces the file.
+// watchPolicy reads the policy again when its file changes, until ctx ends.
 func (s *workerSettings) watchPolicy(ctx context.Context, w *runtime.Worker) {
-	path, seen, log := s.policyPath, s.policySeen, s.logger
-	tick := time.NewTicker(policyEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now := fileStamp(path)
-		if now == seen {
-			continue
-		}
-		seen = now
-		rules, err := readPolicy(path)
+	watchFile(ctx, s.policyPath, s.policySeen, func() {
+		rules, err := readPolicy(s.policyPath)
 		if err == nil {
 			err = w.UsePolicy(rules)
 		}
-		if err == nil {
-			s.rules.Store(rules)
-		}
 		if err != nil {
-			log.Error("policy not replaced, the old one stays in force", "file", path, "error", err)
-			continue
+			s.logger.Error("policy not replaced, the old one stays in force", "file", s.policyPath, "error", err)
+			return
 		}
-		log.Info("policy replaced", "file", path)
-	}
-}
-
-// stamp tells one state of a file from another.
-type stamp struct {
-	at   time.Time
-	size int64
-}
-
-func fileStamp(path string) stamp {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info.ModTime(), info.Size()}
+		s.rules.Store(rules)
+		s.logger.Info("policy replaced", "file", s.policyPath)
+	})
 }
 
 // servePages serves metrics and health until ctx ends.
 func servePages(ctx context.Context, listener net.Listener, pages http.Handler, log hclog.Logger) {
-	server := &http.Server{Handler: pages, ReadHeaderTimeout: pagesHeaderTimeout}
+	server := &http.Server{Handler: pages, ReadTimeout: pagesTimeout, WriteTimeout: pagesTimeout, IdleTimeout: pagesIdle, MaxHeaderBytes: pagesHeaderMax}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	log.Info("metrics and health", "address", listener.Addr().String())
