@@ -18,7 +18,7 @@ type Step struct {
 	// Name tells it from the other steps, by the grammar of envelope.CheckName. "": its number in the plan, from 1.
 	Name string
 
-	// Task is what runs. Its Queue and Within are the plan's and must be zero.
+	// Task is what runs. Its Queue and Within are the plan's, its ID follows from the plan (see StepID): all must be zero.
 	Task Task
 
 	// After names the steps whose results are this one's input; such a Task has no input of its own. Of one step it gets the output
@@ -149,6 +149,9 @@ func (s Step) faults(known map[string]bool) (faults []string) {
 	}
 	if s.Task.Queue != "" {
 		faults = append(faults, "names a queue; all steps are in the plan's")
+	}
+	if !s.Task.ID.IsZero() {
+		faults = append(faults, "gives an id; that of a step follows from the plan's")
 	}
 	if s.Task.Within != 0 {
 		faults = append(faults, "says within; it is the plan's for all steps")

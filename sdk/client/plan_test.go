@@ -86,6 +86,7 @@ func TestPlansThatCannotBe(t *testing.T) {
 		{"payload", client.Plan{Steps: []client.Step{step("a"), {Name: "b", Task: client.Task{Name: "a", Payload: []byte("x")}, After: []string{"a"}}}},
 			[]string{"step b: has an input of its own"}},
 		{"queue", client.Plan{Steps: []client.Step{{Task: client.Task{Name: "a", Queue: "q"}}}}, []string{"step 1: names a queue"}},
+		{"id", client.Plan{Steps: []client.Step{{Task: client.Task{Name: "a", ID: envelope.NewMessageID()}}}}, []string{"step 1: gives an id"}},
 		{"within", client.Plan{Steps: []client.Step{{Task: client.Task{Name: "a", Within: 1}}}}, []string{"step 1: says within"}},
 	} {
 		err := c.plan.Check()
