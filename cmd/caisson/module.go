@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -200,6 +202,6 @@ func openPublishStore(f publishFlags) (modstore.Store, string, func(), error) {
 	if err != nil {
 		return nil, "", nil, err
 	}
-	name := "rediss://" + settings.User + "@" + settings.Addr
+	name := "rediss://" + settings.User + "@" + cmp.Or(settings.Addr, strings.Join(settings.Addrs, ","))
 	return modstore.Over(redisqueue.OpenBlobs(client)), name, func() { client.Close() }, nil
 }

@@ -209,9 +209,8 @@ func (o *operator) finish(c *cobra.Command, s signed, say func(w io.Writer, info
 // mode returns the order that the broker keeps as the queue's mode, if there is one whose signature can be checked here.
 func (o *operator) mode(ctx context.Context, name string) (string, error) {
 	raw, err := o.redis.KeptMode(ctx, name)
-	var away *queue.UnavailableError
 	switch {
-	case errors.As(err, &away) && away.Reason == queue.ReasonPermission:
+	case forbidden(err):
 		return "hidden", nil
 	case err != nil:
 		return "", err

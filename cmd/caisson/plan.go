@@ -203,12 +203,15 @@ func waitForPlan(c *cobra.Command, conn *connection, r client.PlanReceipt, timeo
 		defer cancel()
 	}
 	conn.warn = c.ErrOrStderr()
+	var printed error
 	results, err := conn.client.WaitPlan(ctx, r, func(s client.StepReceipt, result envelope.Result, _ error) {
-		if asJSON {
-			_ = printJSON(c.OutOrStdout(), stepInfo{s.Step, describeResult(result)})
+		if asJSON && printed == nil {
+			printed = printJSON(c.OutOrStdout(), stepInfo{s.Step, describeResult(result)})
 		}
 	})
 	switch {
+	case printed != nil:
+		return printed
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("plan %s has not ended after %v", r.ID, timeout)
 	case err != nil && c.Context().Err() != nil:
@@ -223,7 +226,9 @@ func waitForPlan(c *cobra.Command, conn *connection, r client.PlanReceipt, timeo
 		case len(results) == 1:
 			return printOutput(c.OutOrStdout(), result.Output)
 		default:
-			fmt.Fprintf(c.OutOrStdout(), "%s  %s\n", s.Step, oneLine(strings.TrimRight(string(result.Output), "\n")))
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s  %s\n", s.Step, oneLine(strings.TrimRight(string(result.Output), "\n"))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

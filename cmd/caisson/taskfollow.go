@@ -87,6 +87,7 @@ func reportOf(ctx context.Context, conn *connection, lane queue.Lane, id envelop
 	return text, at, err
 }
 
+// forbidden says whether this user of Redis may not do what was asked.
 func forbidden(err error) bool {
 	var away *queue.UnavailableError
 	return errors.As(err, &away) && away.Reason == queue.ReasonPermission

@@ -72,9 +72,8 @@ func showTask(c *cobra.Command, conn *connection, id envelope.MessageID) (taskIn
 	info := taskInfo{ID: id.String(), Queue: conn.file.Queue}
 	lane := queue.Lane{Queue: conn.file.Queue, Tenant: conn.file.Tenant, Priority: queue.PriorityNormal}
 	state, err := conn.redis.State(c.Context(), lane, id.String())
-	var away *queue.UnavailableError
 	switch {
-	case errors.As(err, &away) && away.Reason == queue.ReasonPermission:
+	case forbidden(err):
 		info.Phase = "hidden" // the sender's user may read results only, as docs/reference/redis.md has it
 	case err != nil:
 		return info, err
