@@ -27,8 +27,9 @@ type Listener interface {
 	// still kept, oldest first, and with a nil order when that was all of the queue; then for each order as it is given,
 	// Cancel included, until ctx ends, and returns ctx's error.
 	// It outlives losses of the connection, after which it may call heard again for what was heard before. trouble is told why
-	// nothing is heard, once for each reason, and nil when orders are heard again.
-	Listen(ctx context.Context, queues []string, heard func(queue string, order []byte), trouble func(error)) error
+	// nothing is heard for a queue, once for each reason, and nil when its orders are heard again: one call at a time with heard's.
+	// Queues may lie on different servers, and one that is gone keeps nobody from hearing the orders of others.
+	Listen(ctx context.Context, queues []string, heard func(queue string, order []byte), trouble func(queue string, err error)) error
 }
 
 // DeadFilter chooses dead letters; zero fields choose all.

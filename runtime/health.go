@@ -96,10 +96,18 @@ func (b *brokerHealth) judge() bool {
 
 // trouble says why the broker cannot be used; "" when it can. Where that is so for some queues only, they are named.
 func (w *Worker) trouble() string {
+	return w.reasons(func(p *post) string { return p.broker.reason() })
+}
+
+// deaf says why orders are not heard; "" while they are. Where that is so for some queues only, they are named.
+func (w *Worker) deaf() string { return w.reasons(func(p *post) string { return p.hearing.reason() }) }
+
+// reasons returns the first reason that a post has, and behind it the queues that have one, when not all have.
+func (w *Worker) reasons(of func(p *post) string) string {
 	var why string
 	var names []string
 	for _, p := range w.posts {
-		if reason := p.broker.reason(); reason != "" {
+		if reason := of(p); reason != "" {
 			names = append(names, p.name)
 			if why == "" {
 				why = reason
@@ -119,9 +127,11 @@ func (b *brokerHealth) reason() string {
 	return b.why
 }
 
-// hearing remembers why orders are not heard. That is no reason to begin nothing: pauses that are known hold, and what
+// hearing remembers why a queue's orders are not heard. That is no reason to begin nothing: pauses that are known hold, and what
 // runs can be cancelled again when orders are heard.
 type hearing struct {
+	queue string // for the log
+
 	mu  sync.Mutex
 	why string // "" while orders are heard
 }
@@ -142,9 +152,9 @@ func (h *hearing) told(log hclog.Logger, err error) {
 	h.mu.Unlock()
 	switch {
 	case changed && why == "":
-		log.Info("orders are heard again")
+		log.Info("orders are heard again", "queue", h.queue)
 	case changed:
-		log.Warn("orders are not heard", "reason", why, "error", err)
+		log.Warn("orders are not heard", "queue", h.queue, "reason", why, "error", err)
 	}
 }
 
@@ -164,7 +174,12 @@ func (w *Worker) notes() []string {
 	for _, l := range w.cfg.Broker.LeftOut() {
 		lines = append(lines, "lane left out: "+l.String())
 	}
-	if why := w.hearing.reason(); why != "" {
+	for _, p := range w.posts {
+		if at := p.refused.Load(); at != 0 && time.Since(time.Unix(0, at)) < healthMemory {
+			lines = append(lines, "outcomes that cannot be written: "+p.name)
+		}
+	}
+	if why := w.deaf(); why != "" {
 		lines = append(lines, "orders are not heard: "+why)
 	}
 	slices.Sort(lines)

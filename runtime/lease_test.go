@@ -185,6 +185,9 @@ func TestOutcomeThatCannotBeWritten(t *testing.T) {
 	}
 	worker.await("outcome cannot be written, its lease will end", "task_id", refused.ID)
 	worker.await("task outcome lost", "task_id", refused.ID, "code", "policy.denied")
+	if code, text := worker.page("/readyz"); code != 200 || text != "ok\noutcomes that cannot be written: work\n" {
+		t.Errorf("/readyz says %d %q", code, text)
+	}
 	w.server.Do("DEL", "cs:{work}:dead")
 	worker.await("task refused", "task_id", refused.ID, "code", "policy.denied")
 	w.letter(refused.ID)

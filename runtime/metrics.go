@@ -99,7 +99,7 @@ func newMetrics(w *Worker) *metrics {
 	leftOut := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_lanes_left_out",
 		Help: "Lanes that are not read for now, since somebody has put something else in their place."}, func() float64 { return float64(len(w.cfg.Broker.LeftOut())) })
 	heard := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_orders_heard",
-		Help: "1 while orders are heard."}, func() float64 { return one(w.hearing.reason() == "") })
+		Help: "1 while orders are heard."}, func() float64 { return one(w.deaf() == "") })
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
 		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",

@@ -141,11 +141,17 @@ func (w *Worker) listen(ctx context.Context) {
 			default:
 				w.hear(p, order)
 			}
-		}, func(err error) { w.hearing.told(w.log, err) })
+		}, func(name string, err error) {
+			if p := w.postOf[name]; p != nil {
+				p.hearing.told(w.log, err)
+			}
+		})
 		if ctx.Err() != nil {
 			return
 		}
-		w.hearing.told(w.log, err)
+		for _, p := range w.posts {
+			p.hearing.told(w.log, err)
+		}
 		if !sleep(ctx, brokerPause(attempt)) {
 			return
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
@@ -13,6 +14,8 @@ import (
 type post struct {
 	name    string
 	broker  brokerHealth
+	hearing hearing
+	refused atomic.Int64 // when the broker last would not take an outcome, as nanoseconds since 1970
 	ended   endings
 	orders  *orders
 	events  events

@@ -23,7 +23,6 @@ type Worker struct {
 	rules    atomic.Pointer[rules]
 	releases *releases
 	metrics  *metrics
-	hearing  hearing
 
 	posts   []*post          // one for each queue
 	postOf  map[string]*post // by the queue's name
@@ -83,7 +82,7 @@ func Open(cfg Config) (*Worker, error) {
 	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
 	w.room = room{pace: &w.pace, ready: w.ready, freed: make(chan struct{}, 1)}
 	for _, name := range cfg.Queues {
-		p := &post{name: name, broker: brokerHealth{queue: name}, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders(), events: events{on: cfg.Events != nil, some: make(chan struct{}, 1)}}
+		p := &post{name: name, broker: brokerHealth{queue: name}, hearing: hearing{queue: name}, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders(), events: events{on: cfg.Events != nil, some: make(chan struct{}, 1)}}
 		w.posts, w.postOf[name] = append(w.posts, p), p
 	}
 	w.metrics = newMetrics(w)

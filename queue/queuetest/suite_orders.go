@@ -57,7 +57,7 @@ func listen(t *testing.T, b Broker, queues ...string) *heard {
 			if order != nil {
 				h.words <- name + ": " + string(order)
 			}
-		}, func(error) {})
+		}, func(string, error) {})
 	}()
 	ended := false
 	h.end = func() error {

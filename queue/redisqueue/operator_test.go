@@ -17,7 +17,7 @@ import (
 )
 
 // quiet is told of trouble that a test expects.
-func quiet(error) {}
+func quiet(string, error) {}
 
 // A listener outlives its connection, and then hears what was given while it had none.
 func TestListenerComesBack(t *testing.T) {

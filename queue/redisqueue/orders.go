@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -129,51 +131,46 @@ func checkOrderTTL(ttl time.Duration) error {
 // nothing is missed and an order given in between is heard twice; after a loss of its connection it reads what has been
 // kept since. trouble gets *queue.UnavailableError.
 // Errors: *queue.FieldError, ctx's.
-func (c *Client) Listen(ctx context.Context, queues []string, heard func(name string, order []byte), trouble func(error)) error {
+func (c *Client) Listen(ctx context.Context, queues []string, heard func(name string, order []byte), trouble func(name string, err error)) error {
 	if n := len(queues); n == 0 || n > queue.LanesMax {
 		return &queue.FieldError{Field: "queues", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.LanesMax)}
 	}
-	l := &listening{client: c, heard: heard, names: map[string]string{}, at: map[string]keptAt{}}
+	var names []string
+	met := map[string]bool{}
 	for _, name := range queues {
 		if err := queue.CheckName("queue", name); err != nil {
 			return err
 		}
-		if _, twice := l.names[ordersKey(name)]; !twice {
+		if !met[name] {
+			met[name] = true
+			names = append(names, name)
+		}
+	}
+	together := [][]string{names}
+	if c.conf.Cluster {
+		// Each on the node that has it, where its orders are given, too: one that is gone takes no other queue's orders with it.
+		together = slices.Collect(slices.Chunk(names, 1))
+	}
+	var calls sync.Mutex
+	var all sync.WaitGroup
+	for _, names := range together {
+		l := &listening{client: c, calls: &calls, heard: heard, trouble: trouble, names: map[string]string{}, at: map[string]keptAt{}}
+		for _, name := range names {
 			l.names[ordersKey(name)] = name
 			l.channels = append(l.channels, ordersKey(name))
 		}
+		all.Go(func() { l.listen(ctx) })
 	}
-	var retry backoff
-	var told queue.Reason
-	for {
-		err := l.session(ctx, func() {
-			retry.worked()
-			if told != "" {
-				told = ""
-				trouble(nil)
-			}
-		})
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var u *queue.UnavailableError
-		if errors.As(unavailable("listen", err), &u) && u.Reason != told {
-			told = u.Reason
-			trouble(u)
-		}
-		retry.failed()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-retry.after():
-		}
-	}
+	all.Wait()
+	return ctx.Err()
 }
 
-// listening is one Listen: what it hears, and how far it has read what is kept.
+// listening is what one connection of a Listen hears, and how far it has read what is kept.
 type listening struct {
 	client   *Client
+	calls    *sync.Mutex // held for each call of heard and trouble
 	heard    func(name string, order []byte)
+	trouble  func(name string, err error)
 	channels []string
 	names    map[string]string // queue by channel
 	at       map[string]keptAt // by queue
@@ -181,6 +178,51 @@ type listening struct {
 
 // keptAt are the newest entries of orders and of cancels that were read, "" for none.
 type keptAt struct{ orders, cancels string }
+
+// listen holds session after session until ctx ends.
+func (l *listening) listen(ctx context.Context) {
+	var retry backoff
+	var told queue.Reason
+	for {
+		err := l.session(ctx, func() {
+			retry.worked()
+			if told != "" {
+				told = ""
+				l.tell(nil)
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		var u *queue.UnavailableError
+		if errors.As(unavailable("listen", err), &u) && u.Reason != told {
+			told = u.Reason
+			l.tell(u)
+		}
+		retry.failed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry.after():
+		}
+	}
+}
+
+// tell tells the trouble of all its queues.
+func (l *listening) tell(err error) {
+	l.calls.Lock()
+	defer l.calls.Unlock()
+	for _, channel := range l.channels {
+		l.trouble(l.names[channel], err)
+	}
+}
+
+// pass passes an order on, or with nil that there is no more.
+func (l *listening) pass(name string, order []byte) {
+	l.calls.Lock()
+	defer l.calls.Unlock()
+	l.heard(name, order)
+}
 
 // session subscribes, reads what is kept and passes on what is published, until an error. works is called once orders
 // are heard.
@@ -223,7 +265,7 @@ func (l *listening) session(ctx context.Context, works func()) error {
 			works()
 		case *redis.Message:
 			if name, ours := l.names[m.Channel]; ours && len(m.Payload) > 0 && len(m.Payload) <= queue.OrderBytesMax {
-				l.heard(name, []byte(m.Payload))
+				l.pass(name, []byte(m.Payload))
 			}
 		}
 	}
@@ -249,10 +291,10 @@ func (l *listening) readKept(ctx context.Context, name string) error {
 			return damaged("orders", err)
 		}
 		if first && kept.mode != "" {
-			l.heard(name, []byte(kept.mode))
+			l.pass(name, []byte(kept.mode))
 		}
 		for _, order := range kept.orders {
-			l.heard(name, []byte(order))
+			l.pass(name, []byte(order))
 		}
 		if kept.at.orders != "" {
 			at.orders = kept.at.orders
@@ -265,7 +307,7 @@ func (l *listening) readKept(ctx context.Context, name string) error {
 			return ctx.Err()
 		}
 		if !kept.more {
-			l.heard(name, nil)
+			l.pass(name, nil)
 			return nil
 		}
 	}

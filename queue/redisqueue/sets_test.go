@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -139,7 +140,7 @@ func announced(t *testing.T, s *queuetest.Sentinels) {
 // Queues whose keys lie on different nodes, and everything else that is kept, over one client of a cluster.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	c := queuetest.StartCluster(t, queuetest.Options{})
+	c := queuetest.StartCluster(t, queuetest.Options{Conf: []string{"cluster-require-full-coverage no"}})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	worker, producer := dial(t, configOf(c.Login(queuetest.UserWorker))), dial(t, configOf(c.Login(queuetest.UserProducer)))
@@ -194,6 +195,68 @@ func TestCluster(t *testing.T) {
 	}
 	clusterOrders(ctx, t, c, worker, queues)
 	clusterStores(ctx, t, c)
+	clusterOrdersOfTheLiving(ctx, t, c, worker, queues)
+}
+
+// clusterOrdersOfTheLiving kills the node of the first queue: the orders of the others are heard, by who listened before and by who begins now, and
+// trouble names that queue and no other. When it is back its orders are heard, too.
+func clusterOrdersOfTheLiving(ctx context.Context, t *testing.T, c *queuetest.Cluster, worker *redisqueue.Client, queues []string) {
+	ctx, cancel := context.WithCancel(ctx)
+	operator := dial(t, configOf(c.Login(queuetest.UserOperator)))
+	type word struct {
+		queue, order string
+		trouble      bool
+	}
+	words := make(chan word, 10000)
+	listen := func(who string) (done chan struct{}) {
+		done = make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = worker.Listen(ctx, queues, func(name string, order []byte) { words <- word{name, who + string(order), false} },
+				func(name string, err error) { words <- word{name, who, err != nil} })
+		}()
+		return done
+	}
+	// until waits for all of what is wanted, in any order.
+	until := func(want ...word) {
+		t.Helper()
+		for left := want; len(left) > 0; {
+			select {
+			case got := <-words:
+				left = slices.DeleteFunc(slices.Clone(left), func(w word) bool { return w == got })
+				if got.trouble && got.queue != queues[0] {
+					t.Errorf("trouble with %s, whose node is there", got.queue)
+				}
+			case <-ctx.Done():
+				t.Fatalf("never heard: %+v", left)
+			}
+		}
+	}
+	give := func(order string, to ...string) {
+		t.Helper()
+		for _, name := range to {
+			for err := operator.Once(ctx, name, []byte(order)); err != nil; err = operator.Once(ctx, name, []byte(order)) {
+				if !again(ctx, t, err) {
+					return
+				}
+			}
+		}
+	}
+	give("all", queues...)
+	first := listen("first: ")
+	until(word{queues[0], "first: all", false}, word{queues[1], "first: all", false}, word{queues[2], "first: all", false})
+	c.Nodes[0].Kill()
+	until(word{queues[0], "first: ", true})
+	second := listen("second: ")
+	until(word{queues[0], "second: ", true}, word{queues[1], "second: all", false}, word{queues[2], "second: all", false})
+	give("now", queues[1:]...)
+	until(word{queues[1], "first: now", false}, word{queues[2], "first: now", false},
+		word{queues[1], "second: now", false}, word{queues[2], "second: now", false})
+	c.Nodes[0].Restart()
+	until(word{queues[0], "first: ", false}, word{queues[0], "second: ", false})
+	cancel()
+	<-first
+	<-second
 }
 
 // oneOnEach returns a queue's name for each node.
