@@ -152,13 +152,20 @@ type orderInfo struct {
 // errUnanswered says that no worker answered in time.
 var errUnanswered = errors.New("no worker answered")
 
+// waitFor waits for one result, as the broker gives it: open it with the worker's key. What stands in its place and cannot be one is an error.
+func waitFor(ctx context.Context, results queue.Results, name, key, id string) (raw []byte, err error) {
+	if err = results.Wait(ctx, name, key, []string{id}, func(_ string, r []byte) { raw = r }); err != nil || raw != nil {
+		return raw, err
+	}
+	return results.Result(ctx, name, key, id)
+}
+
 // await waits for a worker's signed answer to an order.
 func (o *operator) await(ctx context.Context, s signed) (orderInfo, error) {
 	info := orderInfo{Order: s.order.ID.String(), Act: string(s.order.Act), Queue: s.order.Queue, Status: "unanswered"}
 	within, cancel := context.WithTimeout(ctx, o.flags.timeout)
 	defer cancel()
-	var raw []byte
-	err := o.results.Wait(within, s.order.Queue, o.key.Public().ID().String(), []string{info.Order}, func(_ string, r []byte) { raw = r })
+	raw, err := waitFor(within, o.results, s.order.Queue, o.key.Public().ID().String(), info.Order)
 	switch {
 	case ctx.Err() != nil:
 		return info, ctx.Err()

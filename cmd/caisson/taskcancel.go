@@ -97,8 +97,7 @@ func (o *operator) cancel(c *cobra.Command, tenant string, id envelope.MessageID
 func (o *operator) awaitEnd(ctx context.Context, id envelope.MessageID, info *cancelInfo) error {
 	within, cancel := context.WithTimeout(ctx, o.flags.timeout)
 	defer cancel()
-	var raw []byte
-	err := o.results.Wait(within, o.file.Queue, o.key.Public().ID().String(), []string{id.String()}, func(_ string, r []byte) { raw = r })
+	raw, err := waitFor(within, o.results, o.file.Queue, o.key.Public().ID().String(), id.String())
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

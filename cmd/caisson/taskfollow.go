@@ -29,7 +29,8 @@ func followTask(c *cobra.Command, conn *connection, id envelope.MessageID, asJSO
 	ctx, stop := context.WithCancel(c.Context())
 	ended := make(chan error, 1)
 	go func() { // ends with ctx
-		ended <- conn.results.Wait(ctx, conn.file.Queue, conn.key.Public().ID().String(), []string{id.String()}, func(string, []byte) {})
+		_, err := waitFor(ctx, conn.results, conn.file.Queue, conn.key.Public().ID().String(), id.String())
+		ended <- err
 	}()
 	waiting := true
 	defer func() {

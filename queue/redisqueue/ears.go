@@ -201,8 +201,8 @@ func (e *ears) fail(err error) {
 	}
 }
 
-// hopeless says whether waiting cannot mend err: we are not who may read this.
+// hopeless says whether err is one that waiting cannot mend: we are not who may read this.
 func hopeless(err error) bool {
 	var u *queue.UnavailableError
-	return !errors.As(err, &u) || u.Reason == queue.ReasonAuth || u.Reason == queue.ReasonPermission
+	return err != nil && (!errors.As(err, &u) || u.Reason == queue.ReasonAuth || u.Reason == queue.ReasonPermission)
 }

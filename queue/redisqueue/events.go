@@ -58,8 +58,8 @@ func (c *Client) Follow(ctx context.Context, name, after string, got func(cursor
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && hopeless(err):
-			return err
+		case err != nil && (hopeless(err) || reason(err) == queue.ReasonData):
+			return err // something else stands where the events should be
 		case err != nil:
 			retry.failed()
 			select {

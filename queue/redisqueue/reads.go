@@ -2,7 +2,6 @@ package redisqueue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -26,17 +25,23 @@ type reads struct {
 	done    sync.WaitGroup // trips for several
 }
 
+// A holding is what a key holds: "" for nothing, or why that cannot be a result.
+type holding struct {
+	text  string
+	fault error
+}
+
 // A readCall is one caller's keys, at most waitBatch, and what was read of them.
 type readCall struct {
 	keys  []string
 	ready chan struct{} // closed when values and err are set
 
-	values []string
+	values []holding
 	err    error
 }
 
-// read returns the values of keys in their places, "" for none, in a trip of its own when few are under way.
-func (r *reads) read(ctx context.Context, keys []string) ([]string, error) {
+// read returns what keys hold in their places, in a trip of its own when few are under way.
+func (r *reads) read(ctx context.Context, keys []string) ([]holding, error) {
 	r.mu.Lock()
 	if r.trips < readsMax && len(r.waiting) == 0 {
 		r.trips++
@@ -79,21 +84,13 @@ func (r *reads) ended() {
 	}()
 }
 
-// answer makes one trip for calls. When what one of them asks for cannot be read, each gets a trip of its own, so that a
-// key that somebody spoiled holds up nobody else.
+// answer makes one trip for calls.
 func (r *reads) answer(calls []*readCall) {
 	var keys []string
 	for _, call := range calls {
 		keys = append(keys, call.keys...)
 	}
 	values, err := r.client.getMany(r.ctx, keys)
-	var away *queue.UnavailableError
-	if len(calls) > 1 && errors.As(err, &away) && (away.Reason == queue.ReasonData || away.Reason == queue.ReasonPermission) {
-		for i := range calls {
-			r.answer(calls[i : i+1])
-		}
-		return
-	}
 	if r.ctx.Err() != nil {
 		err = unavailable("wait", errClosed)
 	}
@@ -106,28 +103,33 @@ func (r *reads) answer(calls []*readCall) {
 	}
 }
 
-// getMany reads keys in one trip.
-func (c *Client) getMany(ctx context.Context, keys []string) ([]string, error) {
-	out := make([]string, len(keys))
+// getMany reads keys in one trip. A key that somebody spoiled, or that this user may not read, is a fault of its own, so that it holds up no other.
+func (c *Client) getMany(ctx context.Context, keys []string) ([]holding, error) {
+	cmds := make([]*redis.StringCmd, len(keys))
 	err := c.do(ctx, "result", func(ctx context.Context) error {
 		pipe := c.rdb.Pipeline()
-		cmds := make([]*redis.StringCmd, len(keys))
 		for i, key := range keys {
 			// GETRANGE is a GET with a bound: one byte more than may be there.
 			cmds[i] = pipe.GetRange(ctx, key, 0, queue.ResultBytesMax)
 		}
-		_, err := pipe.Exec(ctx)
-		for i, cmd := range cmds {
-			out[i] = cmd.Val()
-		}
+		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	for i, v := range out {
-		if len(v) > queue.ResultBytesMax {
-			return nil, damaged("result", fmt.Errorf("%s has more than %d bytes", keys[i], queue.ResultBytesMax))
+	out := make([]holding, len(keys))
+	for i, cmd := range cmds {
+		v, err := cmd.Result()
+		switch why := reason(err); {
+		case err == nil && len(v) > queue.ResultBytesMax:
+			out[i].fault = damaged("result", fmt.Errorf("%s has more than %d bytes", keys[i], queue.ResultBytesMax))
+		case err == nil:
+			out[i].text = v
+		case why == queue.ReasonData || why == queue.ReasonPermission:
+			out[i].fault = unavailable("result", fmt.Errorf("%s: %w", keys[i], err))
+		default:
+			return nil, unavailable("result", err)
 		}
 	}
 	return out, nil

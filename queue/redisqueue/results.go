@@ -51,10 +51,14 @@ func (r *Results) Result(ctx context.Context, name, issuer, id string) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	if got[0] == "" {
+	switch one := got[0]; {
+	case one.fault != nil:
+		return nil, one.fault
+	case one.text == "":
 		return nil, queue.ErrNoResult
+	default:
+		return []byte(one.text), nil
 	}
-	return []byte(got[0]), nil
 }
 
 func checkResult(name, issuer string, ids ...string) error {
@@ -72,8 +76,8 @@ func checkResult(name, issuer string, ids ...string) error {
 	return nil
 }
 
-// read returns the results of ids in their places, "" for none, which no result is.
-func (r *Results) read(ctx context.Context, name, issuer string, ids []string) ([]string, error) {
+// read returns what is kept for ids in their places.
+func (r *Results) read(ctx context.Context, name, issuer string, ids []string) ([]holding, error) {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
 		keys[i] = resultKey(name, issuer, id)
@@ -93,7 +97,7 @@ func (r *Results) readsOf(name string) *reads {
 	return of
 }
 
-// Wait calls got for each of ids as its result comes.
+// Wait calls got for each of ids as its result comes, or as it turns out that something else stands in its place.
 // Errors: as queue.Results says.
 func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, got func(id string, result []byte)) error {
 	if err := checkResult(name, issuer, ids...); err != nil {
@@ -135,9 +139,14 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 				break
 			}
 			retry.worked()
-			for i, result := range found {
-				if result != "" && w.end(batch[i]) {
-					got(batch[i], []byte(result))
+			for i, one := range found {
+				switch {
+				case hopeless(one.fault):
+					return one.fault
+				case one.fault != nil && w.end(batch[i]):
+					got(batch[i], nil)
+				case one.text != "" && w.end(batch[i]):
+					got(batch[i], []byte(one.text))
 				}
 			}
 		}

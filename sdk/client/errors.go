@@ -80,7 +80,7 @@ func (e *ReceiptError) Code() string { return "client.receipt" }
 // another message's. It says nothing of the message, which may yet end.
 type RejectedError struct {
 	ID  envelope.MessageID // of the message that was waited for
-	Err error              // an error of envelope.OpenResult, or *MismatchError
+	Err error              // an error of envelope.OpenResult, *MismatchError, or the queue's: what is there cannot be read as a result
 }
 
 func (e *RejectedError) Error() string {

@@ -110,7 +110,6 @@ type rejection struct {
 // run returns when nothing is pending. The queue reports each id once; after a rejection the round is broken off, a little later
 // each time, and what is pending is asked for again.
 func (w *wait) run(ctx context.Context) error {
-	key := w.client.cfg.Key.Public().ID().String()
 	pause := againMin
 	for {
 		round, stop := context.WithCancel(ctx)
@@ -119,8 +118,8 @@ func (w *wait) run(ctx context.Context) error {
 		for id := range w.pending {
 			ids = append(ids, id)
 		}
-		err := w.client.cfg.Results.Wait(round, w.queue, key, ids, func(id string, b []byte) {
-			if !w.take(id, b) && again == nil {
+		err := w.client.cfg.Results.Wait(round, w.queue, w.client.resultKey(), ids, func(id string, b []byte) {
+			if !w.take(ctx, id, b) && again == nil {
 				again = time.AfterFunc(pause, stop)
 			}
 		})
@@ -140,10 +139,17 @@ func (w *wait) run(ctx context.Context) error {
 }
 
 // take looks at what the queue gave for id, and reports whether it was the result.
-func (w *wait) take(id string, b []byte) bool {
+func (w *wait) take(ctx context.Context, id string, b []byte) bool {
 	r, ok := w.pending[id]
 	if !ok {
 		return true // not asked for
+	}
+	if b == nil { // something else stands in its place
+		var fault error
+		if b, fault = w.client.cfg.Results.Result(ctx, w.queue, w.client.resultKey(), id); fault != nil {
+			w.reject(id, nil, &RejectedError{r.ID, fault})
+			return false
+		}
 	}
 	result, err := w.client.open(r, b)
 	if err == nil {
@@ -152,15 +158,24 @@ func (w *wait) take(id string, b []byte) bool {
 		w.deliver(r, result)
 		return true
 	}
-	before, digest := w.rejected[id], envelope.DigestOf(b)
-	if before.digest != digest {
-		w.rejected[id] = rejection{digest, err}
-		if tell := w.client.cfg.Rejected; tell != nil {
-			tell(err)
-		}
-	}
+	w.reject(id, b, err)
 	return false
 }
+
+// reject remembers why b is not the result of id, and tells of it unless that is no news.
+func (w *wait) reject(id string, b []byte, err *RejectedError) {
+	before, digest := w.rejected[id], envelope.DigestOf(b)
+	if before.digest == digest {
+		return
+	}
+	w.rejected[id] = rejection{digest, err}
+	if tell := w.client.cfg.Rejected; tell != nil {
+		tell(err)
+	}
+}
+
+// resultKey is where the results of this Client's messages are kept.
+func (c *Client) resultKey() string { return c.cfg.Key.Public().ID().String() }
 
 // end returns err, nil when nothing is pending, together with what was rejected and never replaced.
 func (w *wait) end(err error) error {
