@@ -97,7 +97,7 @@ func (s Scope) worker() string {
 	return strings.Join([]string{
 		base, "+time +eval +evalsha",
 		"+xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xadd +xrange +xlen",
-		"+xgroup|create +xgroup|delconsumer +xinfo|consumers",
+		"+xgroup|create +xgroup|delconsumer +xgroup|setid +xinfo|consumers +xinfo|groups",
 		"+get +mget +set +del +exists +strlen +pexpire +pttl +hget +hmget +hset +hexists +hdel +rpush +lpop +publish +subscribe",
 		"+sadd +srem +scard +smembers +xtrim",
 		"+zadd +zrem +zrange +zrangebyscore +zremrangebyscore +zpopmin +zscore +zcount +zcard +getrange",

@@ -38,6 +38,10 @@ const (
 	retireLanesMax = 256
 	retireMax      = 64
 
+	// regainMax bounds the entries moved by one script call that regains what nobody holds, and regainRounds the calls each time.
+	regainMax    = 256
+	regainRounds = 16
+
 	// stateBytesMax bounds a state that is read: nine short fields.
 	stateBytesMax = 1 << 10
 

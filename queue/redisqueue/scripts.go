@@ -41,6 +41,8 @@ var (
 	sweepSource string
 	//go:embed lua/retire.lua
 	retireSource string
+	//go:embed lua/strays.lua
+	straysSource string
 	//go:embed lua/kv_get.lua
 	kvGetSource string
 	//go:embed lua/kv_put.lua
@@ -55,6 +57,7 @@ var (
 	promoteScript = newScript(statesSource + stateSource + parkedSource + promoteSource)
 	sweepScript   = newScript(statesSource + sweepSource)
 	retireScript  = newScript(retireSource)
+	straysScript  = newScript(straysSource)
 	kvGetScript   = newScript(kvGetSource)
 	kvPutScript   = newScript(kvPutSource)
 	kvListScript  = newScript(kvListSource)

@@ -183,8 +183,8 @@ func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, leased time.Time, out
 }
 
 // retire removes from some of lanes the names of workers that have been idle for
-// so long, once in retireEvery. In a queue of many lanes it takes other ones each
-// time.
+// so long, and has given out again what nobody holds though it was given out, once in
+// retireEvery. In a queue of many lanes it takes other ones each time.
 func (q *Queue) retire(ctx context.Context, lanes []queue.Lane, idle time.Duration) (int, error) {
 	now := q.conf.Now()
 	q.mu.Lock()
@@ -216,6 +216,32 @@ func (q *Queue) retire(ctx context.Context, lanes []queue.Lane, idle time.Durati
 			return total, err
 		}
 		total += n
+		if err := q.regain(ctx, name, keys); err != nil {
+			return total, err
+		}
 	}
 	return total, nil
+}
+
+// regain has entries of lanes of one queue given out again that nobody holds and that their groups would give out no more: somebody
+// else has acknowledged them, removed their worker's name, or set the group to a later place.
+func (q *Queue) regain(ctx context.Context, name string, lanes []string) error {
+	for range regainRounds {
+		var n int
+		err := q.client.do(ctx, "recover", func(ctx context.Context) error {
+			var err error
+			n, err = straysScript.Run(ctx, q.client.rdb, lanes, group, regainMax).Int()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			q.conf.Logger.Warn("entries that nobody held are given out again", "queue", name, "entries_or_more", n)
+		}
+		if n < regainMax {
+			return nil
+		}
+	}
+	return nil
 }

@@ -72,7 +72,7 @@ local function enlist(it, rest, ids)
       redis.call('SADD', key, it.member)
       if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
     else
-      redis.call('ZADD', due, 'LT', now() + look_again, it.member)
+      firm('ZADD', due, 'LT', now() + look_again, it.member)
     end
     redis.call('SADD', need, rest.from .. ':' .. id)
   end

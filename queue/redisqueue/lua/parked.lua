@@ -1,4 +1,4 @@
--- parked: messages that wait outside their lane; put
+-- parked: messages that wait outside their lane (a key of a wrong type was written by somebody else, and is dropped); put
 -- after states.lua and state.lua. Uses nothing but its arguments and prefix, which each
 -- script that needs it sets with set_prefix before it does anything else of it.
 
@@ -26,19 +26,19 @@ end
 
 -- park keeps a message until the time, in ms.
 local function park(member, lane_name, bytes, at)
-  redis.call('HSET', parked, member, lane_name .. '@' .. string.format('%.0f', now()) .. '|' .. bytes)
-  redis.call('ZADD', due, at, member)
+  firm('HSET', parked, member, lane_name .. '@' .. string.format('%.0f', now()) .. '|' .. bytes)
+  firm('ZADD', due, at, member)
 end
 
 local function forget(member)
-  redis.call('ZREM', due, member)
-  redis.call('HDEL', parked, member)
+  firm('ZREM', due, member)
+  firm('HDEL', parked, member)
 end
 
 -- alive says whether the entry that a state points to can still lead to a run.
 local function alive(st, member)
   if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
-  if st.entry == '' then return redis.call('HEXISTS', parked, member) == 1 end
+  if st.entry == '' then return firm('HEXISTS', parked, member) == 1 end
   local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
   return not found.err and #found > 0
 end
@@ -49,9 +49,9 @@ end
 -- parked was written by a worker; whoever else can write there could as well
 -- write to the lanes.
 local function unpark(member, why)
-  local record = redis.call('HGET', parked, member)
+  local record = firm('HGET', parked, member)
   local lane, bytes
-  if record then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])@?%d*|(.*)$') end
+  if record and string.find(member, '^[a-z0-9._-]+:[A-Za-z0-9_-]+$') then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])@?%d*|(.*)$') end
   if not lane then
     forget(member)
     return false
@@ -61,7 +61,7 @@ local function unpark(member, why)
   local entry = redis.pcall('XADD', prefix .. 'in:' .. lane, '*', 'e', bytes)
   if type(entry) == 'table' then
     if string.sub(entry.err, 1, 3) == 'OOM' then error(entry) end
-    redis.call('ZADD', due, now() + put_off, member)
+    firm('ZADD', due, now() + put_off, member)
     return false
   end
   if st and st.phase == 'waiting' then

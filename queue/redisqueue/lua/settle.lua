@@ -75,7 +75,8 @@ local function bury(it, code, reason, bytes)
     add[#add + 1] = 'e'
     add[#add + 1] = string.sub(bytes, 1, message_max)
   end
-  redis.call(unpack(add))
+  local put = redis.pcall(unpack(add))
+  if type(put) == 'table' then error({err = put.err .. ': ' .. dead}) end
   buried = true
   mark(it, 'dead', it.entry)
 end

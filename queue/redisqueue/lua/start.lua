@@ -36,19 +36,19 @@ for a = at, #ARGV, 4 do
   asks[tonumber(ARGV[a])] = {plan = ARGV[a + 1], gates = ARGV[a + 2], rest = ARGV[a + 3]}
 end
 
--- cancels returns the orders kept for an item and its plan, nil when there are none.
+local order_max = 4096 -- bytes of an order; queue.OrderBytesMax
+
+-- cancels returns the orders kept for an item and its plan, nil when there are none. What is larger is none: one key of many
+-- megabytes, for a plan of many steps, would be in the reply as often.
 local function cancels(it)
-  local plan = it.ordered and it.ask and it.ask.plan
-  if plan and plan ~= '' then
-    plan = redis.pcall('GET', prefix .. 'cancel:' .. it.tenant .. ':' .. plan)
-    plan = type(plan) == 'string' and plan
-  else
-    plan = false
-  end
-  if not it.order and not plan then return nil end
   local found = {}
-  if it.order then found[1] = it.order end
-  if plan then found[#found + 1] = plan end
+  local function keep(order)
+    if type(order) == 'string' and order ~= '' and #order <= order_max then found[#found + 1] = order end
+  end
+  keep(it.order)
+  local plan = it.ordered and it.ask and it.ask.plan
+  if plan and plan ~= '' then keep(redis.pcall('GETRANGE', prefix .. 'cancel:' .. it.tenant .. ':' .. plan, 0, order_max)) end
+  if #found == 0 then return nil end
   return found
 end
 

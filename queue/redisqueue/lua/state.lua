@@ -17,6 +17,7 @@
 
 local form = '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(r?)([rwdx])$'
 local phases = {r = 'running', w = 'waiting', d = 'done', x = 'dead'}
+local count_digits = 9 -- more would not be written as they were read
 local letters = {running = 'r', waiting = 'w', done = 'd', dead = 'x'}
 
 -- parse returns the state that text is, nil when it is none. What is no state was
@@ -24,15 +25,16 @@ local letters = {running = 'r', waiting = 'w', done = 'd', dead = 'x'}
 local function parse(text)
   if type(text) ~= 'string' then return nil end
   local token, verdict, entry, lane, fails, crashes, worker, digest, before, letter = string.match(text, form)
-  if not token then return nil end
+  if not token or #fails > count_digits or #crashes > count_digits then return nil end
   if before == 'r' and letter == 'd' then verdict = 'done' end
   return {phase = phases[letter], token = token, verdict = verdict, entry = entry, lane = lane,
     fails = tonumber(fails), crashes = tonumber(crashes), worker = worker, digest = digest}
 end
 
--- load returns the state of member, <tenant>:<id>, nil when there is none.
+-- load returns the state of member, <tenant>:<id>, nil when there is none, or when it is no name of a message.
 local function load(member)
   local tenant, id = string.match(member, '^([^:]*):(.*)$')
+  if not tenant then return nil end
   return parse(redis.pcall('HGET', states_of(tenant), id))
 end
 
