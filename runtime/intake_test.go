@@ -214,3 +214,47 @@ func TestDoneBeforeItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomAfterPause lets another queue take all the room while this one is paused: when it goes on, it claims nothing until there is room again.
+func TestRoomAfterPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		claims := 0
+		f := &fake{onClaim: func() error { claims++; return nowhere }}
+		w, _ := openInside(t, f)
+		p := w.posts[0]
+		order := func(act envelope.Act) {
+			now := time.Now()
+			b, err := envelope.SignOrder(envelope.Order{
+				ID: envelope.MessageID{1}, Audience: "test", Queue: "work", Act: act, Issued: now, Expires: now.Add(time.Hour),
+			}, insideOperate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := w.order(p, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.orders.setMode(a, modeOf(a, b))
+		}
+		order(envelope.ActPause)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { w.claimSome(ctx, p); close(ended) }()
+		synctest.Wait()
+		most, _ := w.room.most()
+		w.room.take(most)
+		time.Sleep(time.Millisecond)
+		order(envelope.ActResume)
+		synctest.Wait()
+		if claims != 0 {
+			t.Errorf("%d claims without room", claims)
+		}
+		w.room.give(most)
+		synctest.Wait()
+		if claims != 1 {
+			t.Errorf("%d claims with room", claims)
+		}
+		stop()
+		<-ended
+	})
+}

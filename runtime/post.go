@@ -133,9 +133,12 @@ func (e *endings) full() bool {
 // claimSome waits for room and for deliveries, which it counts in room. It returns none when ctx has ended.
 func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 	for attempt := 0; ctx.Err() == nil; {
-		most := w.room.wait(ctx, p)
 		changed := w.goAhead(ctx, p)
-		if most == 0 || changed == nil {
+		if changed == nil {
+			return nil
+		}
+		most := w.room.wait(ctx, p) // after a pause, in which other posts may have taken what there was; one that begins meanwhile ends the claim at once
+		if most == 0 {
 			return nil
 		}
 		lanes, all := w.claimable(w.rules.Load().lanes[p.name])
