@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,13 +86,16 @@ func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t e
 	return found, nil
 }
 
-// entry returns the place for key. When there are too many, all are dropped: they are cheap to ask for again,
-// and more tasks than releasesMax within releaseFresh is no honest load.
+// entry returns the place for key. When there are too many, those go for which nothing was found, of which a sender can ask for as many as it likes; and then
+// all: more releases than releasesMax that are there and in use is no honest load.
 func (r *releases) entry(key releaseKey) *resolved {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.kept[key]
 	if e == nil {
+		if len(r.kept) >= releasesMax {
+			maps.DeleteFunc(r.kept, func(_ releaseKey, e *resolved) bool { return e.bound.Load() == nil })
+		}
 		if len(r.kept) >= releasesMax {
 			clear(r.kept)
 		}
