@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 )
 
@@ -39,17 +37,10 @@ var _ Floor = (*FloorFile)(nil)
 // let every rollback pass.
 func OpenFloor(path string) (*FloorFile, error) {
 	f := &FloorFile{path: path, numbers: map[string]uint64{}}
-	info, err := os.Stat(path)
+	text, err := readState(path, floorSizeMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("worker: release floor: %w", err)
-	}
-	if info.Size() > floorSizeMax {
-		return nil, fmt.Errorf("worker: release floor: %s: %d bytes is above the maximum %d", path, info.Size(), floorSizeMax)
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("worker: release floor: %w", err)
 	}
@@ -79,31 +70,9 @@ func (f *FloorFile) Raise(task string, number uint64) error {
 	if err != nil {
 		return fmt.Errorf("worker: release floor: %w", err)
 	}
-	if err := replaceFile(f.path, text); err != nil {
+	if err := replaceState(f.path, text); err != nil {
 		return fmt.Errorf("worker: release floor: %w", err)
 	}
 	f.unsaved = false
 	return nil
-}
-
-// replaceFile writes data beside path, syncs it and renames it over path.
-func replaceFile(path string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".floor-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	err = errors.Join(err, tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -76,17 +75,10 @@ type modeText struct {
 // order count again.
 func OpenModes(path string) (*ModesFile, error) {
 	f := &ModesFile{path: path, modes: map[string]Mode{}}
-	info, err := os.Stat(path)
+	text, err := readState(path, modesSizeMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("worker: modes of queues: %w", err)
-	}
-	if info.Size() > modesSizeMax {
-		return nil, fmt.Errorf("worker: modes of queues: %s: %d bytes is above the maximum %d", path, info.Size(), modesSizeMax)
-	}
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("worker: modes of queues: %w", err)
 	}
@@ -134,7 +126,7 @@ func (f *ModesFile) Keep(queue string, m Mode) error {
 	}
 	data, err := json.Marshal(text)
 	if err == nil {
-		err = replaceFile(f.path, data)
+		err = replaceState(f.path, data)
 	}
 	if err != nil {
 		return fmt.Errorf("worker: modes of queues: %w", err)
