@@ -12,15 +12,20 @@ import (
 // pace knows how fast the runners are, from which follows how much work a worker should have at hand.
 type pace struct {
 	mean    atomic.Int64   // nanoseconds that a delivery occupies its runner, as a moving average
-	runners []atomic.Int64 // since when each is busy, as nanoseconds since 1970; 0: it is idle
+	runners []atomic.Int64 // since when each is busy, as nanoseconds since paceStart; 0: it is idle
 }
 
+// paceStart is before all that a pace is told. It is not 1970: a step of the machine's clock is no long run.
+var paceStart = time.Now()
+
+func sincePaceStart(now time.Time) int64 { return int64(now.Sub(paceStart)) }
+
 // begin says that a runner takes up a delivery.
-func (p *pace) begin(runner int, now time.Time) { p.runners[runner].Store(now.UnixNano()) }
+func (p *pace) begin(runner int, now time.Time) { p.runners[runner].Store(sincePaceStart(now)) }
 
 // end says that it is done with it.
 func (p *pace) end(runner int, now time.Time) {
-	took := max(now.UnixNano()-p.runners[runner].Swap(0), 1)
+	took := max(sincePaceStart(now)-p.runners[runner].Swap(0), 1)
 	mean := p.mean.Load()
 	// A lost update among runners is one delivery that does not count.
 	p.mean.Store(max(mean+(took-mean)/paceShare, 1))
@@ -34,7 +39,7 @@ func (p *pace) ahead(now time.Time) int {
 	for i := range p.runners {
 		each := mean
 		if since := p.runners[i].Load(); since != 0 {
-			each = max(each, float64(now.UnixNano()-since))
+			each = max(each, float64(sincePaceStart(now)-since))
 		}
 		sum += float64(aheadFor) / each
 	}
