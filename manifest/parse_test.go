@@ -33,7 +33,7 @@ func TestParseDefaults(t *testing.T) {
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("got  %+v\nwant %+v", m, want)
 	}
-	if !m.Needs.Empty() {
+	if len(m.Needs.Lines()) != 0 {
 		t.Error("nothing asked for is something")
 	}
 	// No limit may be left unstated: zero means "no bound by this layer" further on.

@@ -212,6 +212,13 @@ func (w *Worker) take(t *testing.T, batch ...queue.Delivery) {
 	w.handOver(w.takeIn(t.Context(), w.posts[0], batch))
 }
 
+// len returns how many wait.
+func (r *ready) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}
+
 // waiting counts the outcomes that wait for the settler.
 func (w *Worker) waiting() int {
 	return len(w.posts[0].ended.list)

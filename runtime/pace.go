@@ -239,13 +239,6 @@ func (r *ready) rest() []*begun {
 	return all
 }
 
-// len returns how many wait.
-func (r *ready) len() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.waiting)
-}
-
 // excess takes out the youngest of those that have waited since before, but leaves keep.
 func (r *ready) excess(keep int, before time.Time) []*begun {
 	r.mu.Lock()

@@ -82,12 +82,3 @@ func (h Held) Check(c Capability) error {
 	}
 	return nil
 }
-
-// Lines gives what is left of all layers together, sorted.
-func (h Held) Lines() []string {
-	s := h.need.meet(h.grant)
-	if h.narrowed != nil {
-		s = s.meet(*h.narrowed)
-	}
-	return s.Lines()
-}

@@ -21,14 +21,14 @@ func set(t testing.TB, lines ...string) capability.Set {
 
 func TestSet(t *testing.T) {
 	s := set(t, "log", "clock fine", "log", "http GET https://a.com/*")
-	if got := s.Lines(); !reflect.DeepEqual(got, []string{"clock fine", "http GET https://a.com/*", "log"}) || s.Len() != 3 || s.Empty() {
+	if got := s.Lines(); !reflect.DeepEqual(got, []string{"clock fine", "http GET https://a.com/*", "log"}) {
 		t.Errorf("got %q", got)
 	}
 	if k := s.Kinds(); !k[capability.Log] || !k[capability.HTTP] || k[capability.KV] {
 		t.Errorf("kinds: %v", k)
 	}
 	var none capability.Set
-	if !none.Empty() || none.Len() != 0 || none.Allows(parse(t, "log")) || none.Allows(capability.Capability{}) || len(none.Missing(none)) != 0 {
+	if len(none.Lines()) != 0 || none.Allows(parse(t, "log")) || none.Allows(capability.Capability{}) || len(none.Missing(none)) != 0 {
 		t.Error("the zero value is not nothing")
 	}
 	if missing := s.Missing(set(t, "log", "http * https://a.com/b")); fmt.Sprint(missing) != "[clock fine http GET https://a.com/*]" {
@@ -105,21 +105,17 @@ func TestHeldCheck(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	h, err := capability.Hold(need, wide, &narrow)
-	if err != nil || fmt.Sprint(h.Lines()) != "[kv ro a/x]" {
-		t.Errorf("lines: %v, %v", h.Lines(), err)
-	}
 	var zero capability.Held
 	var denied *capability.DeniedError
 	if err := zero.Check(parse(t, "log")); !errors.As(err, &denied) || denied.Layer != capability.Manifest || err.Error() != `capability: "log" is not allowed by the manifest` {
 		t.Errorf("the zero value holds something: %v", err)
 	}
-	if err := h.Check(capability.Capability{}); err == nil {
-		t.Error("no power is held")
-	}
 	// The sender's set is the layer's own: a caller's later change is not seen.
 	mine := set(t, "clock fine")
-	h, _ = capability.Hold(need, wide, &mine)
+	h, err := capability.Hold(need, wide, &mine)
+	if err != nil || h.Check(capability.Capability{}) == nil {
+		t.Errorf("no power is held, or %v", err)
+	}
 	mine = capability.Set{}
 	if h.Check(capability.ClockFine()) != nil {
 		t.Error("Hold kept the caller's pointer")

@@ -68,12 +68,6 @@ func (s Set) Lines() []string {
 	return lines
 }
 
-// Len counts the lines.
-func (s Set) Len() int { return len(s.caps) }
-
-// Empty tells that the set allows nothing.
-func (s Set) Empty() bool { return len(s.caps) == 0 }
-
 // Kinds tells which families the set has any power of.
 func (s Set) Kinds() map[Kind]bool {
 	kinds := map[Kind]bool{}
@@ -108,27 +102,6 @@ func (s Set) Missing(grant Set) []Capability {
 		}
 	}
 	return missing
-}
-
-// meet gives what both sets allow, without lines that are within another.
-func (s Set) meet(t Set) Set {
-	var all Set
-	for _, a := range s.caps {
-		for _, b := range t.caps {
-			if c, ok := meet(a, b); ok {
-				all.caps = append(all.caps, c)
-			}
-		}
-	}
-	all = all.sorted()
-	var kept Set
-	for i, c := range all.caps {
-		rest := Set{append(append([]Capability(nil), kept.caps...), all.caps[i+1:]...)}
-		if !rest.Allows(c) {
-			kept.caps = append(kept.caps, c)
-		}
-	}
-	return kept
 }
 
 // sorted gives a set of its own with the lines sorted and each once.

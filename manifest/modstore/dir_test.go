@@ -39,7 +39,7 @@ func TestDirRefusesUnsafeFolders(t *testing.T) {
 	put(t, s, alice, "img.a", 1, "one")
 	if again, err := modstore.OpenDir(filepath.Join(base, "new")); err != nil {
 		t.Error(err)
-	} else if _, err := modstore.Resolve(ctx, again, "img.a", manifest.Digest{}, policy, 1); err != nil {
+	} else if _, err := modstore.Find(ctx, again, modstore.Query{Task: "img.a", Publishers: policy, Floor: 1}); err != nil {
 		t.Errorf("what was put is not there after opening again: %v", err)
 	}
 }
@@ -69,12 +69,12 @@ func TestDirRefusesLinks(t *testing.T) {
 	module := filepath.Join(root, modstore.ModuleName(digestOf("one")))
 	check(t, os.Rename(module, module+".moved"))
 	check(t, os.Symlink(module+".moved", module))
-	if _, err := modstore.Resolve(ctx, s, "img.a", manifest.Digest{}, policy, 0); code(err) != manifest.CodeDigest {
+	if _, err := modstore.Find(ctx, s, modstore.Query{Task: "img.a", Publishers: policy}); code(err) != manifest.CodeDigest {
 		t.Errorf("linked module: %v", err)
 	}
 	check(t, os.Symlink("img.a", filepath.Join(root, "releases", "img.b")))
 	var down *modstore.UnavailableError
-	if _, err := modstore.Resolve(ctx, s, "img.b", manifest.Digest{}, policy, 0); !errors.As(err, &down) {
+	if _, err := modstore.Find(ctx, s, modstore.Query{Task: "img.b", Publishers: policy}); !errors.As(err, &down) {
 		t.Errorf("linked folder: %v", err)
 	}
 	if err := s.PutRelease(ctx, "img.b", 5, []byte("x")); !errors.As(err, &down) {
@@ -124,7 +124,7 @@ func TestDirHonoursContext(t *testing.T) {
 	put(t, s, alice, "img.a", 1, "one")
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := modstore.Resolve(ended, s, "img.a", manifest.Digest{}, policy, 0); !errors.Is(err, context.Canceled) || code(err) != "" {
+	if _, err := modstore.Find(ended, s, modstore.Query{Task: "img.a", Publishers: policy}); !errors.Is(err, context.Canceled) || code(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	if err := s.PutRelease(ended, "img.a", 2, []byte("x")); !errors.Is(err, context.Canceled) {

@@ -30,11 +30,6 @@ type Rejected struct {
 	Err    *manifest.ReleaseError
 }
 
-// Resolve is Find without a report of what was passed over.
-func Resolve(ctx context.Context, s Store, task string, pin manifest.Digest, p manifest.Publishers, floor uint64) (manifest.Bound, error) {
-	return Find(ctx, s, Query{Task: task, Pin: pin, Publishers: p, Floor: floor})
-}
-
 // Find gives the release to run and the bytes of its module, both verified.
 // Errors: *manifest.ReleaseError (final); *UnavailableError and the context's (not final).
 func Find(ctx context.Context, s Store, q Query) (manifest.Bound, error) {

@@ -127,7 +127,7 @@ func TestStoreRefusesNames(t *testing.T) {
 			for stored, err := range b.store.Releases(ctx, task) {
 				t.Errorf("task %q has release %v, %v", task, stored, err)
 			}
-			if _, err := modstore.Resolve(ctx, b.store, task, manifest.Digest{}, policy, 0); code(err) != manifest.CodeUnknown {
+			if _, err := modstore.Find(ctx, b.store, modstore.Query{Task: task, Publishers: policy}); code(err) != manifest.CodeUnknown {
 				t.Errorf("task %q resolves: %v", task, err)
 			}
 		}
@@ -276,10 +276,6 @@ func TestFind(t *testing.T) {
 				if err != nil && bound.Module() != nil {
 					t.Error("a refusal came with a module")
 				}
-				again, err2 := modstore.Resolve(ctx, b.store, q.Task, q.Pin, q.Publishers, q.Floor)
-				if again.Number() != bound.Number() || code(err2) != code(err) {
-					t.Errorf("Resolve says %d, %v", again.Number(), err2)
-				}
 			})
 		}
 	})
@@ -289,7 +285,7 @@ func TestFind(t *testing.T) {
 func TestFindBindsOneBuffer(t *testing.T) {
 	each(t, func(t *testing.T, b backend) {
 		put(t, b.store, alice, "img.a", 1, "one")
-		bound, err := modstore.Resolve(ctx, b.store, "img.a", manifest.Digest{}, policy, 0)
+		bound, err := modstore.Find(ctx, b.store, modstore.Query{Task: "img.a", Publishers: policy})
 		check(t, err)
 		b.tamper(modstore.ModuleName(digestOf("one")), []byte("two"))
 		if string(bound.Module()) != "one" {
@@ -322,7 +318,7 @@ func TestUnavailable(t *testing.T) {
 	put(t, s, alice, "img.a", 1, "one")
 	m.fail = errors.New("connection refused")
 	var down *modstore.UnavailableError
-	if _, err := modstore.Resolve(ctx, s, "img.a", manifest.Digest{}, policy, 0); !errors.As(err, &down) || code(err) != "" || !errors.Is(err, m.fail) || down.Code() != "release.unavailable" {
+	if _, err := modstore.Find(ctx, s, modstore.Query{Task: "img.a", Publishers: policy}); !errors.As(err, &down) || code(err) != "" || !errors.Is(err, m.fail) || down.Code() != "release.unavailable" {
 		t.Errorf("list: %v", err)
 	}
 	if _, err := modstore.Newest(ctx, s, "img.a"); !errors.As(err, &down) {
@@ -336,11 +332,11 @@ func TestUnavailable(t *testing.T) {
 	}
 	m.fail = nil
 	half := &failsOnRead{memory: m}
-	if _, err := modstore.Resolve(ctx, modstore.Over(half), "img.a", manifest.Digest{}, policy, 0); !errors.As(err, &down) {
+	if _, err := modstore.Find(ctx, modstore.Over(half), modstore.Query{Task: "img.a", Publishers: policy}); !errors.As(err, &down) {
 		t.Errorf("a release that cannot be read must not make way for an older one: %v", err)
 	}
 	half.on = "modules/"
-	if _, err := modstore.Resolve(ctx, modstore.Over(half), "img.a", manifest.Digest{}, policy, 0); !errors.As(err, &down) {
+	if _, err := modstore.Find(ctx, modstore.Over(half), modstore.Query{Task: "img.a", Publishers: policy}); !errors.As(err, &down) {
 		t.Errorf("module: %v", err)
 	}
 }
@@ -366,7 +362,7 @@ func TestTooManyReleases(t *testing.T) {
 		m.blobs[modstore.ReleaseName("img.a", n)] = []byte("x")
 	}
 	var down *modstore.UnavailableError
-	if _, err := modstore.Resolve(ctx, s, "img.a", manifest.Digest{}, policy, 0); !errors.As(err, &down) {
+	if _, err := modstore.Find(ctx, s, modstore.Query{Task: "img.a", Publishers: policy}); !errors.As(err, &down) {
 		t.Errorf("a flooded store resolves: %v", err)
 	}
 }
