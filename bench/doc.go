@@ -6,8 +6,8 @@
 // reported and is no error of the run. Progress goes to standard error. What each row means: docs/reference/bench.md.
 //
 // Numbers taken minutes apart on a shared machine cannot be compared. So every engine is a process of its own that is started once
-// (package line) and asked in turn, round after round: A B C A B C ... A ratio is taken within a round, and only then the median of
-// the rounds.
+// (package line), for each guest of the sandbox once more, and asked in turn, round after round: A B C A B C ... A ratio is taken within a round, and
+// only then the median of the rounds.
 //
 // Exit status: 0 done, 1 failed, 2 misused.
 package main

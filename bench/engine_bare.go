@@ -63,9 +63,9 @@ func newBare(ctx context.Context, folder string) (*bare, error) {
 
 func (b *bare) ways() map[string]line.Way {
 	return map[string]line.Way{
-		"task":             func(guest []byte) (line.Program, error) { return b.load(guest, false, taskOf) },
-		"works":            func(guest []byte) (line.Program, error) { return b.load(guest, false, worksOfCell) },
-		"works, unmetered": func(guest []byte) (line.Program, error) { return b.load(guest, true, worksOfCell) },
+		"bare":                  func(guest []byte) (line.Program, error) { return b.load(guest, false, taskOf) },
+		"bare works":            func(guest []byte) (line.Program, error) { return b.load(guest, false, worksOfCell) },
+		"bare works, unmetered": func(guest []byte) (line.Program, error) { return b.load(guest, true, worksOfCell) },
 	}
 }
 

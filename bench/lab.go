@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,13 +18,21 @@ type lab struct {
 	ctx       context.Context
 	o         options
 	folder    string
-	guests    map[string]string   // path by name; a guest that could not be built is missing
-	processes map[string]*process // by name; an engine that could not be started is missing
+	guests    map[string]string // path by name; a guest that could not be built is missing
+	processes map[place]*process
 	loaded    map[load]bool
+	limits    *process // engine "cell", in which guests run into limits
 }
 
-// A load is that an engine has a guest ready for a way.
-type load struct{ process, way, guest string }
+// A place is the process of an engine that has one guest only. Guests of one process would change what rows of each other cost: a collector runs the more
+// rarely the more garbage there is of others, and a fresh instance of Go leaves megabytes.
+type place struct{ engine, guest string }
+
+// A load is that an engine has the guest of its place ready for a way.
+type load struct {
+	place
+	way string
+}
 
 // openLab builds and starts everything. What cannot be had here is told and left out.
 func openLab(ctx context.Context, o options) (*lab, error) {
@@ -30,34 +40,13 @@ func openLab(ctx context.Context, o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{ctx: ctx, o: o, folder: folder, guests: map[string]string{}, processes: map[string]*process{}, loaded: map[load]bool{}}
+	l := &lab{ctx: ctx, o: o, folder: folder, guests: map[string]string{}, processes: map[place]*process{}, loaded: map[load]bool{}}
 	l.buildGuests()
-	for _, name := range []string{"wazero", "bare", "cell"} {
-		l.take(name, func() (*process, error) { return startSelf(ctx, name, l.cache(name)) })
-	}
-	for _, name := range []string{"extism", "wasmtime"} {
-		l.take(name, func() (*process, error) {
-			path, err := buildPeer(ctx, folder, name)
-			if err != nil {
-				return nil, err
-			}
-			return startProcess(ctx, name, path, l.cache(name))
-		})
-	}
 	if ctx.Err() != nil {
-		l.close()
 		return nil, context.Cause(ctx)
 	}
-	return l, nil
-}
-
-func (l *lab) take(name string, start func() (*process, error)) {
-	p, err := start()
-	if err != nil {
-		l.o.logf("engine %s: left out: %v", name, err)
-		return
-	}
-	l.processes[name] = p
+	l.limits, err = startSelf(ctx, "cell", cacheFolder(folder, "cell"))
+	return l, err
 }
 
 // buildGuests puts every guest where engines find it.
@@ -87,26 +76,39 @@ func (l *lab) buildGuests() {
 	}
 }
 
-// load has every engine compile what it will run, the engines side by side.
+// load starts every engine once for each guest that it will run, and has it compile that. The engines do so side by side.
 func (l *lab) load(wanted map[load]bool) {
-	byProcess := map[string][]load{}
+	byEngine := map[string]map[place][]load{}
 	for w := range wanted {
-		if l.processes[w.process] != nil && l.guests[w.guest] != "" {
-			byProcess[w.process] = append(byProcess[w.process], w)
+		if l.guests[w.guest] == "" {
+			continue
 		}
+		if byEngine[w.engine] == nil {
+			byEngine[w.engine] = map[place][]load{}
+		}
+		byEngine[w.engine][w.place] = append(byEngine[w.engine][w.place], w)
 	}
 	var mu sync.Mutex
 	var done sync.WaitGroup
-	for name, loads := range byProcess {
+	for engine, places := range byEngine {
 		done.Go(func() {
-			for _, w := range loads {
-				q := line.Request{Op: "load", Way: w.way, Guest: w.guest, Path: l.guests[w.guest]}
-				if _, err := l.processes[name].ask(q); err != nil {
-					l.o.logf("left out: %v", err)
-					continue
+			path, args, err := l.engine(engine)
+			if err != nil {
+				l.o.logf("engine %s: left out: %v", engine, err)
+				return
+			}
+			for at, loads := range places {
+				p, err := startProcess(l.ctx, engine, path, args...)
+				if err != nil {
+					l.o.logf("engine %s: left out: %v", engine, err)
+					return
 				}
+				ready := l.loadInto(p, loads)
 				mu.Lock()
-				l.loaded[w] = true
+				l.processes[at] = p
+				for _, w := range ready {
+					l.loaded[w] = true
+				}
 				mu.Unlock()
 			}
 		})
@@ -115,14 +117,36 @@ func (l *lab) load(wanted map[load]bool) {
 	l.o.logf("guests and engines are ready")
 }
 
+// engine is the command line of an engine: bench's own, which is this program, or a peer, which is built first.
+func (l *lab) engine(name string) (path string, args []string, err error) {
+	if name == ownEngine {
+		path, err = os.Executable()
+		return path, []string{engineVerb, name, l.folder}, err
+	}
+	path, err = buildPeer(l.ctx, l.folder, name)
+	return path, []string{cacheFolder(l.folder, name)}, err
+}
+
+// loadInto has p compile the guest of its place for each way, and returns those for which it could.
+func (l *lab) loadInto(p *process, loads []load) (ready []load) {
+	for _, w := range loads {
+		if _, err := p.ask(line.Request{Op: "load", Way: w.way, Guest: w.guest, Path: l.guests[w.guest]}); err != nil {
+			l.o.logf("left out: %v", err)
+			continue
+		}
+		ready = append(ready, w)
+	}
+	return ready
+}
+
 // close ends the engines.
 func (l *lab) close() {
-	for _, p := range l.processes {
+	for _, p := range append(slices.Collect(maps.Values(l.processes)), l.limits) {
 		if err := p.stop(); err != nil {
 			l.o.logf("%v", err)
 		}
 	}
 }
 
-// cache is the folder of an engine's compile cache, which stays from run to run.
-func (l *lab) cache(engine string) string { return filepath.Join(l.folder, "cache-"+engine) }
+// cacheFolder is where an engine keeps what it has compiled, from run to run.
+func cacheFolder(folder, engine string) string { return filepath.Join(folder, "cache-"+engine) }

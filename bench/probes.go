@@ -39,7 +39,7 @@ func (p *runawayProbe) prepare() error { return nil }
 func (p *runawayProbe) discard()       { p.late = nil }
 
 func (p *runawayProbe) measure() error {
-	a, err := p.lab.processes["cell"].ask(p.request)
+	a, err := p.lab.limits.ask(p.request)
 	p.late = append(p.late, a.Values...)
 	return err
 }
@@ -58,7 +58,7 @@ func (p *beatProbe) prepare() error { return nil }
 func (p *beatProbe) discard()       { p.gaps = nil }
 
 func (p *beatProbe) measure() error {
-	a, err := p.lab.processes["cell"].ask(line.Request{Op: "beat stop"})
+	a, err := p.lab.limits.ask(line.Request{Op: "beat stop"})
 	p.gaps = append(p.gaps, a.Values...)
 	return err
 }
@@ -67,7 +67,7 @@ func (p *beatProbe) measure() error {
 type beatStart struct{ *beatProbe }
 
 func (p beatStart) measure() error {
-	_, err := p.lab.processes["cell"].ask(line.Request{Op: "beat start"})
+	_, err := p.lab.limits.ask(line.Request{Op: "beat start"})
 	return err
 }
 
@@ -82,7 +82,7 @@ func (p *memoryProbe) prepare() error { return nil }
 func (p *memoryProbe) discard()       { p.each = nil }
 
 func (p *memoryProbe) measure() error {
-	cell, err := startSelf(p.lab.ctx, "cell", p.lab.cache("cell"))
+	cell, err := startSelf(p.lab.ctx, "cell", cacheFolder(p.lab.folder, "cell"))
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (p *startProbe) once() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(p.lab.ctx, self, engineVerb, "start", p.lab.cache("cell"), p.lab.guests["go"])
+	cmd := exec.CommandContext(p.lab.ctx, self, engineVerb, "start", cacheFolder(p.lab.folder, "cell"), p.lab.guests["go"])
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

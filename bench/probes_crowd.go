@@ -33,7 +33,7 @@ func (p *crowdProbe) prepare() error { return nil }
 func (p *crowdProbe) discard()       { p.late, p.gaps = nil, nil }
 
 func (p *crowdProbe) measure() error {
-	cell, err := startSelf(p.lab.ctx, "crowd", p.lab.cache("cell"))
+	cell, err := startSelf(p.lab.ctx, "crowd", cacheFolder(p.lab.folder, "cell"))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (p *deepProbe) prepare() error { return nil }
 func (p *deepProbe) discard()       { p.late = nil }
 
 func (p *deepProbe) measure() error {
-	a, err := p.lab.processes["cell"].ask(line.Request{Op: "deep", Path: p.lab.guests[guestDeep], Count: runawaysDeep, Size: p.stack})
+	a, err := p.lab.limits.ask(line.Request{Op: "deep", Path: p.lab.guests[guestDeep], Count: runawaysDeep, Size: p.stack})
 	p.late = append(p.late, a.Values...)
 	return err
 }

@@ -14,10 +14,10 @@ import (
 
 // A taskWay is one manner to run a task from a clean state, or from one that is not cleared.
 type taskWay struct {
-	name    string // of the row
-	process string
-	way     string
-	many    bool // measured with many goroutines too
+	name   string // of the row
+	engine string
+	way    string
+	many   bool // measured with many goroutines too
 }
 
 // Names of the ways that goals speak of.
@@ -30,15 +30,15 @@ const (
 )
 
 var taskWays = []taskWay{
-	{wayWazero, "wazero", "fresh", true},
-	{"wazero fresh, deadline", "wazero", "fresh, deadline", false},
-	{"wazero fresh, direct call", "wazero", "direct", false},
+	{wayWazero, ownEngine, "fresh", true},
+	{"wazero fresh, deadline", ownEngine, "fresh, deadline", false},
+	{"wazero fresh, direct call", ownEngine, "direct", false},
 	{"extism fresh", "extism", "fresh", false},
 	{"extism reused, not cleared", "extism", "reused", true},
 	{wayDefault, "wasmtime", "default", false},
 	{wayPooling, "wasmtime", "pooling", true},
-	{wayCell, "cell", "cell", true},
-	{wayUncleared, "bare", "task", true},
+	{wayCell, ownEngine, "cell", true},
+	{wayUncleared, ownEngine, "bare", true},
 }
 
 // A taskGuest is one guest of the tasks, with its payload.
@@ -61,7 +61,7 @@ var goroutines = []int{1, 2, 16, 64}
 
 // A meterWay is one manner to run the compute set. An instance is kept from run to run, so that only the guest's own work differs, and its exports
 // are called; all but the whole cell, which has a task and restores.
-type meterWay struct{ name, process, way string }
+type meterWay struct{ name, engine, way string }
 
 const (
 	meterStock     = "wazero"
@@ -72,11 +72,11 @@ const (
 )
 
 var meterWays = []meterWay{
-	{meterStock, "wazero", "works"},
-	{meterDeadline, "wazero", "works, deadline"},
-	{meterMetered, "bare", "works"},
-	{meterUnmetered, "bare", "works, unmetered"},
-	{meterCell, "cell", "cell"},
+	{meterStock, ownEngine, "works"},
+	{meterDeadline, ownEngine, "works, deadline"},
+	{meterMetered, ownEngine, "bare works"},
+	{meterUnmetered, ownEngine, "bare works, unmetered"},
+	{meterCell, ownEngine, "cell"},
 }
 
 // computeGuests have the compute set. The first has all of it, and is what goals are judged by.
@@ -150,7 +150,7 @@ func (m *sandboxProbes) listTasks(slot time.Duration) {
 		for _, n := range goroutines {
 			for _, w := range taskWays {
 				if n == goroutines[0] || g.many && w.many {
-					m.list(&series{name: taskName(g.name, w.name, n), engine: w.process, slot: slot, request: line.Request{
+					m.list(&series{name: taskName(g.name, w.name, n), engine: w.engine, slot: slot, request: line.Request{
 						Op: "run", Way: w.way, Guest: g.name, Input: g.input, Want: g.want, Workers: n,
 					}})
 				}
@@ -163,7 +163,7 @@ func (m *sandboxProbes) listWorks(slot time.Duration) {
 	for _, guest := range computeGuests {
 		for _, work := range worksOf(guest) {
 			for _, w := range meterWays {
-				m.list(&series{name: meterName(work.Name, guest, w.name), engine: w.process, slot: slot, request: line.Request{
+				m.list(&series{name: meterName(work.Name, guest, w.name), engine: w.engine, slot: slot, request: line.Request{
 					Op: "run", Way: w.way, Guest: guest, Workers: 1,
 					Input: fmt.Sprintf("%s %d", work.Name, work.N), Want: fmt.Sprint(work.Want),
 				}})
@@ -193,7 +193,7 @@ func (m *sandboxProbes) connect(lab *lab) {
 	lab.load(wanted)
 	for _, s := range m.order {
 		if lab.loaded[s.load()] {
-			s.process = lab.processes[s.engine]
+			s.process = lab.processes[s.load().place]
 		}
 	}
 }

@@ -15,25 +15,24 @@ import (
 )
 
 // smallLab has engines of this program's own, and the tiny guest.
-func smallLab(t *testing.T, engines ...string) *lab {
+func smallLab(t *testing.T) *lab {
 	t.Helper()
 	folder := t.TempDir()
+	limits, err := startSelf(context.Background(), "cell", cacheFolder(folder, "cell")) // close ends it, after the context of t
+	if err != nil {
+		t.Fatal(err)
+	}
+	var faults strings.Builder
 	l := &lab{
-		ctx: t.Context(), o: options{quick: true, rounds: 2, progress: io.Discard}, folder: folder,
-		guests: map[string]string{"tiny": writeTest(t, folder, "tiny", tinyGuest())}, processes: map[string]*process{}, loaded: map[load]bool{},
+		ctx: context.Background(), o: options{quick: true, rounds: 2, progress: io.Discard}, folder: folder, limits: limits,
+		guests: map[string]string{"tiny": writeTest(t, folder, "tiny", tinyGuest())}, processes: map[place]*process{}, loaded: map[load]bool{},
 	}
-	for _, name := range engines {
-		p, err := startSelf(context.Background(), name, l.cache(name)) // stop ends it, after the context of t
-		if err != nil {
-			t.Fatal(err)
+	t.Cleanup(func() {
+		l.o.progress = &faults
+		if l.close(); faults.Len() > 0 {
+			t.Error(faults.String())
 		}
-		t.Cleanup(func() {
-			if err := p.stop(); err != nil {
-				t.Error(err)
-			}
-		})
-		l.processes[name] = p
-	}
+	})
 	return l
 }
 
@@ -48,7 +47,7 @@ func writeTest(t *testing.T, folder, name string, guest []byte) string {
 
 // TestTinyTasks measures the cheapest rows for real, and nothing else.
 func TestTinyTasks(t *testing.T) {
-	l := smallLab(t, "wazero", "cell", "bare")
+	l := smallLab(t)
 	l.o.only = regexp.MustCompile(`^tiny: (wazero fresh|cell|cell without restore) x2$`)
 	m := newSandboxProbes(l, time.Millisecond)
 	if _, err := measureRounds(t.Context(), l.o, m.all()); err != nil {
@@ -78,16 +77,34 @@ func TestTinyTasks(t *testing.T) {
 	}
 }
 
+// TestGuestsApart: ways of an engine share a process, guests do not, since one's garbage changes what rows of another cost.
+func TestGuestsApart(t *testing.T) {
+	l := smallLab(t)
+	l.guests["other"] = l.guests["tiny"]
+	tiny, other := place{ownEngine, "tiny"}, place{ownEngine, "other"}
+	l.load(map[load]bool{{tiny, "fresh"}: true, {tiny, "cell"}: true, {other, "fresh"}: true, {place{ownEngine, "none such"}, "fresh"}: true})
+	if len(l.loaded) != 3 || len(l.processes) != 2 {
+		t.Fatalf("loaded %v in %d processes, want 3 in 2", l.loaded, len(l.processes))
+	}
+	if _, err := l.processes[tiny].ask(line.Request{Op: "run", Way: "cell", Guest: "tiny", Count: 1, Workers: 1}); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.processes[tiny].ask(line.Request{Op: "run", Way: "fresh", Guest: "other", Count: 1, Workers: 1}); err == nil {
+		t.Error("the process of one guest has another")
+	}
+}
+
 // TestEngineWithoutGuest: what an engine cannot do is left out, and the rest goes on.
 func TestEngineWithoutGuest(t *testing.T) {
-	l := smallLab(t, "wazero")
+	l := smallLab(t)
 	var progress strings.Builder
 	l.o.progress = &progress
+	at := place{ownEngine, "tiny"}
+	l.load(map[load]bool{{at, "fresh"}: true, {at, "no such way"}: true})
 	one := func(want string) *series {
-		return &series{name: "wants " + want, process: l.processes["wazero"], slot: time.Millisecond,
+		return &series{name: "wants " + want, process: l.processes[at], slot: time.Millisecond,
 			request: line.Request{Op: "run", Way: "fresh", Guest: "tiny", Want: want, Workers: 1}}
 	}
-	l.load(map[load]bool{{"wazero", "fresh", "tiny"}: true, {"wazero", "no such way", "tiny"}: true})
 	bad, good := one("something"), one("")
 	if _, err := measureRounds(t.Context(), l.o, []probe{bad, good}); err != nil {
 		t.Fatal(err)
@@ -95,7 +112,7 @@ func TestEngineWithoutGuest(t *testing.T) {
 	if len(bad.took) != 0 || len(good.took) != 2 {
 		t.Errorf("%d and %d numbers", len(bad.took), len(good.took))
 	}
-	for _, want := range []string{`no way "no such way" here`, `wants something: left out: wazero: run fresh tiny: result "", want "something"`} {
+	for _, want := range []string{`no way "no such way" here`, `wants something: left out: own: run fresh tiny: result "", want "something"`} {
 		if !strings.Contains(progress.String(), want) {
 			t.Errorf("progress %q does not say %q", &progress, want)
 		}
@@ -104,7 +121,7 @@ func TestEngineWithoutGuest(t *testing.T) {
 
 // TestRunaways runs each guest of the list into its limit, which shows that it is what its name says.
 func TestRunaways(t *testing.T) {
-	l := smallLab(t, "cell")
+	l := smallLab(t)
 	beats := &beatProbe{lab: l}
 	if err := (beatStart{beats}).measure(); err != nil {
 		t.Fatal(err)

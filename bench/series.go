@@ -60,14 +60,14 @@ func measureRounds(ctx context.Context, o options, probes []probe) (rounds int, 
 // A series is a probe of one speed: runs of a guest in a way of an engine, by so many goroutines.
 type series struct {
 	name    string
-	engine  string        // name of the process
+	engine  string        // name
 	process *process      // nil where that could not be had, or not with this guest
 	request line.Request  // of op "run"
 	slot    time.Duration // how long one round should take
 	took    sample        // microseconds a run, one number a round: the time of all divided by their count
 }
 
-func (s *series) load() load    { return load{s.engine, s.request.Way, s.request.Guest} }
+func (s *series) load() load    { return load{place{s.engine, s.request.Guest}, s.request.Way} }
 func (s *series) title() string { return s.name }
 func (s *series) discard()      { s.took = nil }
 

@@ -1,6 +1,6 @@
 // Package line lets a benchmark drive an engine that lives in a process of its own, by one line of JSON each way.
 //
-// Every engine that bench compares, its own ones too, is such a process: none shares a heap, a collector or a scheduler with another,
+// Every peer that bench compares is such a process, and so is what it has of its own: none shares a heap, a collector or a scheduler with another,
 // and the driver can interleave them (A B C A B C ...) so that a noisy minute hits all of them alike. A folder of the same name in
 // bench/peers is a copy, byte for byte, because the peers are a Go module of their own and neither may depend on the other.
 //
