@@ -31,7 +31,7 @@ func admitModule(h *host.Host, digest [32]byte, code []byte) (*artifact, error) 
 	if err != nil {
 		return nil, err
 	}
-	a := &artifact{digest: digest, facts: factsOf(m, form), names: namesOf(m)}
+	a := &artifact{digest: digest, facts: factsOf(m, form), names: m.Names()}
 	out, err := m.Instrument(wasm.Options{MemoryPagesMax: memoryMax / pageSize, TableElementsMax: tableElementsMax, SparePage: true})
 	if err != nil {
 		return nil, gateRefusal(err)

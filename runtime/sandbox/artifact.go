@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/caisson-run/caisson/runtime/wasm"
 )
@@ -19,7 +18,7 @@ type artifact struct {
 	data    []wasm.Segment     // active data, to be written to memory in order before anything runs
 	globals []wasm.SavedGlobal // to be recorded and restored
 	start   string             // export name of what is to be called first, or ""
-	names   functionNames
+	names   wasm.NameMap       // by the indices of the module as it was: the instrumented one has one import more, before its own functions
 
 	// machine is the file that wazero's compilation cache wrote for the instrumented code, and machineName the name that it looks for by the hollow one.
 	// Both are empty where wazero interprets, or where nothing is kept. nil once it is loaded.
@@ -47,39 +46,6 @@ type moduleFacts struct {
 
 // resettable: memory and saved globals are all that a run can leave changed.
 func (f *moduleFacts) resettable() bool { return len(f.kept) == 0 }
-
-// functionNames are what the name section calls functions, by their index in the module as it was: the instrumented one has one
-// import more, before its own functions.
-type functionNames struct {
-	ends []uint32 // in text, of each function's name
-	text string
-}
-
-// of returns the name of a function, or "". It is printable, and the module's own word: for logs only.
-func (n functionNames) of(index uint32) string {
-	if uint64(index) >= uint64(len(n.ends)) {
-		return ""
-	}
-	start := uint32(0)
-	if index > 0 {
-		start = n.ends[index-1]
-	}
-	return n.text[start:n.ends[index]]
-}
-
-func namesOf(m *wasm.Module) functionNames {
-	names := m.Names()
-	var n functionNames
-	var text strings.Builder
-	for i := range uint32(len(m.Imports) + m.Functions) {
-		text.WriteString(names.Func(i))
-		n.ends = append(n.ends, uint32(text.Len()))
-	}
-	if n.text = text.String(); n.text == "" {
-		return functionNames{}
-	}
-	return n
-}
 
 // The form of an encoded artifact, all integers little-endian; bytes are a u32 length and as many bytes, a list is a u32 count and its entries:
 //
@@ -124,11 +90,11 @@ func (a *artifact) encode() []byte {
 		p.u8(byte(g.Type))
 	}
 	p.string(a.start)
-	p.count(len(a.names.ends))
-	for _, end := range a.names.ends {
+	p.count(len(a.names.Ends))
+	for _, end := range a.names.Ends {
 		p.u32(end)
 	}
-	p.string(a.names.text)
+	p.string(a.names.Text)
 	p.string(a.machineName)
 	p.bytes(a.machine)
 	return p.buf
@@ -152,15 +118,15 @@ func decodeArtifact(data []byte) (*artifact, error) {
 		a.globals[i] = wasm.SavedGlobal{Export: u.string(), Type: wasm.ValueType(u.u8())}
 	}
 	a.start = u.string()
-	a.names.ends = make([]uint32, u.count(4))
+	a.names.Ends = make([]uint32, u.count(4))
 	last := uint32(0)
-	for i := range a.names.ends {
-		a.names.ends[i] = u.u32()
-		u.bad = u.bad || a.names.ends[i] < last
-		last = a.names.ends[i]
+	for i := range a.names.Ends {
+		a.names.Ends[i] = u.u32()
+		u.bad = u.bad || a.names.Ends[i] < last
+		last = a.names.Ends[i]
 	}
-	a.names.text = u.string()
-	u.bad = u.bad || uint64(last) != uint64(len(a.names.text))
+	a.names.Text = u.string()
+	u.bad = u.bad || uint64(last) != uint64(len(a.names.Text))
 	a.machineName = u.string()
 	a.machine = u.bytes()
 	if u.bad || len(u.data) > 0 {

@@ -23,7 +23,7 @@ func sampleArtifact() *artifact {
 		code:    []byte("code"),
 		data:    []wasm.Segment{{Offset: 8, Bytes: []byte("ab")}, {Offset: 0x1000, Bytes: []byte("cde")}},
 		globals: []wasm.SavedGlobal{{Export: "g", Type: wasm.I64}},
-		start:   "go", names: functionNames{ends: []uint32{0, 4}, text: "main"},
+		start:   "go", names: wasm.NameMap{Ends: []uint32{0, 4}, Text: "main"},
 		machineName: "dir/file", machine: []byte("machine"),
 	}
 }
@@ -66,7 +66,7 @@ func TestArtifactRoundTrip(t *testing.T) {
 	// Once it is settled it shares nothing with what it was read from.
 	got.settle()
 	clear(data)
-	if got.code != nil || got.machine != nil || string(got.data[0].Bytes) != "ab" || string(got.data[1].Bytes) != "cde" || got.names.of(1) != "main" || got.names.of(0) != "" || got.names.of(2) != "" {
+	if got.code != nil || got.machine != nil || string(got.data[0].Bytes) != "ab" || string(got.data[1].Bytes) != "cde" || got.names.Func(1) != "main" || got.names.Func(0) != "" || got.names.Func(2) != "" {
 		t.Errorf("%+v", got)
 	}
 	for n := range len(data) {

@@ -19,7 +19,7 @@ func (a *artifact) trace(text string) string {
 		if index > imports {
 			index-- // the instrumenter put tick behind the imports
 		}
-		if name := a.names.of(uint32(index)); name != "" {
+		if name := a.names.Func(uint32(index)); name != "" {
 			return name
 		}
 		return "$" + strconv.FormatUint(index, 10)

@@ -110,7 +110,7 @@ func (p *plan) refuelUnless(s stretch, holds bool, held uint32) stretch {
 	return s.op(opEnd)
 }
 
-// count notes units of an instruction that is about to run, for Options.Counted.
+// countUnits notes units of an instruction that is about to run, for Options.Counted.
 func (w *bodyWriter) countUnits(units uint32) {
 	if units > 0 {
 		w.out = stretch(w.out).add(w.plan.count, int64(units))

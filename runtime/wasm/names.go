@@ -1,30 +1,28 @@
 package wasm
 
 import (
-	"encoding/binary"
-	"errors"
-	"math"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
 )
 
-// A NameMap holds the names of a module's functions, for traces. The zero value knows none. It takes four bytes a function beside the names.
+// A NameMap holds the names of a module's functions, for traces, by their index in the module as it was read. The zero value knows none. It takes four bytes a
+// function beside the names.
 type NameMap struct {
-	ends []uint32 // of function i's name in text
-	text string
+	Ends []uint32 // of function i's name in Text, rising; functions behind these have none
+	Text string
 }
 
 // Func gives the name of the function with that index, imported ones counted first, or "". It is printable: what was not is escaped as in a Go
 // string. It is what the module says of itself, so it belongs in a log and never in an answer.
 func (n NameMap) Func(index uint32) string {
 	switch {
-	case int64(index) >= int64(len(n.ends)):
+	case int64(index) >= int64(len(n.Ends)):
 		return ""
 	case index == 0:
-		return n.text[:n.ends[0]]
+		return n.Text[:n.Ends[0]]
 	}
-	return n.text[n.ends[index-1]:n.ends[index]]
+	return n.Text[n.Ends[index-1]:n.Ends[index]]
 }
 
 // Names reads the names of functions from the name section. What is malformed there, or beyond the bounds of limits.go, is left out: names are for people and decide nothing.
@@ -57,7 +55,7 @@ func (m *Module) readNames(r *reader) NameMap {
 		text = appendPrintable(text, name, len(text)+funcNameSizeMax)
 		ends = append(ends, uint32(len(text)))
 	}
-	return NameMap{ends: ends, text: string(text)}
+	return NameMap{Ends: ends, Text: string(text)}
 }
 
 // appendPrintable writes name with what is not printable escaped, as far as the result stays within most bytes.
@@ -81,34 +79,4 @@ func appendPrintable(out, name []byte, most int) []byte {
 		name = name[size:]
 	}
 	return out
-}
-
-// MarshalBinary gives the names in the form that UnmarshalBinary reads: how many functions, the length of each name, then the names, numbers as in LEB128.
-// The error is always nil.
-func (n NameMap) MarshalBinary() ([]byte, error) {
-	out := make([]byte, 0, 2*len(n.ends)+len(n.text)+binary.MaxVarintLen32)
-	out = appendU32(out, uint32(len(n.ends)))
-	last := uint32(0)
-	for _, end := range n.ends {
-		out = appendU32(out, end-last)
-		last = end
-	}
-	return append(out, n.text...), nil
-}
-
-// UnmarshalBinary reads what MarshalBinary wrote. data is not kept.
-// It errs on anything else, without allocating more than eight times its size.
-func (n *NameMap) UnmarshalBinary(data []byte) error {
-	r := reader{code: data}
-	ends := make([]uint32, r.count("names", functionsMax, 1))
-	sum := uint64(0)
-	for i := range ends {
-		sum += uint64(r.u32())
-		ends[i] = uint32(min(sum, math.MaxUint32))
-	}
-	if r.err != nil || sum != uint64(r.left()) {
-		return errors.New("wasm: these bytes are no name map")
-	}
-	*n = NameMap{ends: ends, text: string(data[r.at:])}
-	return nil
 }

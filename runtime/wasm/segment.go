@@ -158,7 +158,7 @@ type dataSegment struct {
 	bytes  []byte
 }
 
-// datas gives the entries of the data section to be read again: m.DataSegments times dataSegment.
+// datas gives the entries of the data section to be read again: m.DataSegments times readDataSegment.
 func (m *Module) datas() reader { return m.reader(m.dataAt) }
 
 // readDataSegment reads one segment.
