@@ -20,7 +20,7 @@ type Config struct {
 	HTTP   HTTPConfig       // how http_fetch reaches the world
 	KV     KV               // the store behind kv_get and the like; nil: those acts are not offered
 	Now    func() time.Time // nil: time.Now
-	Rand   io.Reader        // source of random_get; nil: crypto/rand.Reader
+	Rand   io.Reader        // source of random_get, read by any number of goroutines at once; nil: crypto/rand.Reader
 	Logger hclog.Logger     // nil: no log
 }
 

@@ -12,13 +12,16 @@
 // hold a lease for, and never returns a guest's or a host's detail to a sender beyond the code and the text
 // that the task itself wrote. It reads no flag, environment variable or settings file: [Config] carries all of it.
 //
-// Its goroutines, all owned by [Worker.Run] and waited for by it:
+// Its goroutines, all owned by [Worker.Run] and waited for by it. For each queue:
 //
-//   - the claimer, which blocks in the broker while there is room for work;
+//   - the claimer, which blocks in the broker while there is room for work, and which runs and settles what comes alone;
 //   - the tender, which moves due messages back into their lanes and takes over a dead worker's deliveries;
-//   - Config.Concurrency runners, one task each;
 //   - the settler, which writes whatever has ended by then in one batch;
-//   - the renewer, which keeps the leases of all that is in flight and ends a run whose lease was lost.
+//   - the renewer, which keeps the leases of all that is in flight and ends a run whose lease was lost;
+//   - with a Keeper, one that carries orders out and answers them, and with Events, one that writes what happened.
+//
+// For all queues together: Config.Concurrency runners, one task each; one that gives back what waits behind long tasks; one that passes
+// progress on; and with a Listener, one that hears orders.
 //
 // Ending the context given to Run drains: nothing more is claimed, what runs may finish within Config.Drain,
 // what had not begun goes back to its lane. [Worker.Cut] ends the draining at once.

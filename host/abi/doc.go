@@ -21,7 +21,7 @@
 //
 // A frame is its fields one after the other, each a u32 in little-endian order that counts the bytes of the field, then
 // those bytes. A frame of no fields is no bytes. Numbers inside a frame are decimal text: status, after (milliseconds, at least 0),
-// ttl (seconds, "" for none), max, realtime (nanoseconds since 1970) and monotonic (nanoseconds since some instant of this run).
+// ttl (seconds, "" for none), max, realtime (nanoseconds since 1970) and monotonic (nanoseconds since some instant before this run).
 //
 // The second group are the capability calls. Each needs a capability (Imports says which kind), takes one request frame,
 // and answers the length of the frame that waits for answer_read. That length may be 0: then nothing waits. One answer waits at a time: the next capability
