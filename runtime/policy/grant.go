@@ -196,7 +196,7 @@ func (c *compiler) decide(all []*grant, named map[cell][]int, at cell, known map
 		}
 		for _, f := range ceilings {
 			// The loosest of those that are stated; 0 is not stated and never the larger.
-			f.set(&d.limits, max(f.get(all[i].limits), f.get(d.limits)))
+			*f.of(&d.limits) = max(f.get(all[i].limits), f.get(d.limits))
 		}
 	}
 	slices.Sort(lines)

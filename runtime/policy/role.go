@@ -102,49 +102,13 @@ func (r *reader) caps(at string, lines []string, g *grant) {
 
 func (r *reader) limits(at string, src limitsSrc, g *grant) {
 	for _, f := range ceilings {
-		n, stated := src.get(f.name)
+		n, stated := f.stated(&src)
 		if !stated {
 			continue
 		}
 		place := at + "." + f.name
 		r.between(place, n, f.bounds, f.text)
-		f.set(&g.limits, n)
+		*f.of(&g.limits) = n
 		g.limitLines[f.name] = r.line(place)
 	}
-}
-
-// get gives a limit by its name in the file, and whether the file states it.
-func (l *limitsSrc) get(name string) (n int64, stated bool) {
-	switch name {
-	case "memory":
-		return value(l.Memory)
-	case "stack":
-		return value(l.Stack)
-	case "result":
-		return value(l.Result)
-	case "log":
-		return value(l.Log)
-	case "payload":
-		return value(l.Payload)
-	case "wall":
-		return value(l.Wall)
-	case "cpu":
-		return value(l.CPU)
-	case "calls":
-		return value(l.Calls)
-	case "fuel":
-		return value(l.Fuel)
-	case "tables":
-		return value(l.Tables)
-	case "log_lines":
-		return value(l.LogLines)
-	}
-	panic("internal error: no limit is called " + name)
-}
-
-func value[N ~int64](n *N) (int64, bool) {
-	if n == nil {
-		return 0, false
-	}
-	return int64(*n), true
 }
