@@ -67,15 +67,13 @@ func parseCron(text string, zone *time.Location) (ticks, error) {
 		return nil, bad("is no expression of fields")
 	}
 	c := clockwise{*spec, zone}
-	if c.spec.Location = time.UTC; c.spec.Hour&anyHour != 0 {
-		c.spec.Location = zone
-	}
+	c.spec.Location = time.UTC
 	return c, nil
 }
 
 func (c clockwise) after(t time.Time) time.Time {
 	if c.spec.Hour&anyHour != 0 {
-		return inUTC(c.spec.Next(t))
+		return c.elapsed(t)
 	}
 	// wall is what the clock on the wall shows, as if it were UTC's. No time up to that maps to an instant after t.
 	local := t.In(c.zone)
@@ -88,6 +86,22 @@ func (c clockwise) after(t time.Time) time.Time {
 		if at := instant(wall, c.zone); at.After(t) {
 			return at
 		}
+	}
+}
+
+// elapsed returns the first tick after t of an expression whose hour is "*". It looks from one change of clocks to the next, and so
+// in places where clocks do not change: robfig/cron, in a zone whose clocks skip midnight, leaves out the whole day where days are named.
+func (c clockwise) elapsed(t time.Time) time.Time {
+	for in := t.In(c.zone); ; {
+		_, offset := in.Zone()
+		_, end := in.ZoneBounds()
+		spec := c.spec
+		spec.Location = time.FixedZone("", offset)
+		next := spec.Next(t)
+		if next.IsZero() || end.IsZero() || next.Before(end) {
+			return inUTC(next)
+		}
+		t, in = end.Add(-time.Nanosecond), end
 	}
 }
 

@@ -72,6 +72,12 @@ func TestClocksThatChange(t *testing.T) {
 			"04T02:30:00+1100 05T02:15:00+1100"},
 		{"midnight skipped, Beirut", "Asia/Beirut", "@daily", "2026-03-28T12:00:00Z",
 			"29T01:00:00+0300 30T00:00:00+0300"},
+		{"each hour of a day whose midnight is skipped, Beirut", "Asia/Beirut", "0 * * * sun", "2026-03-28T12:00:00Z",
+			"29T01:00:00+0300 29T02:00:00+0300 29T03:00:00+0300"},
+		{"each half hour of a day whose midnight is skipped, Cairo", "Africa/Cairo", "*/30 * * * fri", "2026-04-23T12:00:00Z",
+			"24T01:00:00+0300 24T01:30:00+0300 24T02:00:00+0300"},
+		{"each hour of a day whose midnight is repeated, Havana", "America/Havana", "0 * 1 * *", "2026-10-31T12:00:00Z",
+			"01T00:00:00-0400 01T00:00:00-0500 01T01:00:00-0500"},
 		{"a whole day skipped, Apia", "Pacific/Apia", "30 12 * * *", "2011-12-29T20:00:00Z",
 			"29T12:30:00-1000 31T00:00:00+1400 31T12:30:00+1400"},
 	} {
