@@ -68,62 +68,15 @@ func TestDialConfig(t *testing.T) {
 	}
 }
 
-func TestParseURL(t *testing.T) {
-	rows := []struct {
-		text string
-		addr string
-		user string
-	}{
-		{"rediss://redis.example.com:6379", "redis.example.com:6379", ""},
-		{"rediss://worker@127.0.0.1:6380", "127.0.0.1:6380", "worker"},
-		{"rediss://worker@[::1]:6380", "[::1]:6380", "worker"},
-		{"redis://127.0.0.1:6379", "", ""},
-		{"127.0.0.1:6379", "", ""},
-		{"REDISS://127.0.0.1:6379", "", ""},
-		{"rediss://127.0.0.1", "", ""},
-		{"rediss://:6379", "", ""},
-		{"rediss://@h:1", "", ""},
-		{"rediss://u:p@h:1", "", ""},
-		{"rediss://u@h:1/0", "", ""},
-		{"rediss://u@h:1/", "", ""},
-		{"rediss://u@h:1?skip_verify=true", "", ""},
-		{"rediss://u@h:1#f", "", ""},
-		{"rediss://u@evil@h:1", "", ""},
-		{"rediss://u%40x@h:1", "", ""},
-		{"rediss://u@h%2e:1", "", ""},
-		{"rediss://u@h:01", "", ""},
-		{"rediss://u@h:65536", "", ""},
-		{"rediss://u@h :1", "", ""},
-		{"rediss://u@h\t:1", "", ""},
-		{"rediss://u@h\\x:1", "", ""},
-		{"", "", ""},
-	}
-	for _, r := range rows {
-		c, err := redisqueue.ParseURL(r.text)
-		if c.Addr != r.addr || c.User != r.user || (err == nil) != (r.addr != "") {
-			t.Errorf("%q: %q %q, %v", r.text, c.Addr, c.User, err)
-		}
-		if err != nil && strings.Contains(r.text, ":p@") && strings.Contains(err.Error(), ":p@") {
-			t.Errorf("the error shows the password: %v", err)
+func TestAddresses(t *testing.T) {
+	for addr, ok := range map[string]bool{
+		"redis.example.com:6379": true, "127.0.0.1:6380": true, "[::1]:6380": true,
+		"": false, "127.0.0.1": false, ":6379": false, "h:01": false, "h:0": false, "h:65536": false, "h :1": false, "h\t:1": false, "h\\x:1": false,
+		"h:1/0": false, "h/x:1": false, "u@h:1": false, "rediss://h:1": false, "::1:6379": false, "é:1": false,
+	} {
+		_, err := redisqueue.Dial(redisqueue.Config{Addr: addr})
+		if bad := strings.Contains(err.Error(), "redis: config: Addr: "); bad == ok {
+			t.Errorf("%q: %v", addr, err)
 		}
 	}
-}
-
-func FuzzParseURL(f *testing.F) {
-	for _, s := range []string{"rediss://worker@127.0.0.1:6380", "rediss://h:1", "rediss://[::1]:1", "rediss://u@h:1?x"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		c, err := redisqueue.ParseURL(s)
-		if err != nil {
-			return
-		}
-		text := "rediss://"
-		if c.User != "" {
-			text += c.User + "@"
-		}
-		if text+c.Addr != s {
-			t.Errorf("%q parsed as %q, %q", s, c.User, c.Addr)
-		}
-	})
 }
