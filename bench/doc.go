@@ -1,6 +1,6 @@
 // Command bench measures Caisson beside its peers, in one run, and says which goals of the design are met.
 //
-//	go run ./bench sandbox [--quick] [--json] [--rounds N] [--only REGEXP]
+//	go run ./bench sandbox|queue [--quick] [--json] [--rounds N] [--only REGEXP] [--out DIR] [--profile DIR]
 //
 // It prints a table of medians with their spread and then one line per goal; with --json, one object a line. A goal that is missed is
 // reported and is no error of the run. Progress goes to standard error. What each row means: docs/reference/bench.md.
