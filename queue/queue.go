@@ -14,8 +14,8 @@ type Outgoing struct {
 
 // A Sender puts messages into lanes. It needs no other right than that.
 type Sender interface {
-	// Send writes the whole batch in one pipelined write (more than BatchMax go
-	// in several). nil means that the broker has taken all of them.
+	// Send writes the whole batch in one pipelined write (more than BatchMax, and
+	// more than some MiB, go in several). nil means that the broker has taken all of them.
 	// Errors: *FieldError (final, nothing was sent), *UnavailableError (some may
 	// have been taken; sending the same bytes again is safe).
 	Send(ctx context.Context, batch []Outgoing) error

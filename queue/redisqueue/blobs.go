@@ -1,6 +1,7 @@
 package redisqueue
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -45,24 +46,35 @@ func (b *Blobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	if data == "" {
+	if len(data) == 0 {
 		return nil, &fs.PathError{Op: "get blob", Path: name, Err: fs.ErrNotExist}
 	}
 	if int64(len(data)) > sizeMax {
 		return nil, &fs.PathError{Op: "get blob", Path: name, Err: fs.ErrInvalid}
 	}
-	return []byte(data), nil
+	return data, nil
 }
 
-// read returns up to sizeMax+1 bytes, "" when there are none: no blob is empty.
-func (b *Blobs) read(ctx context.Context, name string, sizeMax int64) (string, error) {
-	var data string
-	err := b.client.do(ctx, "blob get", func(ctx context.Context) error {
-		var err error
-		data, err = b.client.rdb.GetRange(ctx, blobPrefix+name, 0, sizeMax).Result()
-		return err
-	})
-	return data, err
+// read returns up to sizeMax+1 bytes, none when there is no blob: no blob is empty. It reads in pieces, since all of a large one
+// may not arrive within one Timeout; that is no look at one moment, and a blob that is replaced between two is for the digest to find.
+func (b *Blobs) read(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
+	var data []byte
+	for {
+		var piece string
+		err := b.client.do(ctx, "blob get", func(ctx context.Context) error {
+			from := int64(len(data))
+			var err error
+			piece, err = b.client.rdb.GetRange(ctx, blobPrefix+name, from, min(from+blobPiece-1, sizeMax)).Result()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, piece...)
+		if len(piece) < blobPiece || int64(len(data)) > sizeMax {
+			return data, nil
+		}
+	}
 }
 
 // Put writes a blob that is not there yet. The same bytes again are no error.
@@ -89,7 +101,7 @@ func (b *Blobs) Put(ctx context.Context, name string, data []byte) error {
 		if err != nil {
 			return err
 		}
-		if old != string(data) {
+		if !bytes.Equal(old, data) {
 			return &fs.PathError{Op: "put blob", Path: name, Err: fs.ErrExist}
 		}
 	}

@@ -58,6 +58,11 @@ const (
 	// large results does not stop Redis for long.
 	settleBytesMax = 8 << 20
 
+	// sendBytesMax and blobPiece bound what is written, and read of a blob, in one trip: over a slow line too it must arrive before
+	// Timeout has passed. With 5 s, 8 MiB need 14 Mbit/s.
+	sendBytesMax = 8 << 20
+	blobPiece    = 8 << 20
+
 	// carriedBytesMax bounds a result that comes with the word that it is there; as lua/settle.lua has it for a message.
 	carriedBytesMax = 16 << 10
 

@@ -12,7 +12,7 @@ import (
 var _ queue.Sender = (*Client)(nil)
 
 // Send puts the batch into its lanes, in one pipelined write for each BatchMax of
-// them. It needs +xadd on the lanes and no more.
+// them and each sendBytesMax of their bytes. It needs +xadd on the lanes and no more.
 // Errors: as queue.Sender says.
 func (c *Client) Send(ctx context.Context, batch []queue.Outgoing) error {
 	for i, m := range batch {
@@ -24,13 +24,24 @@ func (c *Client) Send(ctx context.Context, batch []queue.Outgoing) error {
 		}
 	}
 	for len(batch) > 0 {
-		n := min(len(batch), queue.BatchMax)
+		n := together(batch)
 		if err := c.send(ctx, batch[:n]); err != nil {
 			return err
 		}
 		batch = batch[n:]
 	}
 	return nil
+}
+
+// together returns how many of batch go out in one write, one at least.
+func together(batch []queue.Outgoing) int {
+	size := 0
+	for n, m := range batch {
+		if size += len(m.Message); n == queue.BatchMax || n > 0 && size > sendBytesMax {
+			return n
+		}
+	}
+	return len(batch)
 }
 
 // send writes one batch. When a connection turns out to be stale, only what was

@@ -1,0 +1,100 @@
+package redisqueue_test
+
+import (
+	"bytes"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/queuetest"
+	"github.com/caisson-run/caisson/queue/redisqueue"
+)
+
+// slowRate is what a slow line carries, in bytes a second, each way.
+const slowRate = 8 << 20
+
+// slowLine passes on to addr, slowly, and returns where it listens.
+func slowLine(t *testing.T, addr string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	pass := func(from, to net.Conn) { // ends with its connections, which the client closes
+		defer from.Close()
+		defer to.Close()
+		piece := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(piece)
+			if n > 0 {
+				time.Sleep(time.Duration(n) * time.Second / slowRate) // what is slow about it
+				if _, err := to.Write(piece[:n]); err != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	go func() { // ends with the listener
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", addr)
+			if err != nil {
+				near.Close()
+				return
+			}
+			for _, c := range []net.Conn{near, far} { // or the line would seem fast for the first megabytes
+				_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+				_ = c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+			}
+			go pass(near, far)
+			go pass(far, near)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// What takes longer than Timeout to pass a slow line goes in pieces that do not.
+func TestSlowLine(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	const size = 5 * slowRate / 2 // 2.5 s, and a reply must come within 2
+	over := func(user string) *redisqueue.Client {
+		c := configOf(s.Login(user))
+		c.Addr, c.Timeout = slowLine(t, c.Addr), 2*time.Second
+		return dial(t, c)
+	}
+	t.Run("blob", func(t *testing.T) {
+		t.Parallel()
+		want := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+		if err := redisqueue.OpenBlobs(dial(t, configOf(s.Login(queuetest.UserStore)))).Put(t.Context(), "large", want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := redisqueue.OpenBlobs(over(queuetest.UserWorker)).Get(t.Context(), "large", size)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if _, err := redisqueue.OpenBlobs(dial(t, configOf(s.Login(queuetest.UserWorker)))).Get(t.Context(), "large", size-1); err == nil {
+			t.Error("a blob that is larger than it may be")
+		}
+	})
+	t.Run("send", func(t *testing.T) {
+		t.Parallel()
+		batch := make([]queue.Outgoing, size/queue.MessageBytesMax)
+		for i := range batch {
+			batch[i] = queue.Outgoing{Lane: acme, Message: make([]byte, queue.MessageBytesMax)}
+		}
+		if err := over(queuetest.UserProducer).Send(t.Context(), batch); err != nil {
+			t.Error(err)
+		}
+		if n := s.Do("XLEN", "cs:{jobs}:in:acme:1"); n != int64(len(batch)) {
+			t.Errorf("%v messages came, want %d", n, len(batch))
+		}
+	})
+}
