@@ -41,8 +41,12 @@ func TestAnswerRead(t *testing.T) {
 			t.Errorf("outside of memory: %d", code)
 		}
 	}
-	if code := g.must(abi.AnswerRead, 100, high); code != 9 || string(g.get(104, 5)) != "value" {
-		t.Errorf("%d %q", code, g.get(100, 9))
+	for _, size := range []uint64{9, high} { // the very length, and one beyond the memory, of which only the answer's is looked at
+		g.put(0, request)
+		g.must(abi.KVGet, 0, uint64(len(request)))
+		if code := g.must(abi.AnswerRead, 100, size); code != 9 || string(g.get(104, 5)) != "value" {
+			t.Errorf("into %d bytes: %d %q", size, code, g.get(100, 9))
+		}
 	}
 	if code := g.must(abi.AnswerRead, 100, 100); code != abi.NotFound {
 		t.Errorf("it was read: %d", code)

@@ -257,6 +257,11 @@ func TestClocks(t *testing.T) {
 	if code, _ := g.ask(abi.ClockFine); code != abi.Denied {
 		t.Errorf("clock_fine = %d", code)
 	}
+	now = now.Add(-time.Hour) // a step of the machine's clock
+	if m := read(1); m != 1e9 {
+		t.Errorf("monotonic went behind its begin: %d", m)
+	}
+	now = now.Add(time.Hour)
 	g.again(host.RunConfig{Held: hold(t, "clock fine")})
 	if v := read(0); v%1e6 == 0 {
 		t.Errorf("clock is coarse: %d", v)
