@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/caisson-run/caisson/queue"
 )
 
@@ -196,11 +198,7 @@ func (c *Client) Answer(ctx context.Context, name, resultKeyOf, id string, resul
 	if ttl < time.Millisecond || ttl > queue.StateTTLMax {
 		return &queue.FieldError{Field: "ttl", Text: fmt.Sprintf("%s is not within 1ms to %s", ttl, queue.StateTTLMax)}
 	}
-	return c.do(ctx, "answer", func(ctx context.Context) error {
-		pipe := c.rdb.Pipeline()
+	return c.keepAndTell(ctx, "answer", func(ctx context.Context, pipe redis.Pipeliner) {
 		pipe.SetNX(ctx, resultKey(name, resultKeyOf, id), result, ttl)
-		pipe.Publish(ctx, channelPrefix(name)+resultKeyOf, id)
-		_, err := pipe.Exec(ctx)
-		return err
-	})
+	}, channelPrefix(name)+resultKeyOf, id)
 }

@@ -94,15 +94,22 @@ func (c *Client) Once(ctx context.Context, name string, order []byte) error {
 	})
 }
 
-// order sends what keeps an order and the order itself, in one trip. What is kept goes first, so that a worker that
-// subscribes between the two finds it.
+// order keeps an order and then tells it, so that a worker that subscribes between the two finds it.
 func (c *Client) order(ctx context.Context, op, name string, order []byte, keep func(context.Context, redis.Pipeliner)) error {
+	return c.keepAndTell(ctx, op, keep, ordersKey(name), order)
+}
+
+// keepAndTell writes what keep puts into a pipeline and, when that is done, publishes word on channel. They cannot go in one pipeline: a
+// cluster's client sends PUBLISH, which names no key, to any node, beside what keep writes and perhaps before it, and whoever
+// hears it would look, find nothing, and wait on.
+func (c *Client) keepAndTell(ctx context.Context, op string, keep func(context.Context, redis.Pipeliner), channel string, word any) error {
 	return c.do(ctx, op, func(ctx context.Context) error {
 		pipe := c.rdb.Pipeline()
 		keep(ctx, pipe)
-		pipe.Publish(ctx, ordersKey(name), order)
-		_, err := pipe.Exec(ctx)
-		return err
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		return c.rdb.Publish(ctx, channel, word).Err()
 	})
 }
 

@@ -194,6 +194,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	clusterOrders(ctx, t, c, worker, queues)
+	clusterAnswers(ctx, t, c, worker, queues)
 	clusterStores(ctx, t, c)
 	clusterOrdersOfTheLiving(ctx, t, c, worker, queues)
 }
@@ -348,6 +349,26 @@ func clusterOrders(ctx context.Context, t *testing.T, c *queuetest.Cluster, work
 		lane := queue.Lane{Queue: name, Tenant: queuetest.Tenant}
 		if n, err := worker.Purge(t.Context(), []queue.Lane{lane}, time.Time{}, 100); err != nil || n != 0 {
 			t.Errorf("purge of %s: %d, %v", name, n, err)
+		}
+	}
+}
+
+// clusterAnswers: who waits for an answer to an order hears of it when it can be read, and not before. PUBLISH goes to any node.
+func clusterAnswers(ctx context.Context, t *testing.T, c *queuetest.Cluster, worker *redisqueue.Client, queues []string) {
+	results := redisqueue.OpenResults(dial(t, configOf(c.Login(queuetest.UserOperator))))
+	defer results.Close()
+	for i := range 300 {
+		name, id := queues[i%len(queues)], fmt.Sprintf("answer%03d", i)
+		answered := make(chan error, 1)
+		go func() { answered <- worker.Answer(ctx, name, queuetest.Operator, id, []byte("yes"), time.Minute) }()
+		within, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := results.Wait(within, name, queuetest.Operator, []string{id}, func(string, []byte) {})
+		cancel()
+		if err != nil {
+			t.Fatalf("%s of %s: %v", id, name, err)
+		}
+		if err := <-answered; err != nil {
+			t.Fatal(err)
 		}
 	}
 }
