@@ -150,6 +150,9 @@ func TestForgedInput(t *testing.T) {
 		{"of a worker that the policy does not list", func(id envelope.MessageID) []byte {
 			return result(t, makeKey(envelope.Worker, "another"), id, "acme")
 		}},
+		{"with a signature that does not hold", func(id envelope.MessageID) []byte {
+			return changed(result(t, workerKey, id, "acme"))
+		}},
 		{"another message's", func(envelope.MessageID) []byte { return result(t, workerKey, envelope.NewMessageID(), "acme") }},
 		{"another tenant's", func(id envelope.MessageID) []byte { return result(t, workerKey, id, "globex") }},
 	}
@@ -167,6 +170,12 @@ func TestForgedInput(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changed returns b with another last bit, which is one of its signature's.
+func changed(b []byte) []byte {
+	b[len(b)-1] ^= 1
+	return b
 }
 
 // result is one of a task that was done.

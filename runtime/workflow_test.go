@@ -217,6 +217,11 @@ func TestWorkflowWithForgedResult(t *testing.T) {
 		},
 		"of another plan, by the same worker": func(envelope.MessageID) []byte { return replayed },
 		"cut":                                 func(envelope.MessageID) []byte { return replayed[:len(replayed)-1] },
+		"its own, with one bit of the signature changed": func(id envelope.MessageID) []byte {
+			own, err := w.results.Result(t.Context(), queueName, shopKey.Public().ID().String(), id.String())
+			check(t, err)
+			return changed(own)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := first()

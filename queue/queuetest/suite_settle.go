@@ -324,15 +324,18 @@ func testResult(t *testing.T, b Broker) {
 	send(t, b, acme, "m")
 	s := resultOf(granted(t, w, claimOne(t, w, acme), "id").Lease, queue.Done(), "r")
 	s.ResultTTL = 200 * time.Millisecond
+	asked := time.Now()
 	if got := settle(t, w, s); got != queue.Applied {
 		t.Fatal(got)
 	}
-	if r, err := b.Results().Result(ctx, "jobs", Issuer, "id"); err != nil || string(r) != "r" {
-		t.Errorf("kept: %q, %v", r, err)
-	}
+	var passed time.Duration // besides
 	Eventually(t, "the result expires", func() bool {
+		r, err := b.Results().Result(ctx, "jobs", Issuer, "id")
+		if kept := time.Since(asked) + passed; err != nil && kept < s.ResultTTL || err == nil && string(r) != "r" {
+			t.Fatalf("after %s of %s: %q, %v", kept, s.ResultTTL, r, err)
+		}
 		b.Pass(pollEvery)
-		_, err := b.Results().Result(ctx, "jobs", Issuer, "id")
+		passed += pollEvery
 		return errors.Is(err, queue.ErrNoResult)
 	})
 	if _, err := b.Results().Result(ctx, "jobs", Issuer, "../id"); err == nil || errors.Is(err, queue.ErrNoResult) {

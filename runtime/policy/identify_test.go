@@ -44,3 +44,48 @@ func TestIdentifyRefusesOtherPurposes(t *testing.T) {
 		t.Errorf("another key of the same id: %v", refusal)
 	}
 }
+
+// anyOrderKey knows one key, whatever it is asked for.
+type anyOrderKey struct{ envelope.PublicKey }
+
+func (k anyOrderKey) OrderKey(envelope.KeyID) (envelope.PublicKey, bool) { return k.PublicKey, true }
+
+// TestOrdersAskForThePurpose: a policy in which the signer of an order has become a sender lets it cancel and nothing else, and one that knows
+// the key as a publisher's nothing at all, though the envelope's reader, which asks before, found the key to be for orders.
+func TestOrdersAskForThePurpose(t *testing.T) {
+	now := time.Now()
+	signer, err := envelope.GenerateKey(envelope.Operate, bytes.NewReader(bytes.Repeat([]byte{1}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, act := range envelope.Acts() {
+		o := envelope.Order{ID: envelope.MessageID{9}, Audience: "prod", Queue: "media", Act: act, Issued: now, Expires: now.Add(time.Hour)}
+		if act == envelope.ActCancel {
+			o.Tenant, o.Target = "acme", envelope.MessageID{1}.String()
+		}
+		b, err := envelope.SignOrder(o, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := envelope.OrderReader{Keys: anyOrderKey{signer.Public()}, Audience: "prod"}.Open(b, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range []struct {
+			name string
+			who  *principal
+			may  bool
+		}{
+			{"operator", &principal{purpose: envelope.Operate}, true},
+			{"sender", &principal{purpose: envelope.Submit, tenant: o.Tenant}, act == envelope.ActCancel},
+			{"publisher or worker", nil, false},
+		} {
+			p := &Policy{audience: "prod", keys: map[envelope.KeyID]*key{signer.Public().ID(): {public: signer.Public(), principal: row.who}}}
+			_, err := p.AuthorizeOrder(v, now)
+			refusal, _ := err.(*RefusalError)
+			if row.may != (err == nil) || !row.may && refusal.Code() != CodeKeyPurpose {
+				t.Errorf("%s by a %s: %v", act, row.name, err)
+			}
+		}
+	}
+}
