@@ -116,7 +116,7 @@ func deadListCommand() *cobra.Command {
 			return o.listDead(c, filter, f.limit)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", deadInfo{}})
 	f.addFilter(c)
 	c.Flags().IntVar(&f.limit, "limit", 100, "at most so many")
 	return c
@@ -197,7 +197,7 @@ is there as base64.`,
 			oneLine(info.Entry), info.At.Format(time.RFC3339), oneLine(info.Code), oneLine(info.Reason), info.Queue, info.Tenant, info.Priority, oneLine(info.ID), oneLine(info.Worker), info.Bytes)
 		return err
 	}
-	f.add(c)
+	f.add(c, shape{"", deadInfo{}})
 	c.Flags().StringVarP(&f.queue, "queue", "q", "", "queue (default: the one in the settings)")
 	c.Flags().StringVarP(&out, "out", "o", "", "write the message to this new file")
 	return c

@@ -43,7 +43,7 @@ Exit status 0 only if all of it went as it should.`,
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave it running afterwards and print how to use it from a second terminal")
 	c.Flags().StringVar(&source, "source", "", "the checkout of Caisson (default: found from the current folder upwards)")
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", demoSummary{}})
 	return c
 }
 

@@ -69,6 +69,9 @@ func hintOf(err error) string {
 	if errors.As(err, &g) {
 		return g.Hint()
 	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		return "caisson --help"
+	}
 	return ""
 }
 

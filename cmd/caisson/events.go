@@ -50,7 +50,7 @@ The user of Redis in the settings needs the rights of a watcher or an operator (
 			return o.events(c, after, follow)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", eventInfo{}})
 	c.Flags().StringVarP(&name, "queue", "q", "", "queue (default: the one in the settings)")
 	c.Flags().StringVar(&after, "after", "", "cursor to go on after; 0: the oldest kept")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")

@@ -62,7 +62,7 @@ An existing file is never overwritten.`,
 		},
 	}
 	c.Flags().StringVarP(&out, "out", "o", "", "file for the secret (default PURPOSE.key)")
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", keyInfo{}})
 	return c
 }
 
@@ -105,7 +105,7 @@ func keyShowCommand() *cobra.Command {
 			return printKey(c, public, args[0], asJSON)
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", keyInfo{}})
 	return c
 }
 

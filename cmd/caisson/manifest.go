@@ -75,7 +75,7 @@ func manifestCheckCommand() *cobra.Command {
 			return printManifest(c, info)
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", manifestInfo{}})
 	return c
 }
 

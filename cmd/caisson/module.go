@@ -70,7 +70,7 @@ languages are built with their own toolchains; see docs/reference/task-contract.
 		},
 	}
 	c.Flags().StringVarP(&out, "out", "o", "", "the module's file (default: the one that the manifest names)")
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", builtInfo{}})
 	return c
 }
 
@@ -116,7 +116,7 @@ every earlier one: workers refuse to go back. The store is a folder, or the Redi
 	c.Flags().Uint64Var(&f.number, "number", 0, "the release's number (default: one more than the newest in the store)")
 	c.MarkFlagsMutuallyExclusive("store", "config")
 	c.MarkFlagsOneRequired("store", "config")
-	jsonFlag(c, &f.json)
+	jsonFlag(c, &f.json, shape{"", releaseInfo{}})
 	return c
 }
 

@@ -98,7 +98,7 @@ Compiling a large module takes a minute, the first time; after 2 s stderr says s
 			return printModule(c, info)
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", moduleInfo{}})
 	return c
 }
 

@@ -65,7 +65,7 @@ Exit status 0 when every run is done, 1 when one failed, 3 when a worker would n
 	c.Flags().StringVarP(&f.file, "file", "f", "", "file with the input, - for stdin")
 	c.Flags().IntVarP(&f.repeat, "repeat", "n", 0, "run it so many times more and show percentiles")
 	c.MarkFlagsMutuallyExclusive("input", "file")
-	jsonFlag(c, &f.json)
+	jsonFlag(c, &f.json, shape{"", runInfo{}})
 	return c
 }
 

@@ -28,14 +28,14 @@ type operatorFlags struct {
 	json    bool
 }
 
-func (f *operatorFlags) add(c *cobra.Command) {
+func (f *operatorFlags) add(c *cobra.Command, shapes ...shape) {
 	c.Flags().StringVarP(&f.config, "config", "c", "operator.toml", "settings as in client.toml, with a key of purpose operate")
-	jsonFlag(c, &f.json)
+	jsonFlag(c, &f.json, shapes...)
 }
 
 // addOrder adds the flags of verbs that give an order.
 func (f *operatorFlags) addOrder(c *cobra.Command) {
-	f.add(c)
+	f.add(c, shape{"", orderInfo{}})
 	c.Flags().DurationVar(&f.timeout, "timeout", answerDefault, "how long to wait for a worker's answer")
 	c.Flags().StringVar(&f.note, "note", "", "why, for the workers' logs")
 }

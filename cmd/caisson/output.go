@@ -9,14 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
-
-// jsonFlag adds --json to c.
-func jsonFlag(c *cobra.Command, into *bool) {
-	c.Flags().BoolVar(into, "json", false, "print one JSON value a line, for programs")
-}
 
 // printJSON writes v as one line.
 func printJSON(w io.Writer, v any) error {

@@ -25,6 +25,12 @@ func planCommand() *cobra.Command {
 	return c
 }
 
+// planFileInfo is a plan's file that is without fault.
+type planFileInfo struct {
+	File  string `json:"file"`
+	Steps int    `json:"steps"`
+}
+
 func planCheckCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
@@ -41,13 +47,13 @@ func planCheckCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"file": args[0], "steps": len(p.Steps)})
+				return printJSON(c.OutOrStdout(), planFileInfo{args[0], len(p.Steps)})
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "steps %d\nok    %s\n", len(p.Steps), oneLine(args[0]))
 			return err
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", planFileInfo{}})
 	return c
 }
 
@@ -98,7 +104,7 @@ With --wait it waits as caisson plan wait does.`,
 			return err
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", client.PlanReceipt{}}, shape{"--wait", stepInfo{}})
 	c.Flags().BoolVarP(&wait, "wait", "w", false, "wait for the plan to end and print its results")
 	c.Flags().DurationVar(&timeout, "timeout", 0, "with --wait: give up after this time (default: never)")
 	return c
@@ -110,8 +116,8 @@ type planRef struct {
 	file string
 }
 
-func (f *planRef) add(c *cobra.Command) {
-	f.clientFlags.add(c)
+func (f *planRef) add(c *cobra.Command, s shape) {
+	f.clientFlags.add(c, s)
 	c.Flags().StringVarP(&f.file, "file", "f", "plan.toml", "the plan that was sent, for an ID")
 }
 
@@ -184,7 +190,7 @@ Exit status 0 when the plan is done, 1 when a step failed, 3 when one was refuse
 			return waitForPlan(c, conn, receipt, timeout, f.json)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", stepInfo{}})
 	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time (default: never)")
 	return c
 }
@@ -276,7 +282,7 @@ if a worker that client.toml lists signed it.`,
 			return printPlan(c, info)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", planInfo{}})
 	return c
 }
 

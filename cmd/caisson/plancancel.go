@@ -32,8 +32,14 @@ The order is kept until an hour after the plan has expired, or for 25 hours when
 			return cancelPlan(c, f, kept)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", planOrderInfo{}})
 	return c
+}
+
+// planOrderInfo is a plan of which an order to cancel is kept.
+type planOrderInfo struct {
+	Plan  string `json:"plan"`
+	Queue string `json:"queue"`
 }
 
 func cancelPlan(c *cobra.Command, f clientFlags, kept client.PlanReceipt) error {
@@ -50,7 +56,7 @@ func cancelPlan(c *cobra.Command, f clientFlags, kept client.PlanReceipt) error 
 		return err
 	}
 	if f.json {
-		return printJSON(c.OutOrStdout(), map[string]string{"plan": kept.ID.String(), "queue": kept.Queue})
+		return printJSON(c.OutOrStdout(), planOrderInfo{kept.ID.String(), kept.Queue})
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), kept.ID)
 	return err

@@ -24,6 +24,13 @@ func policyCommand() *cobra.Command {
 	return c
 }
 
+// policyFileInfo is a policy's file that is without fault.
+type policyFileInfo struct {
+	Audience string   `json:"audience"`
+	File     string   `json:"file"`
+	Tenants  []string `json:"tenants"`
+}
+
 func policyCheckCommand() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
@@ -37,13 +44,13 @@ func policyCheckCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"file": args[0], "audience": p.Audience(), "tenants": p.Tenants()})
+				return printJSON(c.OutOrStdout(), policyFileInfo{p.Audience(), args[0], p.Tenants()})
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "audience %s\ntenants  %d\nok       %s\n", p.Audience(), len(p.Tenants()), oneLine(args[0]))
 			return err
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", policyFileInfo{}})
 	return c
 }
 
@@ -61,7 +68,7 @@ grants as well. Exit status 0 when the worker would run it, 3 when it would refu
 			if at != "" {
 				var err error
 				if now, err = time.Parse(time.RFC3339, at); err != nil {
-					return misuse("--at: %v", err)
+					return misuse("--at: %q is no time such as 2026-01-02T15:04:05Z", at)
 				}
 			}
 			rules, err := readPolicy(policyPath)
@@ -86,7 +93,7 @@ grants as well. Exit status 0 when the worker would run it, 3 when it would refu
 	c.Flags().StringVarP(&policyPath, "policy", "p", "policy.toml", "the policy")
 	c.Flags().StringVarP(&manifestFile, "manifest", "m", "", "the task's manifest, or its folder")
 	c.Flags().StringVar(&at, "at", "", "judge as of this time, RFC 3339 (default: now)")
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", policy.Explanation{}})
 	return c
 }
 

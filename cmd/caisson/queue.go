@@ -62,7 +62,7 @@ func queueListCommand() *cobra.Command {
 		Long: `Without arguments it is the queue of the settings. Waiting and running are counted over the lanes of the tenants looked at; due
 (parked, or to be retried) and dead are the whole queue's. Mode is "unverified" when the order that Redis keeps is
 signed by a key that neither the settings nor --policy know.`,
-		Example: "  caisson queue list\n  caisson queue list default mail --policy policy.toml --json",
+		Example: "  caisson queue list --tenant acme\n  caisson queue list default mail --policy policy.toml --json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			o, err := connectOperator(f, "")
@@ -87,7 +87,7 @@ signed by a key that neither the settings nor --policy know.`,
 			return printQueues(c.OutOrStdout(), all, f.json)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", queueInfo{}})
 	f.addLanes(c)
 	return c
 }
@@ -153,7 +153,7 @@ func queueDepthCommand() *cobra.Command {
 			return nil
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", laneInfo{}})
 	f.addLanes(c)
 	return c
 }
@@ -295,7 +295,7 @@ exit status 1 when something was left.`,
 			return err
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", queueInfo{}}, shape{"--pause", orderInfo{}})
 	f.addLanes(c)
 	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time (default: never)")
 	c.Flags().StringVar(&f.note, "note", "", "why it is paused, for the workers' logs")

@@ -28,6 +28,15 @@ type aclInfo struct {
 	Args   []string `json:"args"` // the rights as arguments of ACL SETUSER: a selector is one
 }
 
+// roleNames are all roles.
+func roleNames() []string {
+	var names []string
+	for _, r := range redisacl.Roles() {
+		names = append(names, string(r))
+	}
+	return names
+}
+
 func redisACLCommand() *cobra.Command {
 	var roles, queues []string
 	tenant, keyID, asJSON := "", "", false
@@ -41,17 +50,16 @@ answers to the orders of one --key-id. Without --queue a user may work with ever
 The lines are those of an ACL file, with PASSWORD to be replaced: ">" and the password, or "#" and its SHA-256. The line of the user
 "default" belongs into the file, too: it is off, and keeps the rights with which Redis replays its append-only file.
 With --json each user comes with its rights as arguments of ACL SETUSER.`,
-		Example: "  caisson redis acl worker kv store\n  caisson redis acl producer --tenant acme --key-id 00112233445566778899aabbccddeeff --queue default",
-		Args:    cobra.ArbitraryArgs,
+		Example:           "  caisson redis acl worker kv store\n  caisson redis acl producer --tenant acme --key-id 00112233445566778899aabbccddeeff --queue default",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.FixedCompletions(roleNames(), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			scope := redisacl.Scope{Queues: queues, Tenant: tenant, KeyID: keyID}
 			if err := checkScope(scope); err != nil {
 				return err
 			}
 			if roles = args; len(roles) == 0 {
-				for _, r := range redisacl.Roles() {
-					roles = append(roles, string(r))
-				}
+				roles = roleNames()
 			}
 			var users []aclInfo
 			for _, role := range roles {
@@ -67,7 +75,7 @@ With --json each user comes with its rights as arguments of ACL SETUSER.`,
 	c.Flags().StringVar(&tenant, "tenant", "", "whose lanes a producer may use, and whose values a kv may (default for kv: all)")
 	c.Flags().StringVar(&keyID, "key-id", "", "id of the key whose results a producer or operator may read")
 	c.Flags().StringArrayVarP(&queues, "queue", "q", nil, "queue that the users may work with; may be repeated (default: all)")
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", aclInfo{}})
 	return c
 }
 

@@ -26,7 +26,11 @@ of its own. With ` + "`--json`" + ` the output is one JSON value a line, whose f
 | 2 | misused: the command line or a configuration file is wrong |
 | 3 | refused: by policy, signature, admission, or a worker's refusal of a task |
 
-` + "`caisson completion bash|zsh|fish|powershell`" + ` prints a completion script.
+Behind the text of a verb that has ` + "`--json`" + ` stand the fields of what it prints: one with a ? is left out when there is nothing to say, a dot stands between
+a field and what is in it, [] behind a list. What a task gave is ` + "`output`" + ` where it is JSON, and ` + "`output_base64`" + ` where it is not; times are RFC 3339 in UTC.
+
+` + "`caisson completion bash|zsh|fish|powershell`" + ` prints a completion script, and with ` + "`--help`" + ` says how to load it. In bash, with the package
+bash-completion: ` + "`source <(caisson completion bash)`" + `.
 
 These files carry settings: [worker.toml](worker.md) for a worker, and client.toml for whoever sends. operator.toml is the same
 for whoever operates: its key is of purpose operate, and it needs no tenant.

@@ -60,15 +60,21 @@ func scheduleCheckCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"file": path, "schedules": len(set)})
+				return printJSON(c.OutOrStdout(), scheduleFileInfo{path, len(set)})
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "schedules %d\nok        %s\n", len(set), oneLine(path))
 			return err
 		},
 	}
 	fileFlag(c, &path)
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", scheduleFileInfo{}})
 	return c
+}
+
+// scheduleFileInfo is a file of schedules that is without fault.
+type scheduleFileInfo struct {
+	File      string `json:"file"`
+	Schedules int    `json:"schedules"`
 }
 
 // scheduleInfo is what is shown of a schedule.
@@ -100,7 +106,7 @@ func scheduleListCommand() *cobra.Command {
 		},
 	}
 	fileFlag(c, &path)
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", scheduleInfo{}})
 	return c
 }
 
@@ -152,7 +158,7 @@ message is shown as well, for caisson task show and wait.`,
 			if from != "" {
 				var err error
 				if at, err = time.Parse(time.RFC3339, from); err != nil {
-					return misuse("--from: %v", err)
+					return misuse("--from: %q is no time such as 2026-01-02T15:04:05Z", from)
 				}
 			}
 			if count < 1 || count > nextMax {
@@ -178,7 +184,7 @@ message is shown as well, for caisson task show and wait.`,
 		},
 	}
 	fileFlag(c, &path)
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", tickInfo{}})
 	c.Flags().IntVarP(&count, "count", "n", 5, "so many ticks in all")
 	c.Flags().StringVar(&from, "from", "", "those after this time, RFC 3339 (default: now)")
 	c.Flags().StringVarP(&config, "config", "c", "", "who sends, as for caisson schedule run; shows ids")
@@ -272,7 +278,8 @@ is one line on stdout. The log goes to stderr.`,
 	c.Flags().StringVarP(&f.config, "config", "c", "client.toml", "who sends, to where")
 	c.Flags().StringVarP(&f.state, "state", "s", "", "the state file (default: schedule.state.json beside the schedules)")
 	c.Flags().StringVar(&f.log, "log", "text", "form of the log: text or json")
-	jsonFlag(c, &f.json)
+	_ = c.RegisterFlagCompletionFunc("log", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	jsonFlag(c, &f.json, shape{"", fireInfo{}})
 	return c
 }
 

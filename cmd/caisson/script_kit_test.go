@@ -25,7 +25,7 @@ const awaitTime = 60 * time.Second
 // scriptCommands are what our scripts know beside testscript's own commands.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"status": scriptStatus, "fill": scriptFill, "await": scriptAwait, "mode": scriptMode, "last": scriptLast,
+		"status": scriptStatus, "fields": scriptFields, "fill": scriptFill, "await": scriptAwait, "mode": scriptMode, "last": scriptLast,
 	}
 }
 

@@ -4,17 +4,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// clientFlags are what every verb of task takes.
+// clientFlags are what every verb of a sender takes.
 type clientFlags struct {
 	config string
 	queue  string
 	json   bool
 }
 
-func (f *clientFlags) add(c *cobra.Command) {
+func (f *clientFlags) add(c *cobra.Command, shapes ...shape) {
 	c.Flags().StringVarP(&f.config, "config", "c", "client.toml", "who sends, to where")
 	c.Flags().StringVarP(&f.queue, "queue", "q", "", "queue (default: the one in client.toml)")
-	jsonFlag(c, &f.json)
+	jsonFlag(c, &f.json, shapes...)
 }
 
 func taskCommand() *cobra.Command {

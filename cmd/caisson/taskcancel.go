@@ -61,7 +61,7 @@ then the order is kept, which is a success, too. ID may also be a plan's.`,
 	c.Flags().StringVar(&tenant, "tenant", "", "whose task it is (default: the tenant in the settings)")
 	c.Flags().DurationVar(&f.timeout, "timeout", cancelWait, "how long to wait for the end; 0s: not at all")
 	c.Flags().StringVar(&f.note, "note", "", "why, for the workers' logs")
-	jsonFlag(c, &f.json)
+	jsonFlag(c, &f.json, shape{"", cancelInfo{}})
 	return c
 }
 

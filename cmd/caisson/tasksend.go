@@ -64,7 +64,7 @@ Whoever has it and can write to the broker can have the task run once, until it 
 		Args: exactly("TASK"),
 		RunE: func(c *cobra.Command, args []string) error { return runSend(c, args[0], f) },
 	}
-	f.add(c)
+	f.add(c, shape{"", receiptInfo{}}, shape{"--wait", resultInfo{}})
 	flags := c.Flags()
 	flags.StringVarP(&f.input, "input", "i", "", "the input itself")
 	flags.StringVarP(&f.file, "file", "f", "", "file with the input, - for stdin")
@@ -79,6 +79,7 @@ Whoever has it and can write to the broker can have the task run once, until it 
 	flags.StringVar(&f.notBefore, "not-before", "", "do not begin before this instant, RFC 3339")
 	flags.IntVar(&f.attempts, "attempts", 0, "at most so many runs (default: the manifest's)")
 	flags.StringVar(&f.priority, "priority", "normal", "high, normal or low")
+	_ = c.RegisterFlagCompletionFunc("priority", cobra.FixedCompletions([]string{"high", "normal", "low"}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	flags.StringArrayVar(&f.caps, "cap", nil, "narrow the task to this capability; may be repeated")
 	flags.StringVar(&f.module, "module", "", "pin the module's digest, sha256:...")
 	flags.StringVarP(&f.out, "out", "o", "", "write the signed message to this file, - for stdout, and send nothing")
@@ -126,7 +127,7 @@ func (f sendFlags) times(t *client.Task) error {
 	if f.expires != "" {
 		at, err := time.Parse(time.RFC3339, f.expires)
 		if err != nil {
-			return misuse("--expires: %v", err)
+			return misuse("--expires: %q is no time such as 2026-01-02T15:04:05Z", f.expires)
 		}
 		if t.Within = time.Until(at).Truncate(time.Millisecond); t.Within <= 0 {
 			return misuse("--expires: %s is in the past", f.expires)
@@ -135,7 +136,7 @@ func (f sendFlags) times(t *client.Task) error {
 	if f.notBefore != "" {
 		at, err := time.Parse(time.RFC3339, f.notBefore)
 		if err != nil {
-			return misuse("--not-before: %v", err)
+			return misuse("--not-before: %q is no time such as 2026-01-02T15:04:05Z", f.notBefore)
 		}
 		t.NotBefore = at
 	}

@@ -63,7 +63,7 @@ until there is a result.`,
 			return printTask(c, info)
 		},
 	}
-	f.add(c)
+	f.add(c, shape{"", taskInfo{}}, shape{"--follow, before that", turnInfo{}})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "say how it goes on, until it has a result")
 	return c
 }

@@ -38,7 +38,7 @@ digests, instead of ids.`,
 		Example: "  caisson task wait 0192f3a4b5c6d7e8f901234567890abc --timeout 1m\n  caisson task wait --receipts receipts.jsonl --json",
 		RunE:    func(c *cobra.Command, args []string) error { return runWait(c, args, f) },
 	}
-	f.add(c)
+	f.add(c, shape{"", resultInfo{}})
 	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time (default: never)")
 	c.Flags().StringVar(&f.digest, "digest", "", "digest of the message, sha256:...; of one task only")
 	c.Flags().StringVar(&f.receipts, "receipts", "", "file with what task send --json printed, - for stdin")

@@ -34,7 +34,7 @@ func versionCommand() *cobra.Command {
 			return err
 		},
 	}
-	jsonFlag(c, &asJSON)
+	jsonFlag(c, &asJSON, shape{"", buildInfo{}})
 	return c
 }
 

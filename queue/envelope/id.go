@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -133,7 +134,7 @@ func (d *Digest) UnmarshalText(text []byte) (err error) {
 // parseHex fills dst from text, which must be exactly that many lower-case hexadecimal digits.
 func parseHex(what string, dst []byte, text string) error {
 	if len(text) != 2*len(dst) {
-		return &FieldError{what, "has the wrong length"}
+		return &FieldError{what, fmt.Sprintf("has %d characters, want %d hexadecimal digits", len(text), 2*len(dst))}
 	}
 	for i := range len(text) {
 		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {

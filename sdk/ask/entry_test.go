@@ -109,7 +109,7 @@ speed = 1
 `)
 	want := `f.toml:1:3: entry[0].task: is missing
 f.toml:3:1: entry[0].input: is not JSON; other data goes into a file
-f.toml:4:1: entry[0].module: has the wrong length
+f.toml:4:1: entry[0].module: has 1 characters, want 64 hexadecimal digits
 f.toml:5:1: entry[0].priority: "soon" is none of high, normal, low
 f.toml:6:16: entry[0].caps[1]: capability: "fly": column 1: unknown power "fly"; there are log, progress, clock, http, kv, blob, secret, enqueue
 f.toml:6:23: entry[0].caps[2]: want a string, not an integer

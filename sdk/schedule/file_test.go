@@ -79,7 +79,7 @@ schedule.toml:7:3: schedule[1].task: is missing
 schedule.toml:8:1: schedule[1].name: "a" is the name of another, in line 3
 schedule.toml:11:1: schedule[1].file: is given beside input
 schedule.toml:12:1: schedule[1].priority: "soon" is none of high, normal, low
-schedule.toml:13:1: schedule[1].module: has the wrong length
+schedule.toml:13:1: schedule[1].module: has 1 characters, want 64 hexadecimal digits
 schedule.toml:17:1: schedule[2].colour: unknown key
 schedule.toml:21:1: schedule[3].every: is not whole seconds from 1s to 744h0m0s
 schedule.toml:22:1: schedule[3].file: gone.json: no such file`)
