@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/caisson-run/caisson/host"
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
@@ -39,6 +43,21 @@ func openSandbox(ctx context.Context, c sandbox.Config) (_ *sandbox.Sandbox, err
 		return nil, err
 	}
 	return sandbox.Open(ctx, c)
+}
+
+// openAuthorSandbox opens a sandbox for whoever tries modules out. What a worker would have in its log as a warning, such as an entry of the compile cache
+// that somebody changed, goes to w.
+func openAuthorSandbox(ctx context.Context, rights *host.Host, w io.Writer) (*sandbox.Sandbox, error) {
+	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: prefixed{w}, DisableTime: true})
+	return openSandbox(ctx, sandbox.Config{Host: rights, CacheDir: authorCache(), Logger: log})
+}
+
+// prefixed puts our name before each write, which is a line of a log.
+type prefixed struct{ w io.Writer }
+
+func (p prefixed) Write(line []byte) (int, error) {
+	_, err := fmt.Fprintf(p.w, "caisson: %s", line)
+	return len(line), err
 }
 
 // authorCache is where compiled modules are kept for whoever tries them out, or "" where a user has no such place.

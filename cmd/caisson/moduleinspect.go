@@ -29,8 +29,8 @@ type moduleInfo struct {
 	Size   int    `json:"size_bytes"`
 	sandbox.Inspection
 	gateInfo
-	Resume bool      `json:"resume"`                // exports caisson_resume
-	Image  int64     `json:"image_bytes,omitempty"` // what its cells begin from and share
+	Resume bool      `json:"resume"`      // exports caisson_resume
+	Image  int64     `json:"image_bytes"` // what its cells begin from and share
 	Empty  *emptyRun `json:"empty_run,omitempty"`
 	Note   string    `json:"note,omitempty"`
 }
@@ -112,7 +112,7 @@ func inspectModule(ctx context.Context, path string, data []byte, try bool, w io
 		return info, err
 	}
 	defer rights.Close()
-	box, err := openSandbox(ctx, sandbox.Config{Host: rights, CacheDir: authorCache()})
+	box, err := openAuthorSandbox(ctx, rights, w)
 	if err != nil {
 		return info, err
 	}
@@ -204,9 +204,7 @@ func printModule(c *cobra.Command, info moduleInfo) error {
 	if r := info.Empty; r != nil {
 		fmt.Fprintf(w, "empty    %s, %d fuel, %d bytes of memory, %d pages written\n", oneLine(endText(r.Outcome, r.Code, r.Error)), r.Usage.Fuel, r.Usage.Memory, r.Usage.Pages)
 	}
-	if info.Image > 0 {
-		fmt.Fprintf(w, "image    %d bytes, shared by the cells of a tenant\n", info.Image)
-	}
+	fmt.Fprintf(w, "image    %d bytes, shared by the cells of a tenant\n", info.Image)
 	if info.Note != "" {
 		fmt.Fprintf(w, "note     %s\n", info.Note)
 	}

@@ -155,7 +155,7 @@ func openLocal(ctx context.Context, path, manifestAt string, w io.Writer) (_ *lo
 			t.close(ctx)
 		}
 	}()
-	if t.box, err = openSandbox(ctx, sandbox.Config{Host: t.rights, CacheDir: authorCache()}); err != nil {
+	if t.box, err = openAuthorSandbox(ctx, t.rights, w); err != nil {
 		return nil, err
 	}
 	defer whileCompiling(w, modulePath, code)()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Kind is the family of a power: the first word of its line.
@@ -213,7 +214,7 @@ func checkNameAt(s, what string) *fault {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if !(lower(c) || digit(c) || i > 0 && (c == '.' || c == '_' || c == '-')) {
-			return faultAt(i, "%q cannot stand here in a %s name ([a-z0-9][a-z0-9._-]*)", c, what)
+			return faultAt(i, "%s cannot stand here in a %s name ([a-z0-9][a-z0-9._-]*)", character(s[i:]), what)
 		}
 	}
 	if i := strings.Index(s, ".."); i >= 0 {
@@ -254,6 +255,15 @@ func checkKey(s string, pattern bool) *fault {
 		at += len(segment) + 1
 	}
 	return nil
+}
+
+// character quotes the first character of s. What is not ASCII stands as its number: many look like a letter of it.
+func character(s string) string {
+	r, size := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && size <= 1 {
+		return fmt.Sprintf("the byte %#02x", s[0])
+	}
+	return fmt.Sprintf("%+q", r)
 }
 
 func lower(c byte) bool { return c >= 'a' && c <= 'z' }

@@ -175,6 +175,19 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
+// TestCheckNameOfOtherAlphabets: what only looks like a letter is told by its number.
+func TestCheckNameOfOtherAlphabets(t *testing.T) {
+	for name, want := range map[string]string{
+		"\u0430bc":  `'\u0430' cannot stand here in a task name ([a-z0-9][a-z0-9._-]*)`,
+		"a.\u202eb": `'\u202e' cannot stand here in a task name ([a-z0-9][a-z0-9._-]*)`,
+		"a\xff":     "the byte 0xff cannot stand here in a task name ([a-z0-9][a-z0-9._-]*)",
+	} {
+		if err := capability.CheckName("task", name); err == nil || err.Error() != want {
+			t.Errorf("%+q: %v, want %s", name, err, want)
+		}
+	}
+}
+
 func TestWithin(t *testing.T) {
 	tests := []struct {
 		need, grant string

@@ -114,6 +114,8 @@ t:4:1: limits.Memory: unknown key; memory is meant?
 t:5:1: limits.memroy: unknown key; memory is meant?
 t:6:2: limts: unknown key; limits is meant?
 t:7:9: limits.deep: unknown key`},
+		{"letters of other alphabets", "t\u0430sk = 'a'", "\nt:1:2: U+0430 '\u0430' cannot stand here, whatever it looks like: outside of quotes and comments a file is plain ASCII"},
+		{"wide letters", "\uff54ask = 'a'", "\nt:1:1: U+FF54 '\uff54' cannot stand here, whatever it looks like: outside of quotes and comments a file is plain ASCII"},
 		{"wrong types", "task = 1\nlimits = [1]\nneeds = {caps = [1, 'log', [], {}, 1979-05-27, 1.5, true]}\nprincipal = 'x'\ntenant = [ ]", `
 t:1:1: task: want a string, not an integer
 t:2:1: limits: want a table, not an array

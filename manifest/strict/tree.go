@@ -3,6 +3,7 @@ package strict
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -110,6 +111,10 @@ func (b *builder) syntax(err error) {
 		if o := cap(b.file.data) - cap(at.Highlight); o >= 0 && o <= len(b.file.data) {
 			offset = o
 		}
+	}
+	if r, _ := utf8.DecodeRune(b.file.data[offset:]); r >= utf8.RuneSelf && offset < len(b.file.data) {
+		b.file.fault(offset, "", "%#U cannot stand here, whatever it looks like: outside of quotes and comments a file is plain ASCII", r)
+		return
 	}
 	b.file.fault(offset, "", "%s", err)
 }

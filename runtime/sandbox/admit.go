@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -78,6 +79,7 @@ type admissions struct {
 	child   []string                   // command line of the process that admits; nil: this one
 	limits  func(size int) admitLimits // of the child, for a module of size bytes
 	disk    *diskCache                 // nil: none
+	patient time.Duration              // how long a lock of disk is waited for; 0: as long as the module's admission may take
 	runtime wazero.Runtime
 
 	// For machine code that was compiled elsewhere or earlier; unused without disk and child.
@@ -167,7 +169,7 @@ func (a *admissions) loadKept(ctx context.Context, m *Module) (*artifact, wazero
 	if art, compiled := a.fromDisk(name, m.Digest); art != nil {
 		return art, compiled, nil
 	}
-	unlock, err := a.disk.lock(ctx, name)
+	unlock, err := a.lockEntry(ctx, name, len(m.Bytes))
 	switch {
 	case err == nil:
 		defer unlock()
@@ -189,6 +191,16 @@ func (a *admissions) loadKept(ctx context.Context, m *Module) (*artifact, wazero
 	compiled, err := a.compile(art)
 	return art, compiled, err
 }
+
+// lockEntry waits no longer than an admission may take: a process that was stopped, as by Ctrl-Z, keeps its locks for as long as it is.
+func (a *admissions) lockEntry(ctx context.Context, name string, size int) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(a.patient, limitsFor(size).wall), errLockHeld)
+	defer cancel()
+	return a.disk.lock(ctx, name)
+}
+
+// errLockHeld is that another process holds the lock of an entry, and has no end.
+var errLockHeld = errors.New("another process holds the lock of its entry for longer than an admission may take")
 
 // fromDisk returns what the cache has, or nil. An entry that cannot be used for any reason is removed, and a changed one is reported.
 func (a *admissions) fromDisk(name string, digest [32]byte) (*artifact, wazero.CompiledModule) {

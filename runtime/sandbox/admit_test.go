@@ -160,7 +160,8 @@ func TestChangedEntry(t *testing.T) {
 			if got := s.Stats(); got.Compiles != 1 || got.CacheRejects != 1 || got.CacheHits != 0 {
 				t.Errorf("%+v", got)
 			}
-			if !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "its seal does not hold") {
+			if !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "its seal does not hold") ||
+				!strings.Contains(log.String(), strings.TrimSuffix(filepath.Base(entries[0]), ".module")) {
 				t.Errorf("logged %q", log.String())
 			}
 			if now, err := os.ReadFile(entries[0]); err != nil || !bytes.Equal(now, good) {
@@ -199,6 +200,20 @@ func TestTwoWorkersCompileOnce(t *testing.T) {
 	}
 	if sum.Compiles != 1 || sum.CacheHits != 1 {
 		t.Errorf("together %+v, want one compile and one hit", sum)
+	}
+}
+
+// TestStoppedHolder: a process that was stopped while it admits, as by Ctrl-Z, keeps the lock. Others do not wait for it for ever: they say so and compile the module
+// themselves.
+func TestStoppedHolder(t *testing.T) {
+	dir := t.TempDir()
+	defer openKept(t, sandbox.Config{CacheDir: dir}).LockEntry(t, module(answer).Digest)()
+	var log bytes.Buffer
+	s := openKept(t, sandbox.Config{CacheDir: dir, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	s.PatientWithLocks(10 * time.Millisecond)
+	check(t, load(t, s, module(answer)).Run(context.Background(), sandbox.Job{}), expect{sandbox.Done, "", "", ""})
+	if got := s.Stats(); got.Compiles != 1 || !strings.Contains(log.String(), "[WARN]") || !strings.Contains(log.String(), "another process holds the lock") {
+		t.Errorf("%+v, logged %q", got, log.String())
 	}
 }
 

@@ -70,14 +70,16 @@ func openDiskCache(dir string) (*diskCache, error) {
 func (c *diskCache) readKey() ([]byte, error) {
 	path := filepath.Join(c.dir, keyFile)
 	key, err := readWhole(path, sha256.Size)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err == nil && len(key) != sha256.Size:
+		err = fmt.Errorf("%s: %d bytes, must be %d", path, len(key), sha256.Size)
+	case err == nil:
+		err = checkOwn(path, 0o077, "others can use it")
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := checkOwn(path, 0o077, "others can use it; remove it and the entries beside it, or chmod 600"); err != nil {
-		return nil, err
-	}
-	if len(key) != sha256.Size {
-		return nil, fmt.Errorf("%s: %d bytes, must be %d: no key of this cache", path, len(key), sha256.Size)
+		return nil, fmt.Errorf("%w: no key of this cache; remove it and the entries beside it", err)
 	}
 	return key, nil
 }

@@ -114,6 +114,10 @@ func TestCacheRefuses(t *testing.T) {
 		{"folder for the group", "others can write to it", func(dir, _ string) error { return os.Chmod(dir, 0o770) }, true},
 		{"key too short", "no key of this cache", func(_, key string) error { return os.Truncate(key, 31) }, false},
 		{"key too long", "not a file of at most 32 bytes", func(_, key string) error { return os.WriteFile(key, make([]byte, 33), 0o600) }, false},
+		{"key is a link", "remove it and the entries beside it", func(dir, key string) error {
+			return errors.Join(os.Rename(key, dir+".moved"), os.Symlink(dir+".moved", key))
+		}, true},
+		{"key is empty", "remove it and the entries beside it", func(_, key string) error { return os.Truncate(key, 0) }, false},
 		{"key is a folder", "not a file", func(_, key string) error { return errors.Join(os.Remove(key), os.Mkdir(key, 0o700)) }, false},
 		{"folder is a file", "not a directory", func(dir, _ string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) }, true},
 	}

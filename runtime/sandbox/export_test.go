@@ -24,6 +24,9 @@ func AdmitRequest(memory uint64, cpu time.Duration, dir string, code []byte) []b
 	return (&admitRequest{limits: admitLimits{memory: memory, cpu: cpu}, dir: dir, code: code}).encode()
 }
 
+// PatientWithLocks makes s wait no longer than d for an entry of the cache that another process admits.
+func (s *Sandbox) PatientWithLocks(d time.Duration) { s.admissions.patient = d }
+
 // LockEntry holds the lock of the cache's entry for a module until unlock is called.
 func (s *Sandbox) LockEntry(t *testing.T, digest [32]byte) (unlock func()) {
 	t.Helper()

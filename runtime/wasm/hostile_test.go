@@ -51,8 +51,21 @@ type (
 
 func hostileForm(add addFunc, one oneFunc) {
 	add("empty", nil, `module.invalid wasm: at 0x0: not a Wasm module (no \0asm at its start)`)
-	add("short", []byte("\x00asm\x01\x00\x00"), `module.invalid wasm: at 0x0: not a Wasm module (no \0asm at its start)`)
+	add("short", []byte("\x00asm\x01\x00\x00"), "module.invalid wasm: at 0x7: unexpected end within the version")
+	add("magic alone", []byte("\x00asm"), "module.invalid wasm: at 0x4: unexpected end within the version")
 	add("magic", []byte("\x00asn\x01\x00\x00\x00"), `module.invalid wasm: at 0x0: not a Wasm module (no \0asm at its start)`)
+	for name, row := range map[string][2]string{
+		"text":           {"(module)", "; this looks like the text format: turn it into a module with wat2wasm"},
+		"commented text": {";; a task\n(module)", "; this looks like the text format: turn it into a module with wat2wasm"},
+		"gzip":           {"\x1f\x8b\x08\x00", "; it is compressed: gunzip it"},
+		"zstd":           {"(\xb5\x2f\xfd\x04", ""},
+		"zip":            {"PK\x03\x04\x14", "; it is an archive: unzip it"},
+		"ELF":            {"\x7fELF\x02", "; it is a program for this system, not for WebAssembly: build it for WASI preview 1"},
+		"ar":             {"!<arch>\n/", "; it is a library of object files: link it"},
+		"half a gzip":    {"\x1f", ""},
+	} {
+		add(name, []byte(row[0]), `module.invalid wasm: at 0x0: not a Wasm module (no \0asm at its start)`+row[1])
+	}
 	add("version", []byte("\x00asm\x02\x00\x00\x00"), "module.invalid wasm: at 0x4: a version other than 1")
 	add("component", []byte("\x00asm\x0d\x00\x01\x00"), "module.unsupported wasm: at 0x4: this is a component; build a core module for WASI preview 1 instead: GOOS=wasip1 in Go, target wasm32-wasip1 in Rust, --target=wasm32-wasip1 in clang, and no wasm-tools component step")
 	add("too large", make([]byte, moduleSizeMax+1), "module.invalid wasm: at 0x0: more than 64 MiB")

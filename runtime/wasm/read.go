@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"encoding/binary"
 )
 
@@ -77,8 +78,10 @@ func checkHeader(code []byte) error {
 	switch {
 	case len(code) > moduleSizeMax:
 		return &Error{Code: codeInvalid, Reason: "more than 64 MiB"}
-	case len(code) < headerSize || string(code[:4]) != "\x00asm":
-		return &Error{Code: codeInvalid, Reason: `not a Wasm module (no \0asm at its start)`}
+	case !bytes.HasPrefix(code, []byte("\x00asm")):
+		return &Error{Code: codeInvalid, Reason: `not a Wasm module (no \0asm at its start)` + foreign(code)}
+	case len(code) < headerSize:
+		return &Error{Offset: len(code), Code: codeInvalid, Reason: "unexpected end within the version"}
 	}
 	switch version := binary.LittleEndian.Uint32(code[4:]); {
 	case version>>16 == componentLayer:
@@ -88,6 +91,23 @@ func checkHeader(code []byte) error {
 		return &Error{Offset: 4, Code: codeInvalid, Reason: "a version other than 1"}
 	}
 	return nil
+}
+
+// foreign says what else the bytes are and what to do about it, for files that people take for a module; "" for all others.
+func foreign(code []byte) string {
+	for _, f := range [...]struct{ start, hint string }{
+		{"(module", "; this looks like the text format: turn it into a module with wat2wasm"},
+		{";;", "; this looks like the text format: turn it into a module with wat2wasm"},
+		{"\x1f\x8b", "; it is compressed: gunzip it"},
+		{"PK\x03\x04", "; it is an archive: unzip it"},
+		{"\x7fELF", "; it is a program for this system, not for WebAssembly: build it for WASI preview 1"},
+		{"!<arch>\n", "; it is a library of object files: link it"},
+	} {
+		if bytes.HasPrefix(code, []byte(f.start)) {
+			return f.hint
+		}
+	}
+	return ""
 }
 
 // openSection takes the bytes of the section with the given id off r.
