@@ -2,6 +2,7 @@ package redisqueue
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -114,6 +115,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 	defer r.ears.leave(channel, w)
 
 	var retry backoff
+	size := waitBatch // of a trip: large results may not pass a slow line together in time, so half as many after one that took too long
 	for {
 		select {
 		case <-ctx.Done():
@@ -128,7 +130,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 				got(id, []byte(result))
 			}
 		}
-		for batch := w.take(waitBatch); len(batch) > 0; batch = w.take(waitBatch) {
+		for batch := w.take(size); len(batch) > 0; batch = w.take(size) {
 			found, err := r.read(ctx, name, issuer, batch)
 			if err != nil {
 				if ctx.Err() != nil || hopeless(err) {
@@ -136,9 +138,14 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 				}
 				w.putBack(batch)
 				retry.failed()
+				var late *queue.UnavailableError
+				if errors.As(err, &late) && late.Reason == queue.ReasonTimeout {
+					size = max(1, size/2)
+				}
 				break
 			}
 			retry.worked()
+			size = min(size+1, waitBatch)
 			for i, one := range found {
 				switch {
 				case hopeless(one.fault):

@@ -3,6 +3,7 @@ package redisqueue_test
 import (
 	"bytes"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -82,6 +83,22 @@ func TestSlowLine(t *testing.T) {
 		}
 		if _, err := redisqueue.OpenBlobs(dial(t, configOf(s.Login(queuetest.UserWorker)))).Get(t.Context(), "large", size-1); err == nil {
 			t.Error("a blob that is larger than it may be")
+		}
+	})
+	t.Run("results", func(t *testing.T) {
+		t.Parallel()
+		ids := make([]string, size>>20)
+		admin := adminOf(t, s.Login(queuetest.UserAdmin))
+		for i := range ids {
+			ids[i] = strconv.Itoa(i)
+			admin.Set(t.Context(), "cs:{jobs}:res:"+queuetest.Issuer+":"+ids[i], make([]byte, 1<<20), 0)
+		}
+		results := redisqueue.OpenResults(over(queuetest.UserProducer))
+		defer results.Close()
+		n := 0
+		err := results.Wait(t.Context(), "jobs", queuetest.Issuer, ids, func(_ string, result []byte) { n += len(result) })
+		if n != size || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
 		}
 	})
 	t.Run("send", func(t *testing.T) {
