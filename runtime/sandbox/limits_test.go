@@ -2,6 +2,8 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -114,6 +116,26 @@ func TestHostCallsAreFuel(t *testing.T) {
 	check(t, run(many, more-1), expect{sandbox.Limit, "limit.fuel", "", ""})
 	again := assemble([]asmImport{{"wasi_snapshot_preview1", "random_get", i32x2}}, "\x03\x40\x41\x00\x41\x80\x80\x02\x10\x00\x1a\x0c\x00\x0b\x00\x0b")
 	check(t, run(again, 1_000_000), expect{sandbox.Limit, "limit.fuel", "", ""})
+}
+
+// TestFuelOfThePage: what docs/reference/sandbox.md says that things cost.
+func TestFuelOfThePage(t *testing.T) {
+	s := openSandbox(t, host.Config{})
+	fuel := func(body string) int64 { // of a run; what is compared has as many instructions
+		return load(t, s, module(assemble(nil, body+"\x41\x00\x0b"))).Run(context.Background(), sandbox.Job{}).Usage.Fuel
+	}
+	const fill, grow = "\x41\x00\x41\x00\x41%s\xfc\x0b\x00", "\x41%s\x40\x00\x1a"
+	none, page := fuel(fmt.Sprintf(fill, "\x00")), fuel(fmt.Sprintf(fill, "\x80\x80\x04")) // 64 KiB
+	if page-none != 64<<10/8 {
+		t.Errorf("filling a page costs %d", page-none)
+	}
+	still, grown := fuel(fmt.Sprintf(grow, "\x00")), fuel(fmt.Sprintf(grow, "\x01"))
+	if grown-still != page-none || still < 512 || still > 512+16 {
+		t.Errorf("growing by a page costs %d, by none %d", grown-still, still)
+	}
+	if free, paid := fuel(strings.Repeat("\x41\x00\x1a", 20)), fuel(strings.Repeat("\x41\x00\x1a", 200)); free != 0 || paid < 400 {
+		t.Errorf("60 instructions that the host calls cost %d, 600 cost %d", free, paid)
+	}
 }
 
 // zeroReader is a source of randomness that is none, so that a guest's hash seeds are the same.
