@@ -9,6 +9,9 @@ const (
 	DepthMax = 16
 	// ItemsMax bounds keys and array elements together, because each costs a tree node.
 	ItemsMax = 50_000
+	// TableKeysMax bounds the keys of one table: the library, which judges a document once more, looks for each key among all that stand in the table already,
+	// so that 40,000 took 5 s of a processor. Lists of tables are not meant.
+	TableKeysMax = 4096
 	// KeySizeMax is the longest key with all that it stands in, in bytes: each key is kept as
 	// written, so without a bound a file of 1 MiB could ask for gigabytes.
 	KeySizeMax = 512

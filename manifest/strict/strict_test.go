@@ -216,6 +216,15 @@ func TestDecodeBounds(t *testing.T) {
 			t.Errorf("key: %v", err)
 		}
 	}
+	for _, line := range []string{"k%d = 1\n", "[k%d]\n", "[[k%d]]\n", "[limits.k%d]\n", "limits.k%d = 1\n"} {
+		var text strings.Builder
+		for i := range 40_000 {
+			fmt.Fprintf(&text, line, i)
+		}
+		if f, err := strict.Decode("t", []byte(text.String()), &v); err == nil || !strings.Contains(err.Error(), "more than 4096 keys") || f.Complete() {
+			t.Errorf("keys of a table, as %q: complete %v", line, f.Complete())
+		}
+	}
 	faults := strings.Repeat("x = 1\n", 5000)
 	_, err = strict.Decode("t", []byte(faults), &v)
 	var all strict.Faults

@@ -133,7 +133,7 @@ func (b *builder) header(root *node, e *unstable.Node) place {
 		part := it.Node()
 		name, offset := string(part.Data), int(part.Raw.Offset)
 		path = join(path, name)
-		if depth++; !b.count(offset, path, depth) {
+		if depth++; !b.count(offset, path, depth) || !b.roomIn(at, offset, path) {
 			return place{}
 		}
 		next := at.table[name]
@@ -192,7 +192,7 @@ func (b *builder) keyValue(in place, e *unstable.Node) {
 	for i, part := range parts {
 		name, offset := string(part.Data), int(part.Raw.Offset)
 		path = join(path, name)
-		if depth++; !b.count(offset, path, depth) {
+		if depth++; !b.count(offset, path, depth) || !b.roomIn(at, offset, path) {
 			return
 		}
 		old := at.table[name]
@@ -277,6 +277,16 @@ func (b *builder) count(offset int, path string, depth int) bool {
 		return false
 	}
 	return true
+}
+
+// roomIn bounds the keys of one table. What was one too many is noticed at the next.
+func (b *builder) roomIn(table *node, offset int, path string) bool {
+	if len(table.order) <= TableKeysMax {
+		return true
+	}
+	b.file.fault(offset, path, "the table that it stands in has more than %d keys", TableKeysMax)
+	b.stop = true
+	return false
 }
 
 func (b *builder) line(n *node) int {
