@@ -78,3 +78,22 @@ func TestEndedIsBounded(t *testing.T) {
 		t.Error("what expires first is still known")
 	}
 }
+
+// TestEndedDoubts: a dead letter that comes again is doubted once, and once more only after it has died again.
+func TestEndedDoubts(t *testing.T) {
+	var e ended
+	now := time.Now()
+	if e.doubt(numbered(1)) {
+		t.Error("what is not known is doubted")
+	}
+	for range 2 {
+		e.add(numbered(1), now, now.Add(time.Minute), death{at: now, code: codeSum("task.failed")})
+		if !e.doubt(numbered(1)) || e.doubt(numbered(1)) {
+			t.Error("it is not doubted once")
+		}
+	}
+	e.forget(numbered(1))
+	if known, _ := e.has(numbered(1)); known || e.doubt(numbered(1)) {
+		t.Error("what was forgotten is known")
+	}
+}

@@ -116,3 +116,24 @@ func TestRecentForgets(t *testing.T) {
 		t.Errorf("%d pages of %d bytes are kept, want that of the last", len(r.pages), r.bytes)
 	}
 }
+
+// TestRecentWrittenTwice: of a message whose outcome was written again, the newer stays when the page of the older goes.
+func TestRecentWrittenTwice(t *testing.T) {
+	r := recent{keep: time.Minute}
+	now := time.Now()
+	add := func(i int, result string) {
+		r.add(numbered(i), now, queue.Settlement{Verdict: queue.Done(), Result: []byte(result)})
+	}
+	add(1, "old")
+	add(2, string(make([]byte, recentPage))) // a page of its own
+	add(1, "new")
+	now = now.Add(2 * time.Minute)
+	r.pages[len(r.pages)-1].last = now
+	add(3, "")
+	if _, kept := r.get(numbered(2)); kept {
+		t.Error("the pages before are still there")
+	}
+	if s, kept := r.get(numbered(1)); !kept || string(s.Result) != "new" {
+		t.Errorf("kept %v, %q", kept, s.Result)
+	}
+}

@@ -280,3 +280,32 @@ func TestEveryLimitHasACeiling(t *testing.T) {
 		}
 	}
 }
+
+// TestStands: a decision stands under the policy that made it, for as long as the principal's keys are valid, and no longer.
+func TestStands(t *testing.T) {
+	p := parse(t, simple(t)) // valid for all of 2026
+	a, err := p.Authorize(verified(t, task(), submitKey(t, "billing")), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(s string) time.Time { t, _ := time.Parse(time.RFC3339, s); return t }
+	for _, row := range []struct {
+		name string
+		a    policy.Authorised
+		p    *policy.Policy
+		now  time.Time
+		want bool
+	}{
+		{"a moment later", a, p, noon.Add(time.Second), true},
+		{"from the first instant", a, p, at("2026-01-01T00:00:00Z"), true},
+		{"before it", a, p, at("2025-12-31T23:59:59Z"), false},
+		{"to the last instant", a, p, at("2026-12-31T23:59:59Z"), true},
+		{"after it", a, p, at("2027-01-01T00:00:00Z"), false},
+		{"another policy, though it says the same", a, parse(t, simple(t)), noon, false},
+		{"nobody's", policy.Authorised{}, nil, noon, false},
+	} {
+		if got := row.a.Stands(row.p, row.now); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
+		}
+	}
+}
