@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caisson-run/caisson/host/abi"
 	"github.com/caisson-run/caisson/manifest"
 	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/manifest/strict"
@@ -88,6 +89,34 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(page, "| `"+code+"` |") {
 			t.Errorf("the page does not name %s", code)
 		}
+	}
+}
+
+// TestPowersThatDoSomething: the reference says which powers have no calls behind them, and the guide to tasks says how to come to the others.
+func TestPowersThatDoSomething(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/manifest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile("../docs/guide/writing-tasks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[capability.Kind]bool{capability.Log: true} // needs no call of its own
+	for _, i := range abi.Imports() {
+		if has[capability.Kind(i.Kind)] = true; i.Kind != "" && !strings.Contains(string(guide), "needs `"+i.Kind) {
+			t.Errorf("writing-tasks.md does not say what needs %s", i.Kind)
+		}
+	}
+	var idle []string
+	for _, k := range []capability.Kind{capability.Progress, capability.Clock, capability.HTTP, capability.KV, capability.Secret, capability.Enqueue, capability.Blob} {
+		if !has[k] {
+			idle = append(idle, "`"+string(k)+"`")
+		}
+	}
+	last := len(idle) - 1
+	if want := "Of these " + strings.Join(idle[:last], ", ") + " and " + idle[last] + " have their grammar but no calls behind them yet."; !strings.Contains(string(page), want) {
+		t.Errorf("manifest.md does not say: %s", want)
 	}
 }
 
