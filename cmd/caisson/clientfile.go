@@ -73,7 +73,7 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 		case err != nil:
 			file.Fault(at, "%v", err)
 		case key.Purpose() != envelope.Worker:
-			file.Fault(at, "is a %s key, and a worker key is needed", key.Purpose())
+			file.Fault(at, "is for %s, and a key for worker is needed", key.Purpose())
 		default:
 			conn.workers[key.ID()] = key
 		}

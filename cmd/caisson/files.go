@@ -101,7 +101,7 @@ func readPrivateKey(path string, purposes ...envelope.Purpose) (envelope.Private
 		return envelope.PrivateKey{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if !slices.Contains(purposes, key.Purpose()) {
-		return envelope.PrivateKey{}, misuse("%s: is a %s key, and a %s key is needed", path, key.Purpose(), purposes[0])
+		return envelope.PrivateKey{}, misuse("%s: is for %s, and a key for %s is needed", path, key.Purpose(), purposes[0])
 	}
 	return key, nil
 }
