@@ -168,7 +168,8 @@ func (c *cell) task(ctx context.Context, run *host.Run, j *Job) (status abi.Stat
 func (c *cell) finish() {
 	c.meter.finish(int64(c.fuel.Get()))
 	if p := c.meter.pace(); p != *c.pool.pace.Load() {
-		c.pool.pace.Store(&p)
+		changed := p // only what changed is allocated
+		c.pool.pace.Store(&changed)
 	}
 	if c.deepest = max(c.deepest, c.meter.stack); c.deepest > stackKept {
 		c.findFunctions()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -393,6 +394,9 @@ func TestIdleMemoryIsBounded(t *testing.T) {
 		if stats := s.Stats(); stats.IdleSize+stats.ImageSize > most || stats.IdleSize < 0 {
 			t.Fatalf("%+v", stats)
 		}
+		if counted, found := s.Shares(); !maps.Equal(counted, found) {
+			t.Fatalf("shares %v, want %v", counted, found)
+		}
 	}
 	stats := s.Stats()
 	if stats.IdleCells == 0 || stats.Dropped["idle"]+int64(stats.IdleCells) != 20 {
@@ -418,6 +422,9 @@ func TestTenantsKeepTheirShare(t *testing.T) {
 	check(t, small.Run(context.Background(), sandbox.Job{Tenant: "small"}), expect{sandbox.Done, "", "", ""})
 	if s.Stats().Built != built {
 		t.Error("the small tenant's cell was driven out")
+	}
+	if counted, found := s.Shares(); len(found) != 2 || !maps.Equal(counted, found) {
+		t.Errorf("shares %v, want %v", counted, found)
 	}
 }
 

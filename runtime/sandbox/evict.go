@@ -70,19 +70,40 @@ func (s *Sandbox) leastUsed(fits func(*pool) bool) (found *pool) {
 		if !fits(pl) {
 			continue
 		}
-		if share := s.shares[pl.key.tenant]; found == nil || share > most || share == most && pl.used < found.used {
+		if share := pl.share.size; found == nil || share > most || share == most && pl.used < found.used {
 			found, most = pl, share
 		}
 	}
 	return found
 }
 
-// account counts bytes that become idle cells or images of a tenant, or no longer are.
-func (s *Sandbox) account(tenant string, kind *int64, bytes int64) {
-	*kind += bytes
-	if s.shares[tenant] += bytes; s.shares[tenant] == 0 {
-		delete(s.shares, tenant)
+// A share is what idle cells and images of one tenant take. Under Sandbox.mu.
+type share struct {
+	size  int64 // bytes
+	pools int   // that count into it; without any it is dropped
+}
+
+// join counts pl into its tenant's share. Under Sandbox.mu, as are the following.
+func (pl *pool) join() {
+	s, tenant := pl.sandbox, pl.key.tenant
+	if s.shares[tenant] == nil {
+		s.shares[tenant] = new(share)
 	}
+	pl.share = s.shares[tenant]
+	pl.share.pools++
+}
+
+// leave is for a pool that is forgotten.
+func (pl *pool) leave() {
+	if pl.share.pools--; pl.share.pools == 0 {
+		delete(pl.sandbox.shares, pl.key.tenant)
+	}
+}
+
+// account counts bytes that become idle cells or images of pl, or no longer are. It happens twice in every run, so the share is not looked up.
+func (pl *pool) account(kind *int64, bytes int64) {
+	*kind += bytes
+	pl.share.size += bytes
 }
 
 // discard takes the n idle cells that were used longest ago out of pl. The caller closes them.
@@ -91,7 +112,7 @@ func (pl *pool) discard(n int) []*cell {
 	out := slices.Clone(pl.idle[:n])
 	pl.idle = slices.Delete(pl.idle, 0, n)
 	for _, c := range out {
-		s.account(pl.key.tenant, &s.idleSize, -c.size())
+		pl.account(&s.idleSize, -c.size())
 		s.idleCells--
 		s.stats.dropped[dropIdle]++
 	}
@@ -103,10 +124,11 @@ func (s *Sandbox) forget(pl *pool) (t []*template) {
 	delete(s.pools, pl.key)
 	pl.gone = true
 	if pl.template != nil {
-		s.account(pl.key.tenant, &s.imageSize, -int64(len(pl.template.image.data)))
+		pl.account(&s.imageSize, -int64(len(pl.template.image.data)))
 		t = append(t, pl.template)
 		pl.template = nil
 	}
+	pl.leave()
 	return t
 }
 

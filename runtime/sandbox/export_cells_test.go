@@ -77,6 +77,27 @@ func (s *Sandbox) IdleStacks() (sum int) {
 	return sum
 }
 
+// Shares is what idle cells and images of each tenant take by what is counted, and by what there is; a tenant without a pool has none of either.
+func (s *Sandbox) Shares() (counted, found map[string]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counted, found = map[string]int64{}, map[string]int64{}
+	for tenant, share := range s.shares {
+		counted[tenant] = share.size
+	}
+	for _, pl := range s.pools {
+		size := int64(0)
+		if pl.template != nil {
+			size = int64(len(pl.template.image.data))
+		}
+		for _, c := range pl.idle {
+			size += c.size()
+		}
+		found[pl.key.tenant] += size
+	}
+	return counted, found
+}
+
 // Waiting is how many runs wait for memory.
 func (s *Sandbox) Waiting() int {
 	s.budget.mu.Lock()

@@ -48,6 +48,7 @@ type pool struct {
 	pace     atomic.Pointer[pace] // of the last run
 
 	// Under Sandbox.mu:
+	share    *share // of its tenant
 	uses     int    // runs and builds going on
 	used     uint64 // when it was last used, by Sandbox.clock
 	gone     bool   // it was evicted; its cells go with it
@@ -74,6 +75,7 @@ func (s *Sandbox) poolOf(p *Program, c *compiled, tenant string) *pool {
 	if pl == nil {
 		pl = &pool{sandbox: s, key: key, program: p, compiled: c}
 		pl.pace.Store(&pace{slice: sliceStart})
+		pl.join()
 		s.pools[key] = pl
 	}
 	pl.uses++
@@ -151,7 +153,7 @@ func (pl *pool) makeFirst(ctx context.Context, j *Job, turn *turn, made chan str
 		}
 		if t != nil {
 			s.stats.Templates++
-			s.account(pl.key.tenant, &s.imageSize, int64(len(t.image.data)))
+			pl.account(&s.imageSize, int64(len(t.image.data)))
 		}
 		if c != nil {
 			s.stats.Built++
@@ -175,7 +177,7 @@ func (pl *pool) pop(limit int64) *cell {
 			continue
 		}
 		pl.idle = slices.Delete(pl.idle, i, i+1)
-		pl.sandbox.account(pl.key.tenant, &pl.sandbox.idleSize, -c.size())
+		pl.account(&pl.sandbox.idleSize, -c.size())
 		pl.sandbox.idleCells--
 		return c
 	}
@@ -238,6 +240,6 @@ func (pl *pool) giveBack(c *cell, cause dropCause) (written int) {
 // push makes c idle, under Sandbox.mu.
 func (pl *pool) push(c *cell) {
 	pl.idle = append(pl.idle, c)
-	pl.sandbox.account(pl.key.tenant, &pl.sandbox.idleSize, c.size())
+	pl.account(&pl.sandbox.idleSize, c.size())
 	pl.sandbox.idleCells++
 }

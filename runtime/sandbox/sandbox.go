@@ -72,9 +72,9 @@ type Sandbox struct {
 	pools     map[poolKey]*pool
 	clock     uint64
 	idleCells int
-	idleSize  int64            // of idle cells, bytes
-	imageSize int64            // of templates, bytes
-	shares    map[string]int64 // of each tenant in both, bytes
+	idleSize  int64             // of idle cells, bytes
+	imageSize int64             // of templates, bytes
+	shares    map[string]*share // of each tenant in both
 	stats     Stats
 }
 
@@ -120,7 +120,7 @@ func (s *Sandbox) openCells(c Config, ways []way) (err error) {
 	s.budget = newBudget(cmp.Or(c.Memory, defaultMemory()))
 	s.page = os.Getpagesize()
 	s.pools = make(map[poolKey]*pool)
-	s.shares = make(map[string]int64)
+	s.shares = make(map[string]*share)
 	s.running = make(chan struct{}, cmp.Or(c.Running, runningPerCPU*goruntime.GOMAXPROCS(0)))
 	s.processors = newProcessors(computingPerCPU * goruntime.GOMAXPROCS(0))
 	s.wanted = make(chan *pool, wantedMax)
