@@ -169,7 +169,8 @@ func (q *Queue) look(ctx context.Context, c queue.Claim, wait time.Duration) ([]
 		}
 		got, err := q.lookIn(ctx, lanes, c.Max, wait)
 		var u *queue.UnavailableError
-		if len(got) > 0 || tries == 2 || !errors.As(err, &u) || u.Reason != queue.ReasonData {
+		var large *largeReplyError
+		if len(got) > 0 || tries == 2 || !errors.As(err, &u) || u.Reason != queue.ReasonData || errors.As(err, &large) {
 			return got, err
 		}
 		if err := q.mend(ctx, lanes); err != nil {

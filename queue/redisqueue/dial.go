@@ -100,13 +100,13 @@ func open(c Config, tlsConf *tls.Config) redis.UniversalClient {
 	case c.Master != "":
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: c.Master, SentinelAddrs: c.seeds(), SentinelUsername: c.SentinelUser, SentinelPassword: c.SentinelPassword,
-			Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+			Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
 			MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
 		})
 	case c.Cluster:
 		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: c.seeds(), Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+			Addrs: c.seeds(), Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
 			// Policies come from COMMAND, which no role may send; every command here goes to the node of its key.
 			DisableRoutingPolicies: true,
 			MaxRetries:             -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
@@ -115,7 +115,7 @@ func open(c Config, tlsConf *tls.Config) redis.UniversalClient {
 		})
 	}
 	return redis.NewClient(&redis.Options{
-		Addr: c.seeds()[0], Username: c.User, Password: c.Password, TLSConfig: tlsConf, Protocol: 2, DisableIdentity: true,
+		Addr: c.seeds()[0], Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -21,3 +21,23 @@ var (
 	EncodeEvents = encodeEvents
 	DecodeEvents = decodeEvents
 )
+
+// PassReplies feeds what a server sends to what bounds its replies, in pieces, and returns how many values of the reply that goes on are
+// still to come, how many bytes it has, and the error.
+func PassReplies(pieces ...string) (values, size int64, err error) {
+	r := passing{values: 1}
+	for _, p := range pieces {
+		if err = r.pass([]byte(p)); err != nil {
+			break
+		}
+	}
+	return r.values, r.size, err
+}
+
+// ReplyBytesMax bounds one reply.
+const ReplyBytesMax = replyBytesMax
+
+// Get reads a key, however large it is.
+func (c *Client) Get(ctx context.Context, key string) error {
+	return c.do(ctx, "get", func(ctx context.Context) error { return c.rdb.Get(ctx, key).Err() })
+}

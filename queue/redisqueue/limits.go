@@ -31,6 +31,10 @@ const (
 	// brokenFor is how long a lane that is no stream is left out of reads.
 	brokenFor = 10 * time.Second
 
+	// replyBytesMax bounds one reply: the largest blob, which is more than the messages of a claim and the letters of a page
+	// may have, and what stands around it.
+	replyBytesMax = blobBytesMax + 16<<20
+
 	// retireEvery and retireAfter: names of workers that are gone are looked for
 	// once a minute, and removed an hour after their last sign of life.
 	retireEvery    = time.Minute

@@ -34,8 +34,12 @@ func entriesOf(lane queue.Lane, reply any) (out []queue.Delivery, gone []string,
 			continue
 		}
 		d := queue.Delivery{Lane: lane, Entry: id}
-		fields, ok := pair[1].([]any)
-		d.Message, d.Fault = messageOf(fields, ok)
+		if size, large := pair[1].(int64); large { // see lua/take_over.lua
+			d.Fault = fmt.Sprintf("%d bytes, at most %d", size, queue.MessageBytesMax)
+		} else {
+			fields, ok := pair[1].([]any)
+			d.Message, d.Fault = messageOf(fields, ok)
+		}
 		out = append(out, d)
 	}
 	return out, gone, nil

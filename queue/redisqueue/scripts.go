@@ -39,6 +39,8 @@ var (
 	promoteSource string
 	//go:embed lua/sweep.lua
 	sweepSource string
+	//go:embed lua/take_over.lua
+	takeOverSource string
 	//go:embed lua/retire.lua
 	retireSource string
 	//go:embed lua/strays.lua
@@ -50,17 +52,18 @@ var (
 	//go:embed lua/kv_list.lua
 	kvListSource string
 
-	lookScript    = newScript(lookSource)
-	startScript   = newScript(statesSource + beginSource + stateSource + parkedSource + gatesSource + leftSource + admitSource + startSource)
-	renewScript   = newScript(statesSource + stateSource + parkedSource + gatesSource + renewSource)
-	settleScript  = newScript(statesSource + leftSource + finishSource + stateSource + parkedSource + gatesSource + settleSource)
-	promoteScript = newScript(statesSource + stateSource + parkedSource + promoteSource)
-	sweepScript   = newScript(statesSource + sweepSource)
-	retireScript  = newScript(retireSource)
-	straysScript  = newScript(straysSource)
-	kvGetScript   = newScript(kvGetSource)
-	kvPutScript   = newScript(kvPutSource)
-	kvListScript  = newScript(kvListSource)
+	lookScript     = newScript(lookSource)
+	startScript    = newScript(statesSource + beginSource + stateSource + parkedSource + gatesSource + leftSource + admitSource + startSource)
+	renewScript    = newScript(statesSource + stateSource + parkedSource + gatesSource + renewSource)
+	settleScript   = newScript(statesSource + leftSource + finishSource + stateSource + parkedSource + gatesSource + settleSource)
+	promoteScript  = newScript(statesSource + stateSource + parkedSource + promoteSource)
+	sweepScript    = newScript(statesSource + sweepSource)
+	takeOverScript = newScript(takeOverSource)
+	retireScript   = newScript(retireSource)
+	straysScript   = newScript(straysSource)
+	kvGetScript    = newScript(kvGetSource)
+	kvPutScript    = newScript(kvPutSource)
+	kvListScript   = newScript(kvListSource)
 )
 
 // A script runs on one node or not at all. Each is given, as the last of its KEYS, one that is never there: while a cluster

@@ -127,16 +127,24 @@ func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([
 		pipe := q.client.rdb.Pipeline()
 		clock = q.client.clock(ctx, pipe)
 		for i, l := range lanes {
-			cmds[i] = pipe.Do(ctx, "XAUTOCLAIM", laneKey(l), group, q.consumer,
-				q.conf.Lease.Milliseconds(), cursors[i], "COUNT", count)
+			cmds[i] = takeOverScript.EvalSha(ctx, pipe, []string{laneKey(l)}, q.takeOverArgs(cursors[i], count)...)
 		}
 		_, err := exec(ctx, pipe) // replies are looked at one by one below
 		return err
 	})
+	for i, cmd := range cmds {
+		if err == nil && cmd.Err() != nil && strings.HasPrefix(cmd.Err().Error(), "NOSCRIPT") {
+			cmds[i] = takeOverScript.Eval(ctx, q.client.rdb, []string{laneKey(lanes[i])}, q.takeOverArgs(cursors[i], count)...)
+		}
+	}
 	return cmds, readClock(clock), err
 }
 
-// recovered reads one reply of XAUTOCLAIM, [cursor, entries, ids deleted], into
+func (q *Queue) takeOverArgs(cursor string, count int) []any {
+	return []any{group, q.consumer, q.conf.Lease.Milliseconds(), cursor, count, queue.MessageBytesMax}
+}
+
+// recovered reads one reply of lua/take_over.lua, [cursor, entries, ids deleted], into
 // out, and says whether the lane's pending list goes on.
 func (q *Queue) recovered(lane queue.Lane, cmd *redis.Cmd, leased time.Time, out *queue.Recovered) (bool, error) {
 	reply, err := cmd.Slice()

@@ -126,6 +126,10 @@ func reason(err error) queue.Reason {
 	if errors.As(err, &reply) {
 		return replyReason(reply.Error())
 	}
+	var large *largeReplyError
+	if errors.As(err, &large) {
+		return queue.ReasonData
+	}
 	if refusedByTLS(err) {
 		return queue.ReasonAuth
 	}
