@@ -39,12 +39,18 @@ type release struct {
 	digest   envelope.Digest // of the module
 }
 
-// resolved is one answer of the store. mu is held while it is asked, so that one runner asks and others wait.
+// resolved is one answer of the store. turn holds one token while nobody asks it, so that one runner asks and others wait.
 type resolved struct {
-	mu sync.Mutex
-	at time.Time
+	turn chan struct{}
+	at   time.Time
 	release
 	bound atomic.Pointer[manifest.Bound] // with the module's bytes, for whoever else asks for the same module
+}
+
+func newResolved() *resolved {
+	e := &resolved{turn: make(chan struct{}, 1)}
+	e.turn <- struct{}{}
+	return e
 }
 
 func newReleases(cfg Config) *releases {
@@ -60,7 +66,7 @@ func (r *releases) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for key, e := range r.kept {
-		fresh := &resolved{}
+		fresh := newResolved()
 		fresh.bound.Store(e.bound.Load())
 		r.kept[key] = fresh
 	}
@@ -69,11 +75,15 @@ func (r *releases) forget() {
 // load returns what t is to run: its newest release by a publisher that may publish
 // it, or the pinned module's.
 //
-// Errors: those of modstore.Find and sandbox.Load. An error is not kept: the next task asks again.
+// Errors: ctx's, those of modstore.Find and sandbox.Load. An error is not kept: the next task asks again.
 func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, error) {
 	entry := r.entry(releaseKey{t.Task, t.Module})
-	entry.mu.Lock()
-	defer entry.mu.Unlock()
+	select {
+	case <-entry.turn:
+		defer func() { entry.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return release{}, ctx.Err()
+	}
 	if entry.program != nil && r.clock().Sub(entry.at) < releaseFresh {
 		return entry.release, nil
 	}
@@ -99,7 +109,7 @@ func (r *releases) entry(key releaseKey) *resolved {
 		if len(r.kept) >= releasesMax {
 			clear(r.kept)
 		}
-		e = &resolved{}
+		e = newResolved()
 		r.kept[key] = e
 	}
 	return e
