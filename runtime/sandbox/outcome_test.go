@@ -139,7 +139,7 @@ func TestLogIsSplitAndEscaped(t *testing.T) {
 	s := sharedSandbox(t)
 	p := load(t, s, module(goGuest(t, "command")))
 	var lines []string
-	out := p.Run(context.Background(), sandbox.Job{Input: []byte("logs"), Log: func(level, line string) { lines = append(lines, level+": "+line) }})
+	out := p.Run(context.Background(), sandbox.Job{Input: []byte("log"), Log: func(level, line string) { lines = append(lines, level+": "+line) }})
 	want := []string{"info: plain", `info: \x1b[31mred`, `info: \xff\u202etxt`, "info: no newline"}
 	if strings.Join(lines, "|") != strings.Join(want, "|") {
 		t.Errorf("log %q, want %q", lines, want)
