@@ -113,6 +113,9 @@ func allocated() uint64 {
 
 // TestKept: a module is compiled once, whoever admits it, and is then taken from the disk, where it runs as it did before.
 func TestKept(t *testing.T) {
+	if unraced(t) {
+		return
+	}
 	wasm := goGuest(t, "reactor")
 	for name, admit := range map[string][]string{"here": nil, "in a child": admitSelf()} {
 		t.Run(name, func(t *testing.T) {
