@@ -138,7 +138,7 @@ func (e *ears) session() (heard bool, err error) {
 			}
 			continue
 		}
-		if err != nil {
+		if err != nil && !(asked && isSign(err)) {
 			return heard, err
 		}
 		heard, asked = true, false
@@ -152,6 +152,10 @@ func (e *ears) session() (heard bool, err error) {
 		}
 	}
 }
+
+// isSign says whether err is a sign of life all the same: while Redis cannot write to its disk it answers PING with MISCONF,
+// and goes on to pass on what is published.
+func isSign(err error) bool { return fromServer(err) && reason(err) == queue.ReasonReadOnly }
 
 // connect subscribes to every channel. The lock is not held over the network, so
 // that nobody's Wait is late to end; who joins meanwhile is subscribed after it.

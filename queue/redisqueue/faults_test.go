@@ -325,6 +325,7 @@ func TestErrorReplies(t *testing.T) {
 		{"MISCONF Errors writing to the AOF file: No space left on device", queue.ReasonReadOnly},
 		{"OOM command not allowed when used memory > 'maxmemory'.", queue.ReasonMemory},
 		{"NOPERM this user has no permissions to run the 'evalsha' command", queue.ReasonPermission},
+		{"ERR The user executing the script can't run this command or subcommand", queue.ReasonPermission},
 		{"NOAUTH Authentication required.", queue.ReasonAuth},
 		{"CLUSTERDOWN Hash slot not served", queue.ReasonCluster},
 		{"MOVED 3999 127.0.0.1:6381", queue.ReasonCluster},
@@ -447,9 +448,36 @@ func TestDiskFault(t *testing.T) {
 			return strings.Contains(info, "rdb_last_bgsave_status:"+how)
 		})
 	}
-	saved("err")
 	one := []queue.Outgoing{{Lane: acme, Message: []byte("m")}}
+	if err := b.producer.Send(ctx, one); err != nil {
+		t.Fatal(err)
+	}
+	q := openQueue(t, b.worker, "w", time.Minute)
+	ds, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	held, err := q.Start(ctx, []queue.Start{{Delivery: ds[0], ID: "m", Digest: "d", Expires: time.Now().Add(time.Hour)}})
+	if err != nil || held[0].State != queue.Granted {
+		t.Fatal(held, err)
+	}
+	listenCtx, stop := context.WithCancel(ctx)
+	listening, troubles := make(chan error, 1), make(chan error, 100)
+	go func() {
+		listening <- b.worker.Listen(listenCtx, []string{"jobs"}, func(string, []byte) {}, func(_ string, err error) { troubles <- err })
+	}()
+	saved("err")
 	wantReason(t, "send", b.producer.Send(ctx, one), queue.ReasonReadOnly)
+	_, err = q.Renew(ctx, []queue.Lease{held[0].Lease})
+	wantReason(t, "renew", err, queue.ReasonReadOnly)
+	_, err = q.Settle(ctx, []queue.Settlement{{Lease: held[0].Lease, Verdict: queue.Done()}})
+	wantReason(t, "settle", err, queue.ReasonReadOnly)
+	queuetest.Eventually(t, "the listener has asked twice for a sign of life", func() bool {
+		stats, _ := s.Do("INFO", "commandstats").(string)
+		_, ping, _ := strings.Cut(stats, "cmdstat_ping:")
+		ping, _, _ = strings.Cut(ping, "\n")
+		return strings.Contains(ping, "rejected_calls=2")
+	})
 	if _, err := b.worker.State(ctx, acme, "id"); err != nil {
 		t.Errorf("a read: %v", err)
 	}
@@ -458,4 +486,54 @@ func TestDiskFault(t *testing.T) {
 	if err := b.producer.Send(ctx, one); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+	if lost, err := q.Renew(ctx, []queue.Lease{held[0].Lease}); err != nil || len(lost) != 0 {
+		t.Errorf("afterwards: lost %v, %v", lost, err)
+	}
+	stop()
+	<-listening
+	select {
+	case err := <-troubles:
+		t.Errorf("the listener, who could hear all the time: %v", err)
+	default:
+	}
+}
+
+// At maxmemory Redis lets nothing be written down, and keys be deleted: those who hold a place at a gate keep it.
+func TestPlacesAtMemoryFull(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	gate := func(s *queue.Start) { s.Gates = []queue.Gate{{Name: "g", InFlight: 2}} }
+	first := r.start("m1", gate)
+	ask := func(id string) (queue.Started, error) {
+		if err := r.b.producer.Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte(id)}}); err != nil {
+			t.Fatal(err)
+		}
+		ds, err := r.q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: time.Second})
+		if err != nil || len(ds) != 1 {
+			t.Fatal(ds, err)
+		}
+		s := queue.Start{Delivery: ds[0], ID: id, Digest: "d", Expires: time.Now().Add(time.Hour)}
+		gate(&s)
+		r.do("CONFIG", "SET", "maxmemory", "1mb")
+		_, err = r.q.Start(ctx, []queue.Start{s})
+		wantReason(t, "start of "+id, err, queue.ReasonMemory)
+		r.do("CONFIG", "SET", "maxmemory", "0")
+		got, err := r.q.Start(ctx, []queue.Start{s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got[0], nil
+	}
+	if got, _ := ask("m2"); got.State != queue.Granted {
+		t.Errorf("the second: %s, want granted", got.State)
+	}
+	if got, _ := ask("m3"); got.State != queue.Throttled {
+		t.Errorf("the third, of two that may run: %s, want throttled", got.State)
+	}
+	if got, _ := ask("m4"); got.State != queue.Throttled {
+		t.Errorf("the fourth: %s, want throttled", got.State)
+	}
+	// Both in line keep their places there: they come in their order.
+	r.settle(first.Lease, queue.Done())
+	r.comes("m3")
 }

@@ -254,7 +254,7 @@ func (l *listening) session(ctx context.Context, works func()) error {
 			}
 			continue
 		}
-		if err != nil {
+		if err != nil && !(asked && isSign(err)) {
 			return err
 		}
 		asked = false

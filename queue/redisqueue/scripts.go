@@ -11,6 +11,8 @@ import (
 
 // The contract of each script (KEYS, ARGV, returns) stands at its top.
 var (
+	//go:embed lua/foreign.lua
+	foreignSource string
 	//go:embed lua/states.lua
 	statesSource string
 	//go:embed lua/state.lua
@@ -73,7 +75,8 @@ var (
 // Source: Redis 7 src/cluster.c, getNodeByQuery.
 type script struct{ *redis.Script }
 
-func newScript(source string) script { return script{redis.NewScript(source)} }
+// newScript makes a script of source, after lua/foreign.lua.
+func newScript(source string) script { return script{redis.NewScript(foreignSource + source)} }
 
 // absent is what the name of the key that is never there ends with. Names of queues and tenants hold no brace.
 const absent = "}:absent"

@@ -151,6 +151,8 @@ func replyReason(text string) queue.Reason {
 			return queue.ReasonConnection
 		case strings.Contains(rest, "AUTH"), strings.HasPrefix(rest, "invalid password"):
 			return queue.ReasonAuth
+		case strings.HasPrefix(rest, "The user executing the script"): // Redis 7.0; NOPERM since 7.2
+			return queue.ReasonPermission
 		}
 	}
 	// Any other error reply is about what the keys hold.

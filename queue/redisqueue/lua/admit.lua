@@ -57,7 +57,7 @@ local function missing(rest)
   local out, size = {}, 0
   for _, id in ipairs(rest.after) do
     local n = redis.pcall('STRLEN', prefix .. 'res:' .. rest.from .. ':' .. id)
-    if type(n) ~= 'number' or n == 0 then out[#out + 1] = id else size = size + n end
+    if foreign(n) or n == 0 then out[#out + 1] = id else size = size + n end
   end
   return out, size
 end
@@ -68,7 +68,7 @@ local function enlist(it, rest, ids)
   unlist(it.member)
   for _, id in ipairs(ids) do
     local key = prefix .. 'wait:' .. rest.from .. ':' .. id
-    if sound(0, 'SCARD', key) < waiters_max then
+    if firm('SCARD', key) < waiters_max then
       redis.call('SADD', key, it.member)
       if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
     else
@@ -96,7 +96,7 @@ local function inputs(it, size)
   local out = {}
   for i, id in ipairs(rest.after) do
     local got = redis.pcall('GET', prefix .. 'res:' .. rest.from .. ':' .. id)
-    out[i] = type(got) == 'string' and got or ''
+    out[i] = not foreign(got) and got or ''
   end
   return out
 end
@@ -125,7 +125,7 @@ end
 
 local function used(g)
   if not g.used then
-    g.used = sound(0, 'ZCOUNT', places(g.name), string.format('%.0f', now()), '+inf')
+    g.used = firm('ZCOUNT', places(g.name), string.format('%.0f', now()), '+inf')
   end
   return g.used
 end
@@ -133,7 +133,7 @@ end
 local function even(g)
   if not g.even then
     local text = redis.pcall('GET', prefix .. 'rate:' .. g.name)
-    g.even = type(text) == 'string' and tonumber(text) or 0
+    g.even = not foreign(text) and text and tonumber(text) or 0
   end
   return math.max(g.even, now_us())
 end
@@ -142,7 +142,7 @@ end
 -- hand it a place before, unless all that hold one die. Then g.limit places come
 -- free with each lease, so that those in line do not all come at once.
 local function stand(it, g)
-  sound(0, 'ZADD', line(g.name), 'NX', now(), it.member)
+  firm('ZADD', line(g.name), 'NX', now(), it.member)
   redis.call('PEXPIRE', line(g.name), line_keep)
   g.waits = g.waits and g.waits + 1 or redis.call('ZCARD', line(g.name))
   return now() + lease * (1 + math.floor(g.waits / g.limit))
@@ -155,7 +155,7 @@ local function take_own(it, gates)
   for _, gate in ipairs(gates) do
     local g = meet(gate[1])
     g.limit, g.every, g.burst = gate[2], gate[3], gate[4]
-    local ends = g.limit > 0 and it.st and used(g) > 0 and sound(false, 'ZSCORE', places(g.name), it.member)
+    local ends = g.limit > 0 and it.st and used(g) > 0 and firm('ZSCORE', places(g.name), it.member)
     if ends and tonumber(ends) >= now() then
       g.used = g.used - 1
       own[#own + 1] = g
@@ -200,7 +200,7 @@ local function pass(it, gates)
   local own = take_own(it, gates)
   local at, why = closed(it, gates)
   if at then
-    for _, g in ipairs(own) do sound(0, 'ZREM', places(g.name), it.member) end
+    for _, g in ipairs(own) do firm('ZREM', places(g.name), it.member) end
     return at, why
   end
   for _, gate in ipairs(gates) do
@@ -208,7 +208,7 @@ local function pass(it, gates)
     if g.limit > 0 then
       g.used = used(g) + 1
       hold(g.name, it.member, lease)
-      if it.st then sound(0, 'ZREM', line(g.name), it.member) end
+      if it.st then firm('ZREM', line(g.name), it.member) end
     end
   end
   return nil
@@ -251,7 +251,7 @@ local function admit(it)
     local tenant, id = string.match(it.member, '^([^:]*:)(.*)$')
     key = prefix .. 'unique:' .. tenant .. rest.unique
     local first = redis.pcall('GET', key)
-    if type(first) == 'string' and #first <= 64 and string.find(first, '^[%w_-]+$') then
+    if not foreign(first) and first and #first <= 64 and string.find(first, '^[%w_-]+$') then
       if first ~= id then
         it.first, it.inputs = first, nil
         return 8

@@ -52,7 +52,7 @@ end
 local function mine(lane, at, n)
   local function entry(i) return string.match(ARGV[at + 2 * i - 1], '^[^|]*|[^|]*|([^|]*)') end
   local out, p = {}, redis.pcall('XPENDING', lane, group, entry(1), entry(n), n + 64, consumer)
-  if not p.err then
+  if not foreign(p) then
     for j = 1, #p do out[p[j][1]] = p[j][3] end
   end
   local held = {}

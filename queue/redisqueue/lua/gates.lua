@@ -12,19 +12,9 @@ local in_line = {throttled = true, paid = true} -- verdicts of states that wait 
 local function places(name) return prefix .. 'gate:' .. name end
 local function line(name) return prefix .. 'line:' .. name end
 
--- sound runs a command that reads key, and drops the key when it holds something else.
-local function sound(otherwise, command, key, ...)
-  local got = redis.pcall(command, key, ...)
-  if type(got) == 'table' and got.err then
-    redis.call('DEL', key)
-    return otherwise
-  end
-  return got
-end
-
 -- hold gives member a place, or keeps it, for another lease (ms).
 local function hold(name, member, lease)
-  sound(0, 'ZADD', places(name), now() + lease, member)
+  firm('ZADD', places(name), now() + lease, member)
   redis.call('PEXPIRE', places(name), 2 * lease)
 end
 
@@ -33,7 +23,7 @@ end
 -- who came later takes it.
 local function hand(name, lease)
   for _ = 1, stale_max do
-    local first = sound({}, 'ZPOPMIN', line(name))
+    local first = firm('ZPOPMIN', line(name))
     if #first == 0 then return false end
     if unpark(first[1], in_line) then
       hold(name, first[1], lease)
@@ -45,5 +35,5 @@ end
 
 -- free ends member's place and hands it on.
 local function free(name, member, lease)
-  if sound(0, 'ZREM', places(name), member) == 1 then hand(name, lease) end
+  if firm('ZREM', places(name), member) == 1 then hand(name, lease) end
 end

@@ -18,13 +18,13 @@ local count, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local function fits(order) return #order > 0 and #order <= bytes_max end
 
 local mode = redis.pcall('GETRANGE', KEYS[1], 0, bytes_max)
-if type(mode) ~= 'string' or not fits(mode) then mode = '' end
+if foreign(mode) or not fits(mode) then mode = '' end
 
 local out = {mode, '', '', 0}
 
 local function take(place, key, from)
   local found = redis.pcall('XRANGE', key, from, '+', 'COUNT', count)
-  if found.err then return end
+  if foreign(found) then return end
   for _, entry in ipairs(found) do
     local fields = entry[2]
     if #fields == 2 and fields[1] == 'o' and fits(fields[2]) then out[#out + 1] = fields[2] end

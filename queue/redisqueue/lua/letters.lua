@@ -33,11 +33,7 @@ end
 local function requeue(l)
   if not l.tenant or not l.e or l.e == '' then return false end
   local fresh = redis.pcall('XADD', ARGV[9] .. 'in:' .. l.lane, '*', 'e', l.e)
-  if type(fresh) == 'table' then
-    -- A lane that takes nothing keeps its letters; a full Redis ends the whole piece.
-    if string.sub(fresh.err, 1, 3) == 'OOM' then error(fresh) end
-    return false
-  end
+  if foreign(fresh) then return false end -- a lane that takes nothing keeps its letters
   if l.member and string.match(l.member, '^[a-z0-9._-]+:[A-Za-z0-9_-]+$') then
     local st = load(l.member)
     if st and st.phase == 'dead' then

@@ -14,7 +14,7 @@ end
 -- as evidence when it is malformed, cut to most; nil when the entry is gone.
 local function message(lane, entry, most)
   local found = redis.pcall('XRANGE', lane, entry, entry)
-  if found.err or #found == 0 then return nil end
+  if foreign(found) or #found == 0 then return nil end
   local fields = found[1][2]
   if #fields == 2 and fields[1] == 'e' then return fields[2] end
   local parts = {}
@@ -40,7 +40,7 @@ local function alive(st, member)
   if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
   if st.entry == '' then return firm('HEXISTS', parked, member) == 1 end
   local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
-  return not found.err and #found > 0
+  return not foreign(found) and #found > 0
 end
 
 -- unpark moves a parked message into its lane, and says whether it did. With why
@@ -59,8 +59,7 @@ local function unpark(member, why)
   local st = load(member)
   if why and st and not why[st.verdict] then return false end
   local entry = redis.pcall('XADD', prefix .. 'in:' .. lane, '*', 'e', bytes)
-  if type(entry) == 'table' then
-    if string.sub(entry.err, 1, 3) == 'OOM' then error(entry) end
+  if foreign(entry) then
     firm('ZADD', due, now() + put_off, member)
     return false
   end

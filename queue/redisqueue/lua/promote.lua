@@ -14,7 +14,7 @@
 set_prefix(ARGV[1], '')
 local members = firm('ZRANGEBYSCORE', due, '-inf', now(), 'LIMIT', 0, ARGV[2])
 for i = 1, #members do unpark(members[i]) end
-redis.pcall('XTRIM', KEYS[2], 'MINID', string.format('%.0f', math.max(0, now() - ARGV[3])))
+foreign(redis.pcall('XTRIM', KEYS[2], 'MINID', string.format('%.0f', math.max(0, now() - ARGV[3]))))
 local ended = ended_minute() and 1 or 0
 local first = firm('ZRANGE', due, 0, 0, 'WITHSCORES')
 if #first == 0 then return {#members, -1, ended} end

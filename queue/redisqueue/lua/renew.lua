@@ -33,7 +33,7 @@ for i = 1, #KEYS - 1 do -- the last is never there
   local kept = false
   if held(member, lane, entry, ARGV[a + 2]) then
     local got = redis.pcall('XCLAIM', lane, group, consumer, 0, entry, 'JUSTID')
-    kept = not got.err and #got > 0
+    kept = not foreign(got) and #got > 0
   end
   if kept then
     for name in string.gmatch(ARGV[a + 3], '%S+') do

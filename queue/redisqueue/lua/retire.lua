@@ -14,7 +14,7 @@ local left = tonumber(ARGV[4])
 local removed = 0
 for i = 1, #KEYS - 1 do -- the last is never there
   local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[i], ARGV[1])
-  if not consumers.err then
+  if not foreign(consumers) then
     for _, fields in ipairs(consumers) do
       local c = {}
       for j = 1, #fields, 2 do c[fields[j]] = fields[j + 1] end

@@ -52,9 +52,9 @@ end
 -- wake lets those go on for whom this was the last missing result.
 local function wake(issuer, id)
   local key = prefix .. 'wait:' .. issuer .. ':' .. id
-  for _, member in ipairs(sound({}, 'SMEMBERS', key)) do
+  for _, member in ipairs(firm('SMEMBERS', key)) do
     local need = prefix .. 'need:' .. member
-    if sound(0, 'SREM', need, issuer .. ':' .. id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
+    if firm('SREM', need, issuer .. ':' .. id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
   end
   redis.call('DEL', key)
 end
@@ -106,11 +106,10 @@ function act.park(it, bytes) put_by(it, bytes, it.kind.delay) end
 -- stays with this worker until its lease runs out.
 function act.release(it, bytes)
   local fresh = redis.pcall('XADD', it.kind.lane, '*', 'e', bytes)
-  if type(fresh) ~= 'table' then
+  if not foreign(fresh) then
     mark(it, 'waiting', fresh)
     return true
   end
-  if string.sub(fresh.err, 1, 3) == 'OOM' then error(fresh) end
   if it.token == '' then return false end
   put_by(it, bytes, put_off)
   return true

@@ -47,7 +47,10 @@ local function cancels(it)
   end
   keep(it.order)
   local plan = it.ordered and it.ask and it.ask.plan
-  if plan and plan ~= '' then keep(redis.pcall('GETRANGE', prefix .. 'cancel:' .. it.tenant .. ':' .. plan, 0, order_max)) end
+  if plan and plan ~= '' then
+    local order = redis.pcall('GETRANGE', prefix .. 'cancel:' .. it.tenant .. ':' .. plan, 0, order_max)
+    if not foreign(order) then keep(order) end
+  end
   if #found == 0 then return nil end
   return found
 end
@@ -60,7 +63,10 @@ local function handle(it)
     if who ~= consumer then return 5 end
     keep(it.lane, it.entry, idle)
   end
-  if seen[it.member] then it.text = redis.pcall('HGET', it.key, it.id) end -- another copy stood before it in the batch
+  if seen[it.member] then -- another copy stood before it in the batch
+    local text = redis.pcall('HGET', it.key, it.id)
+    it.text = not foreign(text) and text
+  end
   seen[it.member] = true
   it.st = parse(it.text)
   local orders, code = cancels(it), start(it)

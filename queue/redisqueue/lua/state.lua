@@ -35,7 +35,8 @@ end
 local function load(member)
   local tenant, id = string.match(member, '^([^:]*):(.*)$')
   if not tenant then return nil end
-  return parse(redis.pcall('HGET', states_of(tenant), id))
+  local text = redis.pcall('HGET', states_of(tenant), id)
+  return not foreign(text) and parse(text) or nil
 end
 
 -- save writes st as the state of member: with ttl it is new, and lasts so many
@@ -53,8 +54,8 @@ end
 local function unlist(member)
   local need = base .. 'need:' .. member
   local ids = redis.pcall('SMEMBERS', need)
-  if ids.err then ids = {} end
-  for _, id in ipairs(ids) do redis.pcall('SREM', base .. 'wait:' .. id, member) end
+  if foreign(ids) then ids = {} end
+  for _, id in ipairs(ids) do foreign(redis.pcall('SREM', base .. 'wait:' .. id, member)) end
   redis.call('DEL', need)
 end
 
@@ -62,6 +63,6 @@ end
 -- lane is left).
 local function owner(lane, group, entry)
   local p = redis.pcall('XPENDING', lane, group, entry, entry, 1)
-  if p.err or #p == 0 then return false end
+  if foreign(p) or #p == 0 then return false end
   return p[1][2], p[1][3]
 end

@@ -30,7 +30,7 @@ local function now() return math.floor(now_us() / 1000) end
 -- else wrote there.
 local function firm(command, key, ...)
   local got = redis.pcall(command, key, ...)
-  if type(got) ~= 'table' or not got.err then return got end
+  if not foreign(got) then return got end
   if string.sub(got.err, 1, 9) == 'WRONGTYPE' then redis.call('DEL', key) end
   return redis.call(command, key, ...)
 end

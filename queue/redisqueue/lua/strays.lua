@@ -16,7 +16,7 @@ local fields_max = 64        -- fields of an entry that are kept; a message has 
 -- passed returns the last entry that the group has given out and how many come after it, nil where that is not known.
 local function passed(lane)
   local groups = redis.pcall('XINFO', 'GROUPS', lane)
-  if groups.err then return nil end
+  if foreign(groups) then return nil end
   for _, fields in ipairs(groups) do
     local g = {}
     for j = 1, #fields - 1, 2 do g[fields[j]] = fields[j + 1] end
@@ -29,10 +29,7 @@ end
 local function move(lane, entry)
   local fields = entry[2]
   local fresh = redis.pcall('XADD', lane, '*', unpack(fields, 1, math.min(#fields, fields_max)))
-  if type(fresh) == 'table' then
-    if string.sub(fresh.err, 1, 3) == 'OOM' then error(fresh) end
-    return false
-  end
+  if foreign(fresh) then return false end
   redis.call('XDEL', lane, entry[1])
   return true
 end
@@ -61,10 +58,10 @@ for i = 1, #KEYS - 1 do -- the last is never there
   local lane = KEYS[i]
   local last, lag = passed(lane)
   local pending = last and redis.pcall('XPENDING', lane, group)
-  if pending and not pending.err then
+  if pending and not foreign(pending) then
     local count, newest = pending[1], pending[1] > 0 and pending[3] or '0-0'
     local behind = redis.pcall('XRANGE', lane, '(' .. newest, last, 'COUNT', 1)
-    if not behind.err and #behind > 0 then
+    if not foreign(behind) and #behind > 0 then
       redis.call('XGROUP', 'SETID', lane, group, newest)
       given, lag = given + 1, nil
     end

@@ -1,0 +1,14 @@
+-- foreign: tells what somebody else did to a key from what is wrong with Redis itself; first in every script.
+
+-- foreign says whether a command (redis.pcall) failed over what its key holds: another type, a lane without its group, ids
+-- that have run out or are none. It ends the script with any other error, such as that Redis may not write (MISCONF,
+-- READONLY, NOREPLICAS, OOM) or that the user may not ask (NOPERM): that tells nothing about the key, and nothing may be
+-- decided by it.
+local function foreign(got)
+  if type(got) ~= 'table' or not got.err then return false end
+  local word = string.match(got.err, '^%u+')
+  -- Redis 7.0 has no NOPERM in scripts. Source: src/script.c, scriptVerifyACL.
+  local denied = string.find(got.err, 'ERR The user executing the script', 1, true) == 1
+  if denied or word ~= 'WRONGTYPE' and word ~= 'NOGROUP' and word ~= 'ERR' then error(got) end
+  return true
+end
