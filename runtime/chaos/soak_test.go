@@ -130,6 +130,7 @@ func TestSoak(t *testing.T) {
 	if lasts == 0 {
 		lasts = soakShort
 	}
+	at := commit() // before anybody goes on working in this checkout
 	r := newRun(t, plan{seed: 1, sync: "everysec", workers: make([]workerPlan, 2)}, t.TempDir())
 	r.pages, r.quiet, r.keep, r.letterMax = true, true, soakKeep, soakLetters
 	r.open()
@@ -146,7 +147,7 @@ func TestSoak(t *testing.T) {
 		samples = append(samples, r.sample())
 	}
 	sent := <-done
-	table := tableOf(samples, sent, lasts)
+	table := tableOf(samples, sent, lasts, at)
 	t.Logf("\n%s", table)
 	for _, err := range r.faults {
 		t.Error(err)
@@ -348,7 +349,7 @@ func processor() string {
 	return "unknown"
 }
 
-// commit is the checkout's, with a plus when it has been changed.
+// commit is the checkout's now, with a plus when it has been changed.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty=+").Output()
 	if err != nil {
@@ -372,8 +373,8 @@ func writeRows(b *strings.Builder, samples []sample, names []string) {
 	}
 }
 
-// tableOf is what was measured, as a page.
-func tableOf(samples []sample, sent int, lasts time.Duration) string {
+// tableOf is what was measured of the checkout at a commit, as a page.
+func tableOf(samples []sample, sent int, lasts time.Duration, at string) string {
 	var b strings.Builder
 	version, _ := exec.Command("redis-server", "--version").Output()
 	redis := "redis-server"
@@ -382,7 +383,7 @@ func tableOf(samples []sample, sent int, lasts time.Duration) string {
 	}
 	fmt.Fprintf(&b, "# Soak: %v of mixed load\n\n", lasts.Round(time.Second))
 	fmt.Fprintf(&b, "`make soak MINUTES=%.0f RATE=%d`: two workers, %d tasks of all kinds of runtime/chaos, connections cut every %v, at most %d dead letters, %s over TLS with AOF everysec;\n%s/%s, %d processors (%s), %s; commit %s.\n\n",
-		lasts.Minutes(), *rateFlag, sent, soakCut, soakLetters, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), processor(), goruntime.Version(), commit())
+		lasts.Minutes(), *rateFlag, sent, soakCut, soakLetters, redis, goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), processor(), goruntime.Version(), at)
 	writeRows(&b, samples, []string{"worker rss", "worker goroutines", "worker files", "keys beside states", "states", "results", "bytes per state", "redis memory", "redis memory beside states", "redis clients"})
 	b.WriteString("\nWhat a worker's resident memory is made of, and what Go says of its heap:\n\n")
 	writeRows(&b, samples, append(slices.Clone(parts), "heap in use", "heap idle", "heap released", "heap goal", "stacks"))
