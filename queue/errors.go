@@ -9,6 +9,10 @@ import (
 // it was settled without one, or the result's time to live has passed.
 var ErrNoResult = errors.New("queue: no result")
 
+// ErrClosed reports a call on something that was closed, or closed while the call went on. It is final. What a call that it
+// ended had already sent may have been done, as with *UnavailableError.
+var ErrClosed = errors.New("queue: closed")
+
 // Reason says why a broker could not serve. Values are stable: they go to logs,
 // metrics and /readyz.
 type Reason string

@@ -15,7 +15,7 @@ type Results interface {
 	// in any order, and returns nil when all have come. Where something stands in a result's place that cannot be one, got is
 	// called without a result: Result says why, and a worker may yet put the result there. It outlives losses of the
 	// connection. It ends early with ctx's error, or with a *UnavailableError that
-	// waiting cannot mend (ReasonAuth, ReasonPermission).
+	// waiting cannot mend (ReasonAuth, ReasonPermission), or with ErrClosed.
 	Wait(ctx context.Context, queue, resultKey string, ids []string, got func(id string, result []byte)) error
 }
 

@@ -24,6 +24,10 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 	if err := checkClaim(c); err != nil {
 		return nil, err
 	}
+	if !q.door.enter() {
+		return nil, queue.ErrClosed
+	}
+	defer q.door.leave()
 	end := time.Now().Add(c.Wait)
 	for first := true; ; first = false {
 		if err := ctx.Err(); err != nil {
@@ -31,6 +35,9 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 		}
 		if got := q.takeHeld(c); len(got) > 0 {
 			return got, nil
+		}
+		if q.door.isShut() {
+			return nil, queue.ErrClosed
 		}
 		left := time.Until(end)
 		if !first && left <= 0 {
@@ -97,9 +104,9 @@ func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queu
 		err error
 	}
 	done, gone := make(chan answer), make(chan struct{})
-	q.late.Add(1)
+	q.door.inside.Add(1) // Claim is inside
 	go func() {
-		defer q.late.Done()
+		defer q.door.leave()
 		got, err := read(context.WithoutCancel(ctx))
 		select {
 		case done <- answer{got, err}:
@@ -113,6 +120,9 @@ func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queu
 	case <-ctx.Done():
 		close(gone)
 		return nil, ctx.Err()
+	case <-q.door.ctx.Done():
+		close(gone)
+		return nil, queue.ErrClosed
 	}
 }
 

@@ -73,7 +73,7 @@ type Client struct {
 	rdb  redis.UniversalClient
 	conf Config // as given, with defaults
 
-	late sync.WaitGroup // reads whose caller has gone away
+	door *door // inside: reads whose caller has gone away
 }
 
 // quiet keeps go-redis, whose logger is global, from writing to stderr what we
@@ -88,7 +88,7 @@ func Dial(c Config) (*Client, error) {
 		return nil, err
 	}
 	quiet.Do(logging.Disable)
-	return &Client{rdb: open(c, tlsConf), conf: c}, nil
+	return &Client{rdb: open(c, tlsConf), conf: c, door: newDoor(context.Background())}, nil
 }
 
 // open makes the client that c asks for. All three kinds have the same settings: replies are parsed by us (see reply.go),
@@ -135,10 +135,15 @@ func (c *Client) Ping(ctx context.Context) error {
 	return c.do(ctx, "ping", func(ctx context.Context) error { return c.rdb.Ping(ctx).Err() })
 }
 
-// Close closes every connection, and waits for reads whose callers have gone away. Calls that go on fail.
+// Close closes every connection. Calls that go on, and all later ones, give queue.ErrClosed, and so do those of whatever was opened over this
+// Client. It waits for reads whose callers have gone away. Closing again does nothing.
 func (c *Client) Close() error {
+	c.door.shut()
 	err := c.rdb.Close()
-	c.late.Wait()
+	c.door.empty()
+	if errors.Is(err, redis.ErrClosed) {
+		return nil
+	}
 	return err
 }
 

@@ -28,4 +28,7 @@
 // Calls can be made again after any failure. A connection that went stale while
 // it lay in the pool is replaced at once; a server that is away is reported as
 // *queue.UnavailableError, and the next call dials again, for ever.
+//
+// Close, of a Client, a Queue or Results, may be called beside every other method and more than once: it ends what
+// goes on, and from then on there is queue.ErrClosed (of a Queue, for Claim).
 package redisqueue

@@ -23,35 +23,21 @@ const earsQuiet = 3 * time.Second
 // go-redis would connect again by itself too, but tell nobody why it cannot.
 type ears struct {
 	client *Client
-	cancel context.CancelFunc
-	ctx    context.Context // ends with close; of the goroutine, not of any caller
-	done   sync.WaitGroup
+	door   *door // inside: the goroutine that listens
 
 	mu      sync.Mutex
 	running bool
-	closed  bool
 	pubsub  *redis.PubSub                   // of the session that goes on, or nil
 	waiters map[string]map[*waiter]struct{} // by channel; channels stay until close
 }
 
-var errClosed = errors.New("results are closed")
-
 func newEars(c *Client) *ears {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &ears{client: c, ctx: ctx, cancel: cancel, waiters: map[string]map[*waiter]struct{}{}}
+	return &ears{client: c, door: newDoor(c.door.ctx), waiters: map[string]map[*waiter]struct{}{}}
 }
 
 func (e *ears) close() {
-	e.mu.Lock()
-	e.closed = true
-	pubsub := e.pubsub
-	e.mu.Unlock()
-	e.cancel()
-	if pubsub != nil {
-		_ = pubsub.Close() // ends its Receive
-	}
-	e.done.Wait()
-	e.fail(unavailable("wait", errClosed))
+	e.door.shut()
+	e.door.empty()
 }
 
 // join lets w hear of channel. A channel stays subscribed until close: there is
@@ -59,8 +45,8 @@ func (e *ears) close() {
 func (e *ears) join(channel string, w *waiter) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return unavailable("wait", errClosed)
+	if e.door.isShut() || !e.running && !e.door.enter() {
+		return queue.ErrClosed
 	}
 	_, known := e.waiters[channel]
 	if !known {
@@ -70,7 +56,6 @@ func (e *ears) join(channel string, w *waiter) error {
 	switch {
 	case !e.running:
 		e.running = true
-		e.done.Add(1)
 		go e.run()
 	case known:
 		// It may be that no word of a subscription comes any more.
@@ -78,7 +63,7 @@ func (e *ears) join(channel string, w *waiter) error {
 	case e.pubsub != nil:
 		// One write of a few bytes. When it fails the session ends, and the next
 		// one begins with all channels.
-		if err := e.pubsub.Subscribe(e.ctx, channel); err != nil {
+		if err := e.pubsub.Subscribe(e.door.ctx, channel); err != nil {
 			_ = e.pubsub.Close()
 		}
 	}
@@ -93,11 +78,12 @@ func (e *ears) leave(channel string, w *waiter) {
 
 // run holds session after session until close.
 func (e *ears) run() {
-	defer e.done.Done()
+	defer e.door.leave()
+	defer e.fail(queue.ErrClosed)
 	var retry backoff
-	for e.ctx.Err() == nil {
+	for !e.door.isShut() {
 		heard, err := e.session()
-		if e.ctx.Err() != nil {
+		if e.door.isShut() {
 			return
 		}
 		if err = unavailable("wait", err); hopeless(err) {
@@ -108,7 +94,7 @@ func (e *ears) run() {
 		}
 		retry.failed()
 		select {
-		case <-e.ctx.Done():
+		case <-e.door.ctx.Done():
 		case <-retry.after():
 		}
 	}
@@ -121,6 +107,8 @@ func (e *ears) session() (heard bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	stop := context.AfterFunc(e.door.ctx, func() { _ = pubsub.Close() }) // ends its Receive
+	defer stop()
 	defer func() {
 		e.mu.Lock()
 		e.pubsub = nil
@@ -129,11 +117,11 @@ func (e *ears) session() (heard bool, err error) {
 	}()
 	asked := false // for a sign of life
 	for {
-		message, err := pubsub.ReceiveTimeout(e.ctx, earsQuiet)
+		message, err := pubsub.ReceiveTimeout(e.door.ctx, earsQuiet)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
 			asked = true
-			if err := pubsub.Ping(e.ctx); err != nil {
+			if err := pubsub.Ping(e.door.ctx); err != nil {
 				return heard, err
 			}
 			continue
@@ -163,20 +151,16 @@ func (e *ears) connect() (*redis.PubSub, error) {
 	e.mu.Lock()
 	channels := slices.Collect(maps.Keys(e.waiters))
 	e.mu.Unlock()
-	pubsub := e.client.rdb.Subscribe(e.ctx)
-	if err := pubsub.Subscribe(e.ctx, channels...); err != nil {
+	pubsub := e.client.rdb.Subscribe(e.door.ctx)
+	if err := pubsub.Subscribe(e.door.ctx, channels...); err != nil {
 		_ = pubsub.Close()
 		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		_ = pubsub.Close()
-		return nil, errClosed
-	}
 	for c := range e.waiters {
 		if !slices.Contains(channels, c) {
-			if err := pubsub.Subscribe(e.ctx, c); err != nil {
+			if err := pubsub.Subscribe(e.door.ctx, c); err != nil {
 				_ = pubsub.Close()
 				return nil, err
 			}

@@ -65,6 +65,8 @@ func (c *Client) Follow(ctx context.Context, name, after string, got func(cursor
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
+			case <-c.door.ctx.Done():
+				return queue.ErrClosed
 			case <-retry.after():
 			}
 			continue
@@ -157,9 +159,11 @@ func (c *Client) eventsAfter(ctx context.Context, name string, at *eventCursor) 
 	}
 	// go-redis does not end a read when its context ends; Close waits for it, at most blockMax.
 	done := make(chan answer, 1)
-	c.late.Add(1)
+	if !c.door.enter() {
+		return nil, queue.ErrClosed
+	}
 	go func() {
-		defer c.late.Done()
+		defer c.door.leave()
 		entries, err := c.readEvents(context.WithoutCancel(ctx), name, at.from(), blockMax)
 		done <- answer{entries, err}
 	}()

@@ -52,7 +52,7 @@ type Queue struct {
 	fence  string        // of tokens, random for each Queue
 	tokens atomic.Uint64 // of tokens, counts
 
-	late sync.WaitGroup // reads whose Claim has gone away
+	door *door // inside: calls of Claim, and reads whose Claim has gone away
 
 	mu         sync.Mutex
 	turn       int                      // where the next look at many lanes begins
@@ -82,6 +82,7 @@ func OpenQueue(c *Client, conf QueueConfig) (*Queue, error) {
 	}
 	return &Queue{
 		client:   c,
+		door:     newDoor(c.door.ctx),
 		conf:     conf,
 		consumer: conf.Worker + "-" + hex.EncodeToString(random[:6]),
 		fence:    hex.EncodeToString(random[6:]) + "-",
@@ -129,11 +130,12 @@ func (q *Queue) Worker() string { return q.consumer }
 // Lease returns how long a delivery is this worker's without Renew.
 func (q *Queue) Lease() time.Duration { return q.conf.Lease }
 
-// Close waits, for a second or so, until no read goes on whose Claim has been
-// cancelled, and gives back what such reads still brought. It does not close the
-// Client. No other method may be called after it.
+// Close ends every Claim; these, and all later ones, give queue.ErrClosed. What has been claimed can still be renewed and
+// settled. It waits, for a second or so, until no read goes on that a Claim has left behind, and gives back what such reads
+// still brought. It does not close the Client.
 func (q *Queue) Close() error {
-	q.late.Wait()
+	q.door.shut()
+	q.door.empty()
 	q.mu.Lock()
 	held := q.held
 	q.held = nil

@@ -137,7 +137,7 @@ func checkOrderTTL(ttl time.Duration) error {
 // Listen calls heard for the orders of queues, as queue.Listener says. It subscribes before it reads what is kept, so
 // nothing is missed and an order given in between is heard twice; after a loss of its connection it reads what has been
 // kept since. trouble gets *queue.UnavailableError.
-// Errors: *queue.FieldError, ctx's.
+// Errors: *queue.FieldError, queue.ErrClosed, ctx's.
 func (c *Client) Listen(ctx context.Context, queues []string, heard func(name string, order []byte), trouble func(name string, err error)) error {
 	if n := len(queues); n == 0 || n > queue.LanesMax {
 		return &queue.FieldError{Field: "queues", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.LanesMax)}
@@ -158,6 +158,8 @@ func (c *Client) Listen(ctx context.Context, queues []string, heard func(name st
 		// Each on the node that has it, where its orders are given, too: one that is gone takes no other queue's orders with it.
 		together = slices.Collect(slices.Chunk(names, 1))
 	}
+	open, cancel := c.door.until(ctx)
+	defer cancel()
 	var calls sync.Mutex
 	var all sync.WaitGroup
 	for _, names := range together {
@@ -166,10 +168,13 @@ func (c *Client) Listen(ctx context.Context, queues []string, heard func(name st
 			l.names[ordersKey(name)] = name
 			l.channels = append(l.channels, ordersKey(name))
 		}
-		all.Go(func() { l.listen(ctx) })
+		all.Go(func() { l.listen(open) })
 	}
 	all.Wait()
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return queue.ErrClosed
 }
 
 // listening is what one connection of a Listen hears, and how far it has read what is kept.

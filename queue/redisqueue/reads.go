@@ -17,12 +17,11 @@ const readsMax = 2
 // reads gathers what many waiters want to read of one queue.
 type reads struct {
 	client *Client
-	ctx    context.Context // of trips for several: ends with Results.Close
+	door   *door // of Results; inside: trips for several
 
 	mu      sync.Mutex
 	trips   int // under way, at most readsMax
 	waiting []*readCall
-	done    sync.WaitGroup // trips for several
 }
 
 // A holding is what a key holds: "" for nothing, or why that cannot be a result.
@@ -42,6 +41,9 @@ type readCall struct {
 
 // read returns what keys hold in their places, in a trip of its own when few are under way.
 func (r *reads) read(ctx context.Context, keys []string) ([]holding, error) {
+	if r.door.isShut() {
+		return nil, queue.ErrClosed
+	}
 	r.mu.Lock()
 	if r.trips < readsMax && len(r.waiting) == 0 {
 		r.trips++
@@ -68,6 +70,11 @@ func (r *reads) ended() {
 	if len(r.waiting) == 0 {
 		return
 	}
+	if !r.door.enter() {
+		tell(r.waiting, nil, queue.ErrClosed)
+		r.waiting = nil
+		return
+	}
 	n, size := 0, 0
 	for n < len(r.waiting) && (n == 0 || size+len(r.waiting[n].keys) <= waitBatch) {
 		size += len(r.waiting[n].keys)
@@ -76,9 +83,8 @@ func (r *reads) ended() {
 	calls := r.waiting[:n:n]
 	r.waiting = r.waiting[n:]
 	r.trips++
-	r.done.Add(1)
 	go func() { // ends with its trip, and Results.Close waits for it
-		defer r.done.Done()
+		defer r.door.leave()
 		r.answer(calls)
 		r.ended()
 	}()
@@ -90,10 +96,15 @@ func (r *reads) answer(calls []*readCall) {
 	for _, call := range calls {
 		keys = append(keys, call.keys...)
 	}
-	values, err := r.client.getMany(r.ctx, keys)
-	if r.ctx.Err() != nil {
-		err = unavailable("wait", errClosed)
+	values, err := r.client.getMany(r.door.ctx, keys)
+	if r.door.isShut() {
+		err = queue.ErrClosed
 	}
+	tell(calls, values, err)
+}
+
+// tell gives each of calls its part of values, or err.
+func tell(calls []*readCall, values []holding, err error) {
 	for _, call := range calls {
 		if call.err = err; err == nil {
 			n := len(call.keys)

@@ -18,7 +18,7 @@ import (
 // that is outstanding again, since whatever was told meanwhile went unheard.
 type Results struct {
 	client *Client
-	ears   *ears
+	ears   *ears // its door is that of all of it
 
 	mu    sync.Mutex
 	reads map[string]*reads // by queue
@@ -31,14 +31,9 @@ func OpenResults(c *Client) *Results {
 	return &Results{client: c, ears: newEars(c), reads: map[string]*reads{}}
 }
 
-// Close ends every Wait. It does not close the Client.
+// Close ends every Wait; these, and all later calls, give queue.ErrClosed. It does not close the Client.
 func (r *Results) Close() error {
 	r.ears.close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, of := range r.reads {
-		of.done.Wait()
-	}
 	return nil
 }
 
@@ -92,7 +87,7 @@ func (r *Results) readsOf(name string) *reads {
 	defer r.mu.Unlock()
 	of := r.reads[name]
 	if of == nil {
-		of = &reads{client: r.client, ctx: r.ears.ctx}
+		of = &reads{client: r.client, door: r.ears.door}
 		r.reads[name] = of
 	}
 	return of

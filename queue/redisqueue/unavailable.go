@@ -21,6 +21,9 @@ import (
 // connections, without waiting. A server that cannot be dialled is not: the
 // caller decides when to come back.
 func (c *Client) do(ctx context.Context, op string, f func(context.Context) error) error {
+	if c.door.isShut() {
+		return queue.ErrClosed
+	}
 	tries := 1 + min(int(c.rdb.PoolStats().IdleConns)+1, c.conf.Connections)
 	for {
 		err := f(ctx)
@@ -33,6 +36,9 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if c.door.isShut() {
+			return queue.ErrClosed
 		}
 		tries--
 		if tries == 0 || !stale(err) {
@@ -79,7 +85,7 @@ func stale(err error) bool {
 func unavailable(op string, err error) error {
 	var known *queue.UnavailableError
 	var field *queue.FieldError
-	if errors.As(err, &known) || errors.As(err, &field) {
+	if errors.As(err, &known) || errors.As(err, &field) || err == queue.ErrClosed {
 		return err
 	}
 	return &queue.UnavailableError{Op: op, Reason: reason(err), Err: err}

@@ -76,7 +76,7 @@ func (c Config) check() error {
 }
 
 // A Client sends tasks and waits for their results. It is safe for concurrent use and needs no closing; the queue that it
-// was given does.
+// was given does, at any time: calls that go on, and all later ones that need it, then give queue.ErrClosed.
 type Client struct {
 	cfg    Config
 	outbox outbox
