@@ -28,6 +28,10 @@ const (
 )
 
 const (
+	// stretch is how far back the ticks of a schedule are looked at together: the longer, the fewer steps through a day without ticks, and the more ticks
+	// of one that is full of them for nothing.
+	stretch = 5 * time.Minute
+
 	// lookEvery bounds how long the scheduler sleeps, so that a clock that was set is noticed soon: timers do not follow it.
 	lookEvery = time.Second
 

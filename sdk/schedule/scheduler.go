@@ -202,7 +202,7 @@ type fires struct {
 	of     *Schedule
 	fires  []Fire
 	until  time.Time // up to when it is judged once they are sent
-	passed int
+	passed []time.Time
 }
 
 // gather signs what is due. more says that a bound ended it early. A clock that went back is believed: what was
@@ -217,6 +217,9 @@ func (s *Scheduler) gather(now time.Time) (batch []fires, more bool) {
 		}
 		if d.next.IsZero() || d.next.After(now) {
 			continue
+		}
+		if more {
+			break // nor are theirs judged before there is room for them
 		}
 		j := d.judge(d.until, now)
 		f := fires{of: d.Schedule, until: now, passed: j.passed}
@@ -291,8 +294,9 @@ func (s *Scheduler) write(ctx context.Context, out []queue.Outgoing) error {
 
 // sent tells of what a schedule fired and moves it on.
 func (s *Scheduler) sent(f fires) {
-	if f.passed > 0 {
-		s.log.Warn("ticks passed over", "schedule", f.of.entry.Name, "count", f.passed, "missed", string(f.of.entry.Missed))
+	if f.passed != nil {
+		s.log.Warn("ticks passed over", "schedule", f.of.entry.Name, "missed", string(f.of.entry.Missed),
+			"first", f.passed[0].Format(time.RFC3339), "last", f.passed[1].Format(time.RFC3339))
 	}
 	for _, fire := range f.fires {
 		s.log.Info("tick fired", "schedule", fire.Schedule, "task", fire.Task, "tick", fire.Tick.Format(time.RFC3339), "task_id", fire.ID.String(), "late", fire.Late)
