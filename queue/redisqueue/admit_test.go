@@ -175,7 +175,7 @@ func TestMemoryFullAtGate(t *testing.T) {
 	q := openQueue(t, b.worker, "w", time.Minute)
 	ctx := t.Context()
 	d := claimOne(t, b, q)
-	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	s.Do("CONFIG", "SET", "maxmemory", "100kb")
 	_, err := q.Start(ctx, []queue.Start{full(d)})
 	wantReason(t, "start", err, queue.ReasonMemory)
 	if d, err := b.worker.Depth(ctx, []queue.Lane{acme}); err != nil || d.Lanes[0].Running != 1 || d.Due["jobs"] != 0 {

@@ -383,7 +383,7 @@ func TestMemoryFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	s.Do("CONFIG", "SET", "maxmemory", "100kb")
 	wantReason(t, "send", b.producer.Send(ctx, batch), queue.ReasonMemory)
 	second, err := q.Claim(ctx, queue.Claim{Lanes: []queue.Lane{acme}, Max: 1})
 	if err != nil || len(second) != 1 {
@@ -515,7 +515,7 @@ func TestPlacesAtMemoryFull(t *testing.T) {
 		}
 		s := queue.Start{Delivery: ds[0], ID: id, Digest: "d", Expires: time.Now().Add(time.Hour)}
 		gate(&s)
-		r.do("CONFIG", "SET", "maxmemory", "1mb")
+		r.do("CONFIG", "SET", "maxmemory", "100kb")
 		_, err = r.q.Start(ctx, []queue.Start{s})
 		wantReason(t, "start of "+id, err, queue.ReasonMemory)
 		r.do("CONFIG", "SET", "maxmemory", "0")
