@@ -51,13 +51,18 @@ func (f *flight) leases(name string) []queue.Lease {
 	return leases
 }
 
-// cancel ends every run that a, which was read at the time heard, cancels, and what is to run, and returns how many.
-func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n int) {
+// cancel ends every run that a, which was read at the time heard, cancels, and what is to run, and returns how many. It spares
+// what a names and may not cancel.
+func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n, spared int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	target := a.Order().Target
 	for _, b := range f.held {
-		if b.id != target && (b.task.Plan.IsZero() || b.task.Plan.String() != target) || !a.Cancels(b.allowed) {
+		if b.id != target && (b.task.Plan.IsZero() || b.task.Plan.String() != target) {
+			continue
+		}
+		if !a.Cancels(b.allowed) {
+			spared++
 			continue
 		}
 		if b.cancelled.IsZero() {
@@ -66,7 +71,7 @@ func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n int) {
 		b.end(errCancelled)
 		n++
 	}
-	return n
+	return n, spared
 }
 
 // sinceCancel returns how long ago the order was read that ended b's run, 0 if it came before b could be found here.

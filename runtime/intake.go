@@ -28,7 +28,7 @@ const (
 	CodeInternal  = "worker.internal" // a defect of the worker
 	CodeDuplicate = "task.duplicate"  // another message had the unique key first
 	CodeInput     = "plan.input"      // a step's input is no result of a worker, or not one of a task that was done
-	CodeOrder     = "queue.order"     // an order is for another message or queue than it is kept for
+	CodeOrder     = "queue.order"     // an order to cancel is for another message than it is kept for, or for another sender's
 )
 
 // A coded error carries a refusal's code. Every error type that a room refuses with is one.
@@ -290,7 +290,7 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 
 // begin makes a granted delivery one that can run, or be ended before it does.
 func (w *Worker) begin(p *post, o *opened, s queue.Started) *begun {
-	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes, inputs: s.Inputs}
+	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes, inputs: s.Inputs, principal: o.allowed.Principal()}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
 	b.ctx, b.end = context.WithCancelCause(w.work)
 	return b

@@ -203,7 +203,11 @@ func (w *Worker) hear(p *post, b []byte) {
 		w.hearMode(p, a, b)
 	case envelope.ActCancel:
 		p.orders.keepCancel(a, w.cfg.Clock())
-		if n := w.flight.cancel(a, heard); n > 0 {
+		n, spared := w.flight.cancel(a, heard)
+		if spared > 0 {
+			w.ignoreOrder(p, notToCancel(a))
+		}
+		if n > 0 {
 			w.log.Info("runs cancelled", "queue", p.name, "principal", a.Principal(), "order", o.ID.String(), "runs", n, "note", o.Note)
 			w.hand(p, a)
 		}
@@ -338,6 +342,12 @@ func (w *Worker) answer(ctx context.Context, p *post, a policy.AuthorisedOrder, 
 	}
 }
 
+// notToCancel says of an order to cancel that it does not cancel the message that it was found for.
+func notToCancel(a policy.AuthorisedOrder) error {
+	o := a.Order()
+	return &refusal{CodeOrder, fmt.Sprintf("the order of %s to cancel %s is not for this message, or for one that another has sent", a.Principal(), o.Target)}
+}
+
 // ordered reports whether an order cancels what has just been started: one that the broker keeps for it, or one that
 // was heard while it was being started.
 func (w *Worker) ordered(p *post, o *opened, s *queue.Started) bool {
@@ -356,7 +366,7 @@ func (w *Worker) ordered(p *post, o *opened, s *queue.Started) bool {
 		if a.Cancels(o.allowed) {
 			return true
 		}
-		w.ignoreOrder(p, &refusal{CodeOrder, "an order to cancel is for another message than it is kept for"})
+		w.ignoreOrder(p, notToCancel(a))
 	}
 	return false
 }

@@ -311,7 +311,7 @@ func TestCancelRunning(t *testing.T) {
 	if r := w.ended(receipt); r.Code != runtime.CodeCancelled {
 		t.Errorf("result %+v", r)
 	}
-	worker.await("task refused", "code", "task.cancelled", "task_id", receipt.ID)
+	worker.await("task refused", "code", "task.cancelled", "task_id", receipt.ID, "principal", "shop")
 	if l := w.letter(receipt.ID); l.Code != "task.cancelled" {
 		t.Errorf("letter %+v", l)
 	}
@@ -337,6 +337,7 @@ func TestCancelWaiting(t *testing.T) {
 		if got := w.ended(r); got.Status != envelope.StatusRefused || got.Code != runtime.CodeCancelled || got.Attempt != 0 || !got.Module.IsZero() {
 			t.Errorf("got %+v", got)
 		}
+		worker.await("task refused", "code", runtime.CodeCancelled, "task_id", r.ID, "principal", "shop")
 	}
 	if got := w.ended(busy); got.Status != envelope.StatusDone {
 		t.Errorf("another message: %+v", got)
@@ -385,6 +386,7 @@ func TestForgedOrders(t *testing.T) {
 	// Signed and in order, but of a sender for what another has sent, and kept for a message that it does not name.
 	w.cancel(id, internKey)
 	w.await("the intern's order was heard", func() bool { return worker.metric(`caisson_orders_total{act="cancel",code="heard"}`) == "1" })
+	worker.await("order ignored", "code", runtime.CodeOrder, "error", "worker: the order of intern to cancel "+id+" is not for this message, or for one that another has sent")
 	other, err := w.shop.Sign(client.Task{Name: "job.run", Input: wish{Mode: "echo"}})
 	check(t, err)
 	check(t, w.admin.Cancel(t.Context(), lane(queue.PriorityNormal), other.ID.String(), forge(operatorKey, envelope.Order{Act: envelope.ActCancel, Target: envelope.NewMessageID().String()}), time.Hour))

@@ -22,7 +22,7 @@ const cancelWait = 5 * time.Second
 type cancelInfo struct {
 	Order  string `json:"order"`
 	ID     string `json:"id"`
-	Status string `json:"status"` // cancelled, ended (before it was cancelled), ordered (it has not ended yet)
+	Status string `json:"status"` // cancelled, ended (before it was cancelled), ordered (it has not ended yet), running (in spite of it)
 	Result string `json:"result,omitempty"`
 	Code   string `json:"code,omitempty"`
 }
@@ -34,7 +34,8 @@ func taskCancelCommand() *cobra.Command {
 		Short: "Cancel a task: if it waits it never starts, if it runs it is ended",
 		Long: `Signs an order with the key of the settings: a submit key may cancel what its own principal sent, an operate key everything, with
 --tenant. Then waits a little for the end. A task that waits ends, refused with task.cancelled, when its turn comes: until
-then the order is kept, which is a success, too. ID may also be a plan's.`,
+then the order is kept, which is a success, too. A task that runs in spite of it is a failure, exit status 1: this key may
+not cancel it, or its worker hears nothing. ID may also be a plan's.`,
 		Example: "  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc\n  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc --config operator.toml --tenant acme",
 		Args:    exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -87,10 +88,41 @@ func (o *operator) cancel(c *cobra.Command, tenant string, id envelope.MessageID
 	} else if err := o.awaitEnd(c.Context(), id, &info); err != nil {
 		return err
 	}
+	if info.Status == "ordered" && o.flags.timeout > 0 {
+		if err := o.standing(c.Context(), lane, id, &info); err != nil {
+			return err
+		}
+	}
 	if o.flags.json {
-		return printJSON(c.OutOrStdout(), info)
+		if err := printJSON(c.OutOrStdout(), info); err != nil {
+			return err
+		}
+	}
+	if info.Status == "running" {
+		return &hintError{fmt.Errorf("task %s runs, and no worker has ended it within %v; the order is kept", id, o.flags.timeout),
+			"may this key cancel it? A submit key cancels what its own principal sent, an operate key everything; else the worker's log says why"}
+	}
+	if o.flags.json {
+		return nil
 	}
 	return printCancel(c.OutOrStdout(), info)
+}
+
+// standing says in info, by the broker's word, how a task stands of whose end nothing was heard: a worker that runs it and
+// takes the order ends it at once, and what has ended is not ended by an order.
+func (o *operator) standing(ctx context.Context, lane queue.Lane, id envelope.MessageID, info *cancelInfo) error {
+	state, err := o.redis.State(ctx, lane, id.String())
+	switch {
+	case forbidden(err):
+		return nil // the user may not read states: the order is kept, and that is all that can be said
+	case err != nil:
+		return err
+	case state.Phase == queue.PhaseRunning:
+		info.Status = "running"
+	case state.Phase == queue.PhaseDone || state.Phase == queue.PhaseDead:
+		info.Status, info.Result = "ended", string(state.Phase)
+	}
+	return nil
 }
 
 // awaitEnd waits for the task's result and says in info what it is.
