@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caisson-run/caisson/manifest/modstore"
+	"github.com/caisson-run/caisson/queue/devtls"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
@@ -17,7 +18,12 @@ import (
 func offlineConfig(t *testing.T) runtime.Config {
 	t.Helper()
 	openShared(t)
-	lanes, err := redisqueue.OpenQueue(&redisqueue.Client{}, redisqueue.QueueConfig{Worker: "worker-1"})
+	authority, err := devtls.NewAuthority(time.Now())
+	check(t, err)
+	client, err := redisqueue.Dial(redisqueue.Config{Addr: "127.0.0.1:1", User: "worker", Password: "p", CA: authority.CertPEM()})
+	check(t, err)
+	t.Cleanup(func() { check(t, client.Close()) })
+	lanes, err := redisqueue.OpenQueue(client, redisqueue.QueueConfig{Worker: "worker-1"})
 	check(t, err)
 	return runtime.Config{
 		Broker: lanes, Queues: []string{queueName}, Policy: parsePolicy(t), Key: workerKey, Floor: &floor{},

@@ -262,8 +262,7 @@ func (s *workerSettings) checkRuntime(file *strict.File) {
 			file.Fault(key, "%s", fault.Text)
 		}
 	}
-	_, err = redisqueue.OpenQueue(nil, s.queueConfig()) // which connects to nothing
-	for _, err := range each(err) {
+	for _, err := range each(s.queueConfig().Check()) {
 		var fault *redisqueue.ConfigError
 		if errors.As(err, &fault) && queueKeys[fault.Field] != "" && !file.Faulty(queueKeys[fault.Field]) {
 			file.Fault(queueKeys[fault.Field], "%s", fault.Text)

@@ -62,7 +62,7 @@ func TestDialConfig(t *testing.T) {
 			t.Errorf("all faults at once: %v lacks %s", err, field)
 		}
 	}
-	if _, err := redisqueue.OpenQueue(nil, redisqueue.QueueConfig{Worker: "A", Lease: 1, DeadMax: -1}); err == nil ||
+	if err := (redisqueue.QueueConfig{Worker: "A", Lease: 1, DeadMax: -1}).Check(); err == nil ||
 		strings.Count(err.Error(), "redis: config: ") != 3 {
 		t.Errorf("faults of a QueueConfig: %v", err)
 	}

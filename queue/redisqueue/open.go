@@ -93,6 +93,11 @@ func OpenQueue(c *Client, conf QueueConfig) (*Queue, error) {
 	}, nil
 }
 
+// Check returns what OpenQueue would find faulty.
+// Errors: all faulty fields at once, each *ConfigError, joined.
+func (c QueueConfig) Check() error { return c.check() }
+
+// check fills in defaults.
 func (c *QueueConfig) check() error {
 	var faults []error
 	fault := func(field, format string, args ...any) {
