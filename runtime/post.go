@@ -68,6 +68,7 @@ func (e *endings) begin(one *ending) bool {
 	if e.writes > 0 || len(e.list) > 0 {
 		return false
 	}
+	one.begun.over.Store(true)
 	e.writes++
 	e.count++
 	e.bytes += one.size()
