@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -17,14 +18,35 @@ import (
 type act string
 
 const (
-	actClaim  act = "claim"
-	actStart  act = "start"
-	actSettle act = "settle"
-	actRenew  act = "renew"
+	actClaim   act = "claim"
+	actStart   act = "start"
+	actSettle  act = "settle"
+	actRenew   act = "renew"
+	actPromote act = "promote"
+	actRecover act = "recover"
 )
 
 // acts orders them for whoever asks for one reason.
-var acts = [...]act{actClaim, actStart, actSettle, actRenew}
+var acts = [...]act{actClaim, actStart, actSettle, actRenew, actPromote, actRecover}
+
+// everywhere are the reasons that keep the broker from all acts alike, for all workers: any act that goes well says that they are gone. Other reasons
+// are of one act, as where memory is short, a right is missing, or a reply is too large for the line.
+var everywhere = map[queue.Reason]bool{
+	queue.ReasonConnection: true, queue.ReasonLoading: true, queue.ReasonReadOnly: true, queue.ReasonAuth: true,
+	queue.ReasonCluster: true, queue.ReasonMasterDown: true, queue.ReasonBusy: true,
+}
+
+// reasonOf returns why the broker did not do what was asked; "" when it did not say. Of what it did not answer before our own deadline it is the time.
+func reasonOf(err error) queue.Reason {
+	var u *queue.UnavailableError
+	switch {
+	case errors.As(err, &u):
+		return u.Reason
+	case errors.Is(err, context.DeadlineExceeded):
+		return queue.ReasonTimeout
+	}
+	return ""
+}
 
 // brokerHealth remembers which acts on one queue fail, so that a change is said once and not at each attempt. Each queue has its own: in
 // a cluster one may be gone while others are served.
@@ -33,26 +55,27 @@ type brokerHealth struct {
 
 	mu      sync.Mutex
 	failing map[act]failing
-	why     string // what reason says; "" while no act fails
+	why     string        // what reason says; "" while no act fails
+	again   chan struct{} // closed when an act that failed goes well again; nil while nobody waits for it
 }
 
 type failing struct {
-	why string
-	at  time.Time // of the last failure
+	why    string
+	reason queue.Reason
+	at     time.Time // of the last failure
 }
 
 // down records that an act failed.
 func (b *brokerHealth) down(log hclog.Logger, a act, err error) {
-	why := "broker: " + string(a) + " fails"
-	var u *queue.UnavailableError
-	if errors.As(err, &u) {
-		why = "broker unavailable: " + string(u.Reason)
+	why, reason := "broker: "+string(a)+" fails", reasonOf(err)
+	if reason != "" {
+		why = "broker unavailable: " + string(reason)
 	}
 	b.mu.Lock()
 	if b.failing == nil {
 		b.failing = map[act]failing{}
 	}
-	b.failing[a] = failing{why, time.Now()}
+	b.failing[a] = failing{why, reason, time.Now()}
 	changed := b.judge()
 	b.mu.Unlock()
 	if changed {
@@ -60,17 +83,27 @@ func (b *brokerHealth) down(log hclog.Logger, a act, err error) {
 	}
 }
 
-// up records that an act went well. Failures of other acts that were not tried again for healthMemory are forgotten:
-// what failed to start may be another worker's by now.
+// up records that an act went well. Failures of other acts that were not tried again for healthMemory, or for healthBrief where the reason was
+// everywhere, are forgotten: what failed to start may be another worker's by now.
 func (b *brokerHealth) up(log hclog.Logger, a act) {
 	b.mu.Lock()
 	if len(b.failing) == 0 {
 		b.mu.Unlock()
 		return
 	}
-	delete(b.failing, a)
+	if _, failed := b.failing[a]; failed {
+		delete(b.failing, a)
+		if b.again != nil {
+			close(b.again)
+			b.again = nil
+		}
+	}
 	for other, f := range b.failing {
-		if time.Since(f.at) > healthMemory {
+		memory := healthMemory
+		if everywhere[f.reason] {
+			memory = healthBrief
+		}
+		if time.Since(f.at) > memory {
 			delete(b.failing, other)
 		}
 	}
@@ -79,6 +112,40 @@ func (b *brokerHealth) up(log hclog.Logger, a act) {
 	if resumed {
 		log.Info("intake resumed", "queue", b.queue)
 	}
+}
+
+// pause waits before the next attempt at an act that fails, as long as brokerPause says, but no longer than until another act that failed goes well
+// again: what this worker has outcomes of is to be settled before others take it over. It reports whether ctx still goes on.
+func (b *brokerHealth) pause(ctx context.Context, attempt int) bool {
+	b.mu.Lock()
+	if b.again == nil {
+		b.again = make(chan struct{})
+	}
+	again := b.again
+	b.mu.Unlock()
+	timer := time.NewTimer(brokerPause(attempt))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-again:
+		return sleep(ctx, brokerPause(1))
+	}
+}
+
+// stuck reports whether outcomes cannot be written, or leases not be renewed: what would begin now would run in vain, and again and again, each time as if
+// it had taken its runner with it. It is not so because of one reply that is late: then others may well be in time.
+func (b *brokerHealth) stuck() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range []act{actSettle, actRenew} {
+		if f, fails := b.failing[a]; fails && f.reason != queue.ReasonTimeout {
+			return true
+		}
+	}
+	return false
 }
 
 // judge sets why and reports whether it changed. b.mu is held.
@@ -138,12 +205,8 @@ type hearing struct {
 
 // told records what a listener says: err, or nil when orders are heard again.
 func (h *hearing) told(log hclog.Logger, err error) {
-	why := ""
-	var u *queue.UnavailableError
-	switch {
-	case errors.As(err, &u):
-		why = string(u.Reason)
-	case err != nil:
+	why := string(reasonOf(err))
+	if err != nil && why == "" {
 		why = "failed"
 	}
 	h.mu.Lock()

@@ -34,6 +34,8 @@ type fake struct {
 	onInvalid bool                                   // Start answers with no state at all
 	onRenew   func([]queue.Lease) ([]queue.Lease, error)
 	onSettle  func(n int, batch []queue.Settlement) error
+	onPromote func() error
+	onRecover func() error
 }
 
 func (f *fake) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, error) {
@@ -105,12 +107,18 @@ func (f *fake) Settle(_ context.Context, batch []queue.Settlement) ([]queue.Sett
 }
 
 func (f *fake) Promote(context.Context, string, int) (int, time.Time, error) {
+	if f.onPromote != nil {
+		return 0, time.Time{}, f.onPromote()
+	}
 	return 0, time.Time{}, nil
 }
 
 func (f *fake) LeftOut() []queue.Lane { return nil }
 
 func (f *fake) Recover(context.Context, []queue.Lane, int) (queue.Recovered, error) {
+	if f.onRecover != nil {
+		return queue.Recovered{}, f.onRecover()
+	}
 	return queue.Recovered{}, nil
 }
 

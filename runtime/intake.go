@@ -229,7 +229,7 @@ func (w *Worker) start(ctx context.Context, p *post, batch []*opened) (started [
 			return started, asked, nil
 		}
 		p.broker.down(w.log, actStart, err)
-		if time.Now().After(until) || !sleep(ctx, brokerPause(attempt)) {
+		if time.Now().After(until) || !p.broker.pause(ctx, attempt) {
 			return nil, time.Time{}, err
 		}
 	}

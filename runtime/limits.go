@@ -101,6 +101,14 @@ const (
 	// pause between attempts.
 	healthMemory = time.Minute
 
+	// healthBrief is the same where the reason is one that the broker has for all acts alike, and another act went well: longer than a pause and an
+	// attempt to connect.
+	healthBrief = 15 * time.Second
+
+	// spareFor is how long nothing is taken over from others once the broker, which nobody could use, answers again: their leases have run out, and they
+	// settle what they have within two rounds of their tenders.
+	spareFor = 3 * tendEvery
+
 	// retryAfterMax bounds the delay that a guest may ask for; past it a message would likely expire.
 	retryAfterMax = 24 * time.Hour
 

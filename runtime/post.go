@@ -15,6 +15,7 @@ type post struct {
 	name    string
 	broker  brokerHealth
 	hearing hearing
+	spare   time.Time    // until when nothing is taken over, see spareFor; the tender's
 	refused atomic.Int64 // when the broker last would not take an outcome, as nanoseconds since 1970
 	ended   endings
 	orders  *orders
@@ -138,6 +139,11 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 		if changed == nil {
 			return nil
 		}
+		if p.broker.stuck() {
+			attempt++
+			p.broker.pause(ctx, attempt)
+			continue
+		}
 		most := w.room.wait(ctx, p) // after a pause, in which other posts may have taken what there was; one that begins meanwhile ends the claim at once
 		if most == 0 {
 			return nil
@@ -169,7 +175,7 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 		case ctx.Err() == nil:
 			attempt++
 			p.broker.down(w.log, actClaim, err)
-			sleep(ctx, brokerPause(attempt))
+			p.broker.pause(ctx, attempt)
 		}
 	}
 	return nil
@@ -204,9 +210,17 @@ func (w *Worker) tend(ctx context.Context, p *post) {
 // promote moves what is due and returns when to come again.
 func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 	n, next, err := w.cfg.Broker.Promote(ctx, p.name, promoteMax)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.broker.down(w.log, actPromote, err)
+		}
+		if r := reasonOf(err); everywhere[r] || r == queue.ReasonTimeout {
+			p.spare = time.Now().Add(spareFor)
+		}
+		return tendEvery
+	}
+	p.broker.up(w.log, actPromote)
 	switch {
-	case err != nil:
-		return tendEvery // the claimer meets the same broker and says so
 	case n == promoteMax:
 		return 0
 	case next.IsZero():
@@ -218,13 +232,17 @@ func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 // recover takes over what fits and returns when to come again.
 func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 	free := min(w.room.free(p), claimMax)
-	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 {
+	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 || p.broker.stuck() || time.Now().Before(p.spare) {
 		return tendEvery
 	}
 	found, err := w.cfg.Broker.Recover(ctx, w.rules.Load().lanes[p.name], free)
 	if err != nil {
+		if ctx.Err() == nil {
+			p.broker.down(w.log, actRecover, err)
+		}
 		return tendEvery
 	}
+	p.broker.up(w.log, actRecover)
 	if found.Vanished > 0 {
 		w.log.Error("entries were deleted while they were leased", "entries", found.Vanished)
 		w.metrics.vanished.Add(float64(found.Vanished))

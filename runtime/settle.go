@@ -115,7 +115,7 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 			return
 		}
 		p.broker.down(w.log, actSettle, err)
-		if !sleep(ctx, brokerPause(attempt)) {
+		if !p.broker.pause(ctx, attempt) {
 			w.log.Error("outcomes not written, their tasks will run again", "outcomes", len(batch), "error", err)
 			w.abandon(p, batch)
 			return
