@@ -135,8 +135,9 @@ const (
 	cancelsMax  = 4096
 	cancelsEach = 8
 
-	// keepMax bounds one act of a requeue or purge, as claimMax.
-	keepMax = 256
+	// ActMax bounds one act of a requeue or purge, as claimMax. Fewer are done by one worker, which knows their number; of
+	// more, each worker that hears the order does a part.
+	ActMax = 256
 
 	// answerAfter is how long a worker that had nothing to do for an order leaves others the time to answer it.
 	answerAfter = time.Second

@@ -277,15 +277,15 @@ func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder
 	var once func() (int, error)
 	switch o.Act {
 	case envelope.ActRequeue:
-		once = func() (int, error) { return keeper.Requeue(ctx, p.name, filter, keepMax) }
+		once = func() (int, error) { return keeper.Requeue(ctx, p.name, filter, ActMax) }
 	case envelope.ActPurgeDead:
-		once = func() (int, error) { return keeper.PurgeDead(ctx, p.name, filter, keepMax) }
+		once = func() (int, error) { return keeper.PurgeDead(ctx, p.name, filter, ActMax) }
 	case envelope.ActPurge:
 		lanes := w.lanesOf(p, o.Tenant)
 		if len(lanes) == 0 {
 			return 0, nil
 		}
-		once = func() (int, error) { return keeper.Purge(ctx, lanes, o.Issued, keepMax) }
+		once = func() (int, error) { return keeper.Purge(ctx, lanes, o.Issued, ActMax) }
 	default:
 		return 0, nil // done when it was heard
 	}
@@ -294,7 +294,7 @@ func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder
 		n, err := once()
 		total += n
 		switch {
-		case err == nil && n < keepMax:
+		case err == nil && n < ActMax:
 			return total, nil
 		case err == nil:
 			attempt = 1

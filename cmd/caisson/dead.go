@@ -254,7 +254,9 @@ func deadRequeueCommand() *cobra.Command {
 		Use:   "requeue [ENTRY]",
 		Short: "Put dead letters back into their lanes, as if they had never been met",
 		Long: `Chooses one entry, or by filter, or with --all every letter that died before this moment. Attempts and crashes are counted anew. A
-message that has expired, or that the policy still refuses, becomes a dead letter again.`,
+message that has expired, or that the policy still refuses, becomes a dead letter again.
+
+All workers of the queue carry the order out. The number is that of the one that answered first: of hundreds of letters others may have done a part.`,
 		Example: "  caisson dead requeue 1700000000000-0\n  caisson dead requeue --code policy.denied --tenant acme\n  caisson dead requeue --before 2026-01-02T15:04:05Z\n  caisson dead requeue --all",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -272,7 +274,7 @@ func deadPurgeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "purge [ENTRY]",
 		Short:   "Forget dead letters, for good",
-		Long:    `Chooses as caisson dead requeue does. It needs --yes.`,
+		Long:    `Chooses, and counts, as caisson dead requeue does. It needs --yes.`,
 		Example: "  caisson dead purge --code envelope.signature --yes\n  caisson dead purge --before 72h --yes\n  caisson dead purge --all --yes",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

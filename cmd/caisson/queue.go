@@ -11,6 +11,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/ask"
 )
 
@@ -60,8 +61,8 @@ func queueListCommand() *cobra.Command {
 		Use:   "list [QUEUE...]",
 		Short: "Show how queues stand: paused or running, and how much waits, runs, is due and is dead",
 		Long: `Without arguments it is the queue of the settings. Waiting and running are counted over the lanes of the tenants looked at; due
-(parked, or to be retried) and dead are the whole queue's. Mode is "unverified" when the order that Redis keeps is
-signed by a key that neither the settings nor --policy know.`,
+(parked, or to be retried) and dead are the whole queue's. Mode is that of the order that Redis keeps, and "unverified" when that
+is signed by a key that neither the settings nor --policy know. Workers obey the newest that they know, whatever stands in Redis: /readyz of each says what is paused.`,
 		Example: "  caisson queue list --tenant acme\n  caisson queue list default mail --policy policy.toml --json",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -225,7 +226,7 @@ func queuePurgeCommand() *cobra.Command {
 		Use:   "purge QUEUE",
 		Short: "Forget what waits in a queue, for good; what runs goes on",
 		Long: `Forgets what waited before this moment, in lanes and parked, of one tenant or of all. No results are left for it, and no
-dead letters. It needs --yes.`,
+dead letters. It counts as caisson dead requeue does. It needs --yes.`,
 		Example: "  caisson queue purge default --tenant acme --yes",
 		Args:    exactly("QUEUE"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -256,7 +257,7 @@ func (o *operator) once(c *cobra.Command, order envelope.Order, did string) erro
 		return err
 	}
 	return o.finish(c, s, func(w io.Writer, info orderInfo) error {
-		_, err := fmt.Fprintf(w, "%s %d\n", did, info.Count)
+		_, err := fmt.Fprintln(w, carriedOut(did, info.Count))
 		return err
 	}, fmt.Sprintf("the order is kept, and will be carried out if a worker hears it before %s", s.order.Expires.UTC().Format(time.RFC3339)))
 }
@@ -333,4 +334,14 @@ func (o *operator) drain(c *cobra.Command) (queueInfo, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// carriedOut says how many an order was done to, as a worker answered it. All workers of the queue carry it out, and where one act is
+// not enough each does a part of it and knows no other's: then the number is that worker's alone.
+func carriedOut(did string, count int) string {
+	text := fmt.Sprintf("%s %d", did, count)
+	if count >= runtime.ActMax {
+		text += " by the worker that answered first, and what others did beside it"
+	}
+	return text
 }

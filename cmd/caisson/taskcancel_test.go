@@ -8,6 +8,7 @@ import (
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
@@ -45,5 +46,18 @@ func TestCancelUnheard(t *testing.T) {
 	check(t, err)
 	if status, out, errs := cancel("operator.toml"); status != 0 || out != "task "+sent.ID.String()+" had ended: done\n" {
 		t.Errorf("ended: status %d, %q, %q", status, out, errs)
+	}
+}
+
+// TestCarriedOut: where workers share what they do, no number is said to be of all of them.
+func TestCarriedOut(t *testing.T) {
+	for count, want := range map[int]string{
+		0:                  "requeued 0",
+		runtime.ActMax - 1: "requeued 255",
+		runtime.ActMax:     "requeued 256 by the worker that answered first, and what others did beside it",
+	} {
+		if got := carriedOut("requeued", count); got != want {
+			t.Errorf("%d: %q", count, got)
+		}
 	}
 }
