@@ -34,17 +34,23 @@ func fileFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVarP(into, "file", "f", "schedule.toml", "the schedules")
 }
 
-// readSchedules reads a schedule.toml and the files that it names, relative to it.
-func readSchedules(path string) ([]*schedule.Schedule, error) {
+// readSchedules reads a schedule.toml and the files that it names, relative to it, and says which these are, also with an error.
+func readSchedules(path string) ([]*schedule.Schedule, sources, error) {
+	seen := sources{}
+	seen.note(path)
 	data, err := readFile(path, textFileMax)
 	if errors.Is(err, os.ErrNotExist) {
 		err = &hintError{err, "name one with --file; docs/reference/schedule.md says what is in it"}
 	}
 	if err != nil {
-		return nil, err
+		return nil, seen, err
 	}
 	base := folder(filepath.Dir(path))
-	return schedule.Parse(path, data, func(name string) ([]byte, error) { return readFile(base.path(name), inputFileMax) })
+	set, err := schedule.Parse(path, data, func(name string) ([]byte, error) {
+		seen.note(base.path(name))
+		return readFile(base.path(name), inputFileMax)
+	})
+	return set, seen, err
 }
 
 func scheduleCheckCommand() *cobra.Command {
@@ -55,7 +61,7 @@ func scheduleCheckCommand() *cobra.Command {
 		Example: "  caisson schedule check --file schedule.toml",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			set, err := readSchedules(path)
+			set, _, err := readSchedules(path)
 			if err != nil {
 				return err
 			}
@@ -98,7 +104,7 @@ func scheduleListCommand() *cobra.Command {
 		Example: "  caisson schedule list\n  caisson schedule list --json",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			set, err := readSchedules(path)
+			set, _, err := readSchedules(path)
 			if err != nil {
 				return err
 			}
@@ -164,7 +170,7 @@ message is shown as well, for caisson task show and wait.`,
 			if count < 1 || count > nextMax {
 				return misuse("--count: %d is not from 1 to %d", count, nextMax)
 			}
-			set, err := readSchedules(path)
+			set, _, err := readSchedules(path)
 			if err != nil {
 				return err
 			}
@@ -268,8 +274,8 @@ func scheduleRunCommand() *cobra.Command {
 same key and schedules, on any machines: they make the same bytes for a tick, and a second copy never runs.
 
 The state file says up to when each schedule has been judged, so that after a restart missed ticks are found. The schedules
-are read again when their file changes; a faulty one is reported and the old one stays in force. With --json each tick that was sent
-is one line on stdout. The log goes to stderr.`,
+are read again when their file or an input file that it names changes, and on SIGHUP; with a fault they are reported and the old ones stay in
+force. With --json each tick that was sent is one line on stdout. The log goes to stderr.`,
 		Example: "  caisson schedule run\n  caisson schedule run --file schedule.toml --config client.toml --state /var/lib/caisson/schedule.json",
 		Args:    exactly(),
 		RunE:    func(c *cobra.Command, _ []string) error { return runSchedule(c, f) },
@@ -290,8 +296,7 @@ func runSchedule(c *cobra.Command, f scheduleRunFlags) error {
 	if f.state == "" {
 		f.state = filepath.Join(filepath.Dir(f.file), "schedule.state.json")
 	}
-	seen := fileStamp(f.file) // from before it is read
-	set, err := readSchedules(f.file)
+	set, seen, err := readSchedules(f.file)
 	if err != nil {
 		return misused(err)
 	}
@@ -315,8 +320,8 @@ func runSchedule(c *cobra.Command, f scheduleRunFlags) error {
 	return superviseSchedule(c.Context(), s, f.file, seen, len(set), log)
 }
 
-// superviseSchedule runs s until ctx ends, and meanwhile watches its file.
-func superviseSchedule(ctx context.Context, s *schedule.Scheduler, path string, seen stamp, count int, log hclog.Logger) error {
+// superviseSchedule runs s until ctx ends, and meanwhile watches its files.
+func superviseSchedule(ctx context.Context, s *schedule.Scheduler, path string, seen sources, count int, log hclog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { // ends with ctx, and is waited for below
@@ -346,17 +351,18 @@ func describeFire(f schedule.Fire) fireInfo {
 	return fireInfo{f.Schedule, f.Task, f.Message.Lane.Queue, f.Tick.UTC(), f.ID.String(), f.Expires.UTC(), f.Late}
 }
 
-// watchSchedules reads the file again when it changes, until ctx ends.
-func watchSchedules(ctx context.Context, s *schedule.Scheduler, path string, seen stamp, log hclog.Logger) {
-	watchFile(ctx, path, seen, func() {
-		set, err := readSchedules(path)
+// watchSchedules reads the file at path again when it or one that it names changes, until ctx ends.
+func watchSchedules(ctx context.Context, s *schedule.Scheduler, path string, seen sources, log hclog.Logger) {
+	watchFiles(ctx, seen, func() sources {
+		set, seen, err := readSchedules(path)
 		if err == nil {
 			err = s.Use(set)
 		}
 		if err != nil {
 			log.Error("schedules not replaced, the old ones stay in force", "file", path, "error", err)
-			return
+		} else {
+			log.Info("schedules replaced", "file", path, "schedules", len(set))
 		}
-		log.Info("schedules replaced", "file", path, "schedules", len(set))
+		return seen
 	})
 }

@@ -49,7 +49,8 @@ func workerCommand() *cobra.Command {
 		Long: `Runs until it is told to stop. SIGTERM or an interrupt drains: nothing more is taken, what runs may finish
 within the drain time, the rest goes back. A second one cuts at once.
 
-The policy file is read again when it changes; a faulty one is reported and the old one stays in force.
+The policy file is read again when it changes, and on SIGHUP; a faulty one is reported and the old one stays in force. Whatever else worker.toml
+names, keys and certificates too, is read when the worker starts: a second worker beside it, or a restart, takes it over.
 Metrics and health are on the address of [http] in worker.toml, by default ` + httpAddressDefault + `.`,
 		Example: "  caisson worker --config worker.toml",
 		Args:    exactly(),
@@ -204,17 +205,20 @@ func (o *openedWorker) cutOnSecond(signals <-chan os.Signal) func() {
 
 // watchPolicy reads the policy again when its file changes, until ctx ends.
 func (s *workerSettings) watchPolicy(ctx context.Context, w *runtime.Worker) {
-	watchFile(ctx, s.policyPath, s.policySeen, func() {
+	watchFiles(ctx, s.policySeen, func() sources {
+		seen := sources{}
+		seen.note(s.policyPath)
 		rules, err := readPolicy(s.policyPath)
 		if err == nil {
 			err = w.UsePolicy(rules)
 		}
 		if err != nil {
 			s.logger.Error("policy not replaced, the old one stays in force", "file", s.policyPath, "error", err)
-			return
+			return seen
 		}
 		s.rules.Store(rules)
 		s.logger.Info("policy replaced", "file", s.policyPath)
+		return seen
 	})
 }
 

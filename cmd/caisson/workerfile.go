@@ -107,7 +107,7 @@ type workerSettings struct {
 	base       folder
 	store      modstore.Store // nil when it is the Redis that carries the work
 	policyPath string
-	policySeen stamp // of the policy file, from before it was read
+	policySeen sources // the policy file
 	policy     *policy.Policy
 	rules      atomic.Pointer[policy.Policy] // the one in force, once the worker runs
 	key        envelope.PrivateKey
@@ -155,7 +155,8 @@ func (s *workerSettings) readKeyAndPolicy(file *strict.File) (policyFaults error
 		file.Fault("key", "%s", textOf(err))
 	}
 	s.policyPath = s.base.path(s.file.Policy)
-	s.policySeen = fileStamp(s.policyPath)
+	s.policySeen = sources{}
+	s.policySeen.note(s.policyPath)
 	if s.policy, err = readPolicy(s.policyPath); err != nil && !file.Faulty("policy") {
 		if errors.As(err, new(strict.Faults)) {
 			return err
