@@ -16,7 +16,8 @@ func planCancelCommand() *cobra.Command {
 		Use:   "cancel ID|RECEIPT",
 		Short: "Cancel what has not ended of a plan",
 		Long: `Signs an order and leaves it in the broker for the workers, which hold it against policy: a submit key may cancel what its own principal
-sent. Steps that wait never start, those that run are ended; each ends refused, task.cancelled. What is done stays done.
+sent; for an operate key it is caisson task cancel with the plan's ID. Steps that wait never start, those that run are ended; each ends refused, task.cancelled.
+What is done stays done.
 
 The order is kept until an hour after the plan has expired, or for 25 hours when only its ID is given. caisson plan wait and show tell how the steps ended.`,
 		Example: "  caisson plan cancel receipt.json\n  caisson plan cancel 0192f3a4b5c6d7e8f901234567890abc",
