@@ -90,6 +90,13 @@ const (
 	// a revoked publisher takes effect within it.
 	releaseFresh = 2 * time.Second
 
+	// seenFresh is how long a stored release that was read for a task with a pinned module is not read again for another one: of a task with
+	// 10,000 releases each message that pins a module of its own would have all of them read. One that was published since is read at once.
+	seenFresh = 10 * time.Second
+
+	// seenMax bounds the tasks of which that is remembered: 64 B for each release, 10,000 at most.
+	seenMax = 64
+
 	// releasesMax bounds the resolved releases kept, each of which refers to a module's bytes.
 	releasesMax = 256
 

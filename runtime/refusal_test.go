@@ -312,7 +312,7 @@ func TestPoison(t *testing.T) {
 // brokenStore answers with an error of no kind that a store may give.
 type brokenStore struct{ modstore.Store }
 
-func (brokenStore) Releases(context.Context, string) iter.Seq2[modstore.Stored, error] {
+func (brokenStore) Releases(context.Context, string, func(uint64) bool) iter.Seq2[modstore.Stored, error] {
 	return func(yield func(modstore.Stored, error) bool) {
 		yield(modstore.Stored{}, errors.New("a defect"))
 	}

@@ -80,6 +80,23 @@ func TestModuleReadOnce(t *testing.T) {
 	}
 }
 
+// TestPinsOfNothing sends messages that pin modules of which there is no release: those that there are are read once for all of them.
+func TestPinsOfNothing(t *testing.T) {
+	w := newWorld(t)
+	var c clock // which stands still
+	w.work(c.config)
+	for i := range byte(3) {
+		asked := w.blobs.asked()
+		r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}, Module: envelope.Digest{i, 1}}))
+		if r.Code != "release.unknown" {
+			t.Errorf("%+v", r)
+		}
+		if n := w.blobs.asked() - asked; n != 1 && i == 0 || n != 0 && i > 0 {
+			t.Errorf("message %d: %d releases were read", i, n)
+		}
+	}
+}
+
 func (b *blobs) asked() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

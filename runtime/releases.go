@@ -24,6 +24,13 @@ type releases struct {
 
 	mu   sync.Mutex
 	kept map[releaseKey]*resolved
+	seen map[seenKey]*modstore.Seen // for messages that pin a module
+}
+
+// seenKey is what decides what a stored release is found to be.
+type seenKey struct {
+	task       string
+	publishers manifest.Publishers
 }
 
 // releaseKey is what a sender asks for: a task, and a module when it pinned one.
@@ -57,7 +64,7 @@ func newReleases(cfg Config) *releases {
 	return &releases{
 		store: cfg.Modules, floor: cfg.Floor, sandbox: cfg.Sandbox, clock: cfg.Clock,
 		warn: cfg.Logger.Named("releases").Warn,
-		kept: map[releaseKey]*resolved{},
+		kept: map[releaseKey]*resolved{}, seen: map[seenKey]*modstore.Seen{},
 	}
 }
 
@@ -70,6 +77,7 @@ func (r *releases) forget() {
 		fresh.bound.Store(e.bound.Load())
 		r.kept[key] = fresh
 	}
+	clear(r.seen)
 }
 
 // load returns what t is to run: its newest release by a publisher that may publish
@@ -115,6 +123,21 @@ func (r *releases) entry(key releaseKey) *resolved {
 	return e
 }
 
+// seenOf returns what is known of a task's stored releases. Of more tasks than seenMax it is found out anew.
+func (r *releases) seenOf(key seenKey) *modstore.Seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.seen[key]
+	if s == nil {
+		if len(r.seen) >= seenMax {
+			clear(r.seen)
+		}
+		s = modstore.NewSeen(seenFresh, r.clock)
+		r.seen[key] = s
+	}
+	return s
+}
+
 // held returns what was bound to a module, for whatever task, or the zero Bound: its bytes are megabytes, which are read
 // and kept once.
 func (r *releases) held(module manifest.Digest) manifest.Bound {
@@ -130,7 +153,7 @@ func (r *releases) held(module manifest.Digest) manifest.Bound {
 
 func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, manifest.Bound, error) {
 	bound, err := modstore.Find(ctx, r.store, modstore.Query{
-		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task), Held: r.held,
+		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task), Held: r.held, Seen: r.seenOf(seenKey{t.Task, publishers}),
 		Rejected: func(rejected modstore.Rejected) {
 			r.warn("stored release passed over", "task", rejected.Task, "number", rejected.Number, "code", rejected.Err.Code(), "error", rejected.Err)
 		},

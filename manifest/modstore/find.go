@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/caisson-run/caisson/manifest"
 )
@@ -21,6 +22,8 @@ type Query struct {
 	// Held, if set, returns what was found before and is of that module, or the zero Bound. The bytes of such a module are neither
 	// read nor hashed again.
 	Held func(manifest.Digest) manifest.Bound
+	// Seen, if set, remembers between queries of this task with a Pin, for the same Publishers, what its releases are.
+	Seen *Seen
 }
 
 // Rejected is a stored release that does not hold.
@@ -64,24 +67,41 @@ func Find(ctx context.Context, s Store, q Query) (manifest.Bound, error) {
 func newest(ctx context.Context, s Store, q Query) (manifest.Release, error) {
 	var first *manifest.ReleaseError // why the newest release does not hold
 	sound := 0
-	for stored, err := range s.Releases(ctx, q.Task) {
+	judge := func(module manifest.Digest, err *manifest.ReleaseError) (wanted bool) {
+		switch {
+		case err == nil:
+			sound++
+		case first == nil:
+			first = err
+		}
+		return err == nil && (q.Pin.IsZero() || module == q.Pin)
+	}
+	seen := q.Seen
+	if q.Pin.IsZero() || seen == nil {
+		seen = NewSeen(0, time.Now) // which remembers nothing
+	}
+	if err := seen.begin(ctx); err != nil {
+		return manifest.Release{}, err
+	}
+	defer seen.end()
+	skip := func(number uint64) bool {
+		known, ok := seen.recall(number)
+		return ok && !judge(known.module, known.err)
+	}
+	for stored, err := range s.Releases(ctx, q.Task, skip) {
 		if err != nil {
 			return manifest.Release{}, err
 		}
 		release, err := open(stored, q)
+		seen.note(stored.Number, release.Digest(), err)
+		if wanted := judge(release.Digest(), err); wanted {
+			return release, nil
+		}
 		if err != nil {
-			if first == nil {
-				first = err
-			}
 			if q.Rejected != nil {
 				q.Rejected(Rejected{Task: q.Task, Number: stored.Number, Err: err})
 			}
-			continue
 		}
-		if q.Pin.IsZero() || release.Digest() == q.Pin {
-			return release, nil
-		}
-		sound++
 	}
 	switch {
 	case sound > 0:

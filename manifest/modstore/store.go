@@ -16,9 +16,9 @@ import (
 // A Store keeps modules and releases. It is not trusted. Safe for concurrent use.
 type Store interface {
 	// Releases gives the releases of a task that are stored, the one under the largest number
-	// first. They are not verified. Each is read when it is asked for. An error ends them:
-	// *UnavailableError, or the context's.
-	Releases(ctx context.Context, task string) iter.Seq2[Stored, error]
+	// first. They are not verified. Each is read when it is asked for, and not read nor given if skip, unless nil, says so of its number.
+	// An error ends them: *UnavailableError, or the context's.
+	Releases(ctx context.Context, task string, skip func(number uint64) bool) iter.Seq2[Stored, error]
 	// Module gives the bytes stored under a digest. They are not verified, and are the caller's.
 	// Errors: fs.ErrNotExist; *UnavailableError.
 	Module(ctx context.Context, digest manifest.Digest) ([]byte, error)
@@ -88,7 +88,7 @@ func ReleaseName(task string, number uint64) string {
 func releasePrefix(task string) string { return "releases/" + task + "/" }
 
 // Releases implements Store.
-func (s *BlobStore) Releases(ctx context.Context, task string) iter.Seq2[Stored, error] {
+func (s *BlobStore) Releases(ctx context.Context, task string, skip func(number uint64) bool) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		if manifest.CheckTask(task) != nil {
 			return // no such name can have been stored, and none may become a path
@@ -105,6 +105,9 @@ func (s *BlobStore) Releases(ctx context.Context, task string) iter.Seq2[Stored,
 			number, ok := numberOf(task, names[i])
 			if !ok {
 				continue // not a name of ours, such as a file that is still being written
+			}
+			if skip != nil && skip(number) {
+				continue
 			}
 			stored, err := s.release(ctx, names[i], number)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -191,7 +194,7 @@ func (s *BlobStore) put(ctx context.Context, name string, data []byte) error {
 // none. It is not verified: it helps a publisher to choose the next number, and decides nothing.
 // Errors: *UnavailableError.
 func Newest(ctx context.Context, s Store, task string) (uint64, error) {
-	for stored, err := range s.Releases(ctx, task) {
+	for stored, err := range s.Releases(ctx, task, nil) {
 		return stored.Number, err
 	}
 	return 0, nil

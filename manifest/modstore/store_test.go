@@ -90,7 +90,7 @@ func TestStoreKeepsWhatIsPut(t *testing.T) {
 		put(t, b.store, alice, "img.ab", 77, "two")
 		put(t, b.store, alice, "img.a", 2, "one") // the same bytes again
 		var got []uint64
-		for stored, err := range b.store.Releases(ctx, "img.a") {
+		for stored, err := range b.store.Releases(ctx, "img.a", nil) {
 			check(t, err)
 			got = append(got, stored.Number)
 			if want := release(t, alice, "img.a", stored.Number, "one"); !bytes.Equal(stored.Bytes, want) {
@@ -124,7 +124,7 @@ func TestStoreRefusesNames(t *testing.T) {
 			if err := b.store.PutRelease(ctx, task, 1, []byte("x")); !errors.As(err, &bad) {
 				t.Errorf("task %q: %v", task, err)
 			}
-			for stored, err := range b.store.Releases(ctx, task) {
+			for stored, err := range b.store.Releases(ctx, task, nil) {
 				t.Errorf("task %q has release %v, %v", task, stored, err)
 			}
 			if _, err := modstore.Find(ctx, b.store, modstore.Query{Task: task, Publishers: policy}); code(err) != manifest.CodeUnknown {
@@ -134,7 +134,7 @@ func TestStoreRefusesNames(t *testing.T) {
 		// Not even when something stands under such a name.
 		for _, task := range []string{"A", "a..b", "-a"} {
 			b.tamper("releases/"+task+"/0000000000000001.json", []byte("x"))
-			for stored := range b.store.Releases(ctx, task) {
+			for stored := range b.store.Releases(ctx, task, nil) {
 				t.Errorf("task %q has release %v", task, stored)
 			}
 		}
@@ -386,7 +386,7 @@ func TestConcurrentPuts(t *testing.T) {
 		if len(won) != 1 {
 			t.Fatalf("%d writers won one name", len(won))
 		}
-		for stored, err := range b.store.Releases(ctx, "img.a") {
+		for stored, err := range b.store.Releases(ctx, "img.a", nil) {
 			if winner := <-won; err != nil || string(stored.Bytes) != winner {
 				t.Errorf("stored %q, %v; %s won", stored.Bytes, err, winner)
 			}
