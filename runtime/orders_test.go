@@ -115,6 +115,32 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// TestPauseGivesBack pauses a queue while its worker holds what has started and waits for a runner: it does not begin, and goes back to its lane.
+func TestPauseGivesBack(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("pause-held")
+	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	held := w.send(client.Task{Input: wish{Mode: "echo"}})                                // both wait when the worker comes, which takes them together
+	worker := w.work(func(c *runtime.Config) { c.Concurrency, c.Lease = 1, time.Minute }) // it shares nothing meanwhile
+	gate.await(t, 1)
+	w.await("it waits for the runner", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
+	w.mode(envelope.ActPause)
+	worker.await("queue paused")
+	close(gate.open)
+	if r := w.ended(running); r.Status != envelope.StatusDone {
+		t.Errorf("what ran: %+v", r)
+	}
+	w.await("it is back in its lane", func() bool { return w.state(held.ID).Phase != queue.PhaseRunning })
+	if s := w.state(held.ID); s.Phase != queue.PhaseWaiting {
+		t.Errorf("what was held: %+v", s)
+	}
+	time.Sleep(2 * time.Millisecond) // orders are told apart by the millisecond
+	w.mode(envelope.ActResume)
+	if r := w.ended(held); r.Status != envelope.StatusDone || r.Attempt != 1 {
+		t.Errorf("after the pause: %+v", r)
+	}
+}
+
 // TestPauseOverRestart restarts a worker of a queue that was paused and let go again, and one of a queue that is paused. In between somebody who can
 // write to Redis puts the older order back, or deletes what is there: the worker keeps to the newest that it knew.
 func TestPauseOverRestart(t *testing.T) {

@@ -59,6 +59,10 @@ func (w *Worker) runOne(b *begun) {
 		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
 		return
 	}
+	if paused, _, _ := b.post.orders.paused(now); paused { // by an order that came while it was started, or waited for its runner
+		w.finish(b, queue.Release(), nil, report{code: "released"})
+		return
+	}
 	if w.endedBefore(j) {
 		return
 	}
