@@ -11,7 +11,7 @@ const (
 	// earlier than what was told an order may have requeued it.
 	tellLate = 5 * time.Second
 
-	// holdMax is for how long after it heard of a pause a worker may begin what it held: it gives the rest back.
+	// holdMax is for how long after its worker heard of a pause a guest may say that it runs, which had been let begin before, on a machine that does much else.
 	holdMax = time.Second
 
 	// hearMax is after how long a worker has heard an order that Redis has taken, on a machine that does much else.

@@ -19,26 +19,31 @@ func (f finding) String() string { return strings.TrimSpace(f.what + ": " + f.id
 
 // What a history can show.
 const (
-	lost     = "lost"            // accepted, and never ended
-	twice    = "settled twice"   // two outcomes were told
-	changed  = "result changed"  // after somebody had seen it
-	wrong    = "wrong end"       // not one that this kind of task can have
-	ranAgain = "ran again"       // without a failure, a crash or a lost lease before it
-	after    = "ran after"       // its outcome had been told
-	early    = "ran early"       // before its not-before
-	unsigned = "ran unsigned"    // nobody sent it
-	disagree = "disagreement"    // between result, log, state and dead letters
-	stuck    = "stuck"           // not all ended in time once the faults were over
-	leak     = "leak"            // Redis keeps what should have gone
-	died     = "died by itself"  // a worker ended, and nobody had killed it
-	unkept   = "garbage unkept"  // what cannot run is not among the dead letters
-	double   = "unique twice"    // two with one key were done
-	innocent = "innocent poison" // put aside as poison, without so many faults to blame it for
-	deaf     = "ran paused"      // after every worker had heard the pause
-	defied   = "ran cancelled"   // long after the order to cancel it was taken
-	remains  = "ran purged"      // after a worker had answered that what waited is purged
-	crowd    = "crowd"           // more ran at a time than the gate lets in
-	rush     = "rush"            // more began than the gate's rate lets begin
+	lost       = "lost"            // accepted, and never ended
+	twice      = "settled twice"   // two outcomes were told
+	changed    = "result changed"  // after somebody had seen it
+	wrong      = "wrong end"       // not one that this kind of task can have
+	ranAgain   = "ran again"       // without a failure, a crash or a lost lease before it
+	after      = "ran after"       // its outcome had been told
+	early      = "ran early"       // before its not-before
+	unsigned   = "ran unsigned"    // nobody sent it
+	disagree   = "disagreement"    // between result, log, state and dead letters
+	stuck      = "stuck"           // not all ended in time once the faults were over
+	leak       = "leak"            // Redis keeps what should have gone
+	died       = "died by itself"  // a worker ended, and nobody had killed it
+	unkept     = "garbage unkept"  // what cannot run is not among the dead letters
+	double     = "unique twice"    // two with one key were done
+	innocent   = "innocent poison" // put aside as poison, without so many faults to blame it for
+	deaf       = "ran paused"      // after every worker had heard the pause
+	defied     = "ran cancelled"   // long after the order to cancel it was taken
+	remains    = "ran purged"      // after a worker had answered that what waited is purged
+	crowd      = "crowd"           // more ran at a time than the gate lets in
+	outdated   = "ran expired"     // after its expiry
+	unfed      = "ran unfed"       // a step, before what it comes after was done
+	hollow     = "done unfinished" // no guest had come to its end
+	miscounted = "miscounted"      // attempts, which are failures and nothing else
+	rumour     = "false event"     // those who watch were told of an end that was none
+	rush       = "rush"            // more began than the gate's rate lets begin
 )
 
 // Bounds of the promise. Redis fsyncs each second, and lets one more pass when the disk is slow.
@@ -66,6 +71,7 @@ var ends = map[string][]string{
 	"step":    {"done"},
 	"cut":     {"refused plan.input"},
 	"cancel":  {"done", "refused task.cancelled"},
+	"unheard": {"done", "refused task.cancelled"},
 	"shelved": {"done", "refused task.cancelled"}, // done only where the order was lost: see judgement.cancelled
 	"gated":   {"done"},
 	"cleared": {"done"},
@@ -90,6 +96,7 @@ func judge(h history) []finding {
 	j.pauses()
 	j.clears()
 	j.gates()
+	j.told()
 	j.pace()
 	j.garbage()
 	return j.findings
@@ -213,6 +220,9 @@ func (j *judgement) one(id string, events []event) {
 	j.outcomes(id, slices.Clone(told))
 	j.results(id, told, results, of(gone))
 	j.runs(id, kind, of(ran), of(said), told, sends[0])
+	j.begins(id, of(ran), of(said), sends[0])
+	j.finishes(id, of(ran), of(over), told, results)
+	j.attempts(id, kind, of(ran), of(said), told, results)
 	j.cancelled(id, sends[0], of(ran), of(taken), told)
 	if len(results) == 0 {
 		return
@@ -285,7 +295,7 @@ func (j *judgement) results(id string, told, results, gones []event) {
 func (j *judgement) runs(id, kind string, runs, saids, told []event, send event) {
 	slices.SortStableFunc(runs, func(a, b event) int { return began(a, saids, send).Compare(began(b, saids, send)) })
 	for i, r := range runs {
-		if end := lastBefore(told, began(r, saids, send)); end != nil && !j.forgot(*end) && !j.apart(*end, r.At) {
+		if end := lastBefore(told, began(r, saids, send)); end != nil && (j.remembered(*end, r) || !j.forgot(*end) && !j.apart(*end, r.At)) {
 			if requeued := j.requeues(id); end.Text == "done" || !requeued.between(end.At, r.At) {
 				j.find(after, id, "%s by %s at %s, run by %s at %s", end.Text, end.Who, clock(end.At), r.Who, clock(r.At))
 			}
@@ -297,6 +307,14 @@ func (j *judgement) runs(id, kind string, runs, saids, told []event, send event)
 			j.find(ranAgain, id, "a task of kind %s, by %s at %s and by %s at %s", kind, runs[i-1].Who, clock(runs[i-1].At), r.Who, clock(r.At))
 		}
 	}
+}
+
+// remembered says whether the worker of a run had told of an end some time before, and was the same process still: it knows, whatever Redis has
+// forgotten.
+func (j *judgement) remembered(end, run event) bool {
+	return end.Who == run.Who && end.Code != "queue.vanished" && end.At.Add(beginLate).Before(run.At) && !slices.ContainsFunc(j.events, func(e event) bool {
+		return e.Who == run.Who && (e.Kind == ended || e.Kind == fault && e.Text == "kill") && e.At.After(end.At) && e.At.Before(run.At)
+	})
 }
 
 // lastBefore returns the last of events that is not after t, nil when there is none.
@@ -610,7 +628,7 @@ func TestJudge(t *testing.T) {
 		}, []string{innocent}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			h := history{Sync: row.sync, Lease: time.Second, events: row.change(good())}
+			h := history{Sync: row.sync, Lease: time.Second, events: withEnds(row.change(good()))}
 			h.sort()
 			var got []string
 			for _, f := range judge(h) {

@@ -15,6 +15,7 @@ const (
 	sent     eventKind = "sent"     // a producer is about to send a message. Text: the kind of its task
 	accepted eventKind = "accepted" // its Send returned nil
 	ran      eventKind = "ran"      // the guest said that it runs. Who: the worker
+	over     eventKind = "over"     // the guest said that it gives its output now, and ends. Who: the worker
 	said     eventKind = "said"     // a worker told what became of a task. Text: done, retried, failed, refused or lost
 	seen     eventKind = "seen"     // somebody read a signed result that was not there before. Text: its status. Sum: its bytes
 	gone     eventKind = "gone"     // a result that had been seen is no longer there
@@ -28,6 +29,7 @@ const (
 	settled  eventKind = "settled"  // all that was accepted had a result
 	state    eventKind = "state"    // at the end: the phase that the broker keeps, in Text
 	letter   eventKind = "letter"   // at the end: a dead letter. Code
+	noted    eventKind = "noted"    // at the end: an event of the queue's stream, for those who watch. Text: its kind. Who, Attempt
 	left     eventKind = "left"     // at the end: something in Redis that should have gone. Text
 	ended    eventKind = "ended"    // a worker ended when it was told to. Text: its exit status
 )
@@ -47,6 +49,8 @@ type event struct {
 	Took    time.Duration `json:"took,omitempty"`   // of said: how long the run was
 	Waited  time.Duration `json:"waited,omitempty"` // of said: from when it was sent until its worker let it run, by the worker's clock
 	Until   time.Time     `json:"until,omitzero"`
+	Expires time.Time     `json:"expires,omitzero"` // of sent
+	After   []string      `json:"after,omitempty"`  // of sent: the steps whose results it needs
 }
 
 // A history is all that was seen of one run, by whoever saw it, in the order of time.
@@ -56,6 +60,7 @@ type history struct {
 	Sync    string        `json:"sync"` // Redis's appendfsync
 	Lease   time.Duration `json:"lease"`
 	Step    time.Duration `json:"step"`    // how far clocks of workers were put forward, at most
+	Back    time.Duration `json:"back"`    // how far they were put back, at most
 	Workers int           `json:"workers"` // places
 	events  []event
 }

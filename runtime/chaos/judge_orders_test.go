@@ -104,6 +104,9 @@ func TestJudgeOrders(t *testing.T) {
 		{"lost while there is no master", append(task(4000, "c", "done"), failedOver, away), []string{lost}},
 		{"lost long after a failover", append(task(5000, "c", "done"), failedOver), []string{lost}},
 		{"settled again after a failover", slices.Concat(task(100, "c", "done"), run(1000, "c", "worker-0"), run(4000, "c", "worker-1"), []event{failedOver}), nil},
+		{"run again after a failover by the worker that had told its end", slices.Concat(task(100, "c", "done"), run(1000, "c", "worker-0"), run(4000, "c", "worker-0"), []event{failedOver}), []string{after}},
+		{"run again after a failover by the next process there", slices.Concat(task(100, "c", "done"), run(1000, "c", "worker-0"), run(4000, "c", "worker-0"), []event{failedOver,
+			{At: at(3000), Kind: fault, Who: "worker-0", Text: "kill", Until: at(3000)}}), nil},
 		{"settled again after a failover, and told late by a worker that was stopped", slices.Concat(task(100, "c", "done"), run(4000, "c", "worker-1"), []event{failedOver,
 			{At: at(1000), Kind: ran, ID: "c", Who: "worker-0"}, {At: at(3500), Kind: said, ID: "c", Who: "worker-0", Text: "done"}}), nil},
 		{"settled again, told late, run only after the failover", slices.Concat(task(100, "c", "done"), run(6000, "c", "worker-1"), []event{failedOver,
@@ -125,7 +128,7 @@ func TestJudgeOrders(t *testing.T) {
 		{"more than the rate lets begin", gated(12, 51), []string{rush, rush, rush}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			h := history{Sync: "everysec", Lease: time.Second, Workers: 2, events: slices.Concat(good, row.more)}
+			h := history{Sync: "everysec", Lease: time.Second, Workers: 2, events: withEnds(slices.Concat(good, row.more))}
 			h.sort()
 			var got []string
 			for _, f := range judge(h) {

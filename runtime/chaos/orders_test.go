@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
@@ -15,7 +16,7 @@ import (
 const (
 	orderLife = 10 * time.Minute // of every order
 	heedMax   = 4 * time.Second  // how long the operator waits for workers to hear or to answer, before it goes on
-	clearSent = 5                // tasks sent to be purged
+	clearSent = 5                // tasks sent into a pause
 	beginMax  = 10 * time.Second // how long the operator waits for a task to run or to be parked
 	claimEnds = 2200 * time.Millisecond
 )
@@ -28,7 +29,12 @@ func (r *run) command(ctx context.Context) {
 		switch o.act {
 		case "pause":
 			order.Code = ""
-			r.give(ctx, order)
+			pause, _ := r.give(ctx, order)
+			if o.kills > 0 && r.awaitHeard(ctx, pause) { // what starts in a pause, and finds something to do, is to know of it
+				sleep(ctx, holdMax)
+				r.fill(ctx, order.Queue)
+				r.places[o.kills-1].signal(syscall.SIGKILL)
+			}
 			sleep(ctx, o.lasts)
 			r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: order.Queue})
 		case "cancel":
@@ -62,22 +68,7 @@ func (r *run) clear(ctx context.Context, name string) {
 	all := r.awaitHeard(ctx, pause)
 	sleep(ctx, claimEnds) // what was asked of Redis before the pause may still come, and then be held
 	if all {
-		var tasks []client.Task
-		now := time.Now()
-		for range clearSent {
-			task, _ := taskOf(taskPlan{kind: "cleared", priority: 1}, now)
-			task.Queue = name
-			tasks = append(tasks, task)
-		}
-		receipts, err := r.client.SendMany(ctx, tasks)
-		if len(receipts) != len(tasks) {
-			r.fail(fmt.Errorf("send: %w", err))
-			return
-		}
-		for _, c := range receipts {
-			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: name, Text: "cleared"})
-		}
-		if !r.persist(ctx, receipts, err) {
+		if !r.fill(ctx, name) {
 			return
 		}
 		sleep(ctx, 20*time.Millisecond) // a purge leaves alone what came in its own millisecond
@@ -88,15 +79,35 @@ func (r *run) clear(ctx context.Context, name string) {
 	r.give(ctx, envelope.Order{Act: envelope.ActResume, Queue: name})
 }
 
+// fill sends some tasks to a queue, and reports whether they were taken.
+func (r *run) fill(ctx context.Context, name string) bool {
+	var tasks []client.Task
+	now := time.Now()
+	for range clearSent {
+		task, _ := taskOf(taskPlan{kind: "cleared", priority: 1}, now)
+		task.Queue = name
+		tasks = append(tasks, task)
+	}
+	receipts, err := r.client.SendMany(ctx, tasks)
+	if len(receipts) != len(tasks) {
+		r.fail(fmt.Errorf("send: %w", err))
+		return false
+	}
+	for _, c := range receipts {
+		r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: name, Text: "cleared", Expires: c.Expires})
+	}
+	return r.persist(ctx, receipts, err)
+}
+
 // commandCalm gives orders once the faults of the plan are over, so that no worker has an excuse: it cancels what runs and, in a plan with purges,
 // purges what waits and what is parked beside something that runs.
 func (r *run) commandCalm(ctx context.Context) {
 	if len(r.plan.orders) == 0 {
 		return
 	}
-	held := r.sendAwait(ctx, taskPlan{kind: "cancel"}, queue.PhaseRunning)
+	held := r.sendAwait(ctx, taskPlan{kind: "unheard"}, queue.PhaseRunning)
 	if held != nil {
-		r.cancel(ctx, *held)
+		r.cancelUnheard(ctx, *held)
 	}
 	if !r.plan.has("clear") {
 		return
@@ -105,6 +116,23 @@ func (r *run) commandCalm(ctx context.Context) {
 	held = r.sendAwait(ctx, taskPlan{kind: "cancel", queue: purgedQueue}, queue.PhaseRunning)
 	if parked != nil && held != nil {
 		r.clear(ctx, queueNames[purgedQueue])
+	}
+}
+
+// unheardFor is for how long no worker reaches Redis around an order to cancel: enough to lose their connections, and much less than a lease.
+const unheardFor = 300 * time.Millisecond
+
+// cancelUnheard orders the end of a task while no worker has a connection, where those are ours to cut: they find the order when they are back.
+func (r *run) cancelUnheard(ctx context.Context, receipt client.Receipt) {
+	began := time.Now()
+	for i := range len(r.wires) - 1 { // the last is the clients'
+		r.wires[i].partition()
+	}
+	r.cancel(ctx, receipt)
+	sleep(ctx, time.Until(began.Add(unheardFor)))
+	for i := range len(r.wires) - 1 {
+		r.wires[i].heal()
+		r.add(event{At: began, Kind: fault, Who: r.places[i].name, Text: "partition", Until: time.Now()})
 	}
 }
 
@@ -118,7 +146,7 @@ func (r *run) sendAwait(ctx context.Context, t taskPlan, phase queue.Phase) *cli
 		return nil
 	}
 	c := receipts[0]
-	r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: t.kind, Until: notBefore})
+	r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: t.kind, Until: notBefore, Expires: c.Expires})
 	if !r.persist(ctx, receipts, err) {
 		return nil
 	}

@@ -87,6 +87,7 @@ type orderPlan struct {
 	code  string        // of letters; empty: all
 	pick  uint64        // whom to cancel
 	queue int
+	kills int // of a pause: the number of the worker that is killed in it, from 1; 0: none
 }
 
 // breakage is one fault.
@@ -143,8 +144,11 @@ func planOf(seed uint64) plan {
 	if orders {
 		p.drawOrders()
 	}
-	if seed := seed % 10; seed != 0 && seed != 3 && seed != 9 {
+	if digit := seed % 10; digit != 0 && digit != 3 && digit != 9 {
 		p.drawMore()
+		if seed%20 >= 10 { // the others found something before there was this
+			p.drawLast()
+		}
 	}
 	return p
 }
@@ -241,6 +245,39 @@ func (p *plan) drawMore() {
 		p.extras = append(p.extras, e)
 	}
 	slices.SortFunc(p.extras, func(a, b extraPlan) int { return int(a.at - b.at) })
+}
+
+// drawLast draws what of itself comes too seldom: a worker that is stopped for longer than its lease with work granted to it, one that is started anew
+// while its queue is paused, and a server that forgets ends, but not what has ended.
+func (p *plan) drawLast() {
+	r := rand.New(rand.NewPCG(p.seed, 0x1a57))
+	if r.IntN(2) == 0 {
+		w := &p.workers[r.IntN(len(p.workers))]
+		word := fmt.Sprintf("start:%d:stop", 1+r.IntN(4))
+		w.stopFor = between(r, lease+300*time.Millisecond, lease+1300*time.Millisecond)
+		w.lives = append([]string{word}, w.lives...)
+	}
+	for i := range p.orders {
+		if o := &p.orders[i]; o.act == "pause" {
+			o.kills = 1 + r.IntN(len(p.workers))
+		}
+	}
+	if p.set == single && r.IntN(2) == 0 {
+		p.drawForgotten(r)
+	}
+}
+
+// drawForgotten has tasks wait for their time when Redis is set back to, and end before that is done.
+func (p *plan) drawForgotten(r *rand.Rand) {
+	p.sync = "everysec"
+	at := between(r, laterBy+time.Second, laterBy+2*time.Second)
+	if n := len(p.redis); n > 0 {
+		at += p.redis[n-1].at + p.redis[n-1].lasts
+	}
+	p.redis = append(p.redis, breakage{at: at, lasts: between(r, 50*time.Millisecond, 500*time.Millisecond), act: "lose", n: int(laterBy.Milliseconds()) - 50 + r.IntN(150)})
+	tasks := slices.Repeat([]taskPlan{{kind: "later", priority: 1}}, 8)
+	p.batches = append(p.batches, batchPlan{at - laterBy - 250*time.Millisecond, tasks})
+	slices.SortFunc(p.batches, func(a, b batchPlan) int { return int(a.at - b.at) })
 }
 
 // has says whether the operator gives orders of an act.
@@ -348,21 +385,20 @@ func (p *plan) drawWire(r *rand.Rand) breakage {
 	return b
 }
 
-// step is how far the plan puts a worker's clock forward, at most: the sum, for several may meet one process.
-func (p plan) step() time.Duration {
-	most := time.Duration(0)
+// steps are how far the plan puts a worker's clock forward and back, at most: the sums, for several may meet one process.
+func (p plan) steps() (forward, back time.Duration) {
 	for _, w := range p.workers {
 		for _, life := range w.lives {
-			sum := time.Duration(0)
+			ahead, behind := time.Duration(0), time.Duration(0)
 			for word := range strings.FieldsSeq(life) {
 				if d, err := time.ParseDuration(word[strings.LastIndexByte(word, ':')+1:]); err == nil {
-					sum += max(d, 0)
+					ahead, behind = ahead+max(d, 0), behind+max(-d, 0)
 				}
 			}
-			most = max(most, sum)
+			forward, back = max(forward, ahead), max(back, behind)
 		}
 	}
-	return most
+	return forward, back
 }
 
 // hasPoison says whether a task of the plan takes workers with it.

@@ -127,7 +127,8 @@ func play(tb testing.TB, p plan, dir string) history {
 	for _, err := range r.faults {
 		tb.Error(err)
 	}
-	h := history{Seed: p.seed, Set: p.set, Sync: p.sync, Lease: lease, Step: p.step(), Workers: len(p.workers), events: r.events}
+	forward, back := p.steps()
+	h := history{Seed: p.seed, Set: p.set, Sync: p.sync, Lease: lease, Step: forward, Back: back, Workers: len(p.workers), events: r.events}
 	h.sort()
 	if err := h.save(filepath.Join(dir, "history.jsonl")); err != nil {
 		tb.Error(err)
@@ -334,6 +335,12 @@ func (r *run) endState() {
 			}
 		}
 		r.endLetters(name, now)
+		err := r.admin.KeptEvents(context.Background(), name, "0", func(_ string, e queue.Event) {
+			r.add(event{At: now, Kind: noted, ID: e.ID, Queue: name, Who: e.Worker, Text: string(e.Kind), Code: e.Code, Attempt: e.Attempt})
+		})
+		if err != nil {
+			r.fail(err)
+		}
 	}
 	for _, server := range r.servers.masters() {
 		eachKey(r.tb, server, func(key string) {

@@ -24,7 +24,7 @@ var found = []struct {
 }
 
 // kindsOfPlans are seeds that play, in every run of the tests, what Redis can be and what an operator can order.
-var kindsOfPlans = []uint64{1001, 1004, 1007, 1008}
+var kindsOfPlans = []uint64{1001, 1004, 1007, 1018}
 
 // TestSeeds plays plans and lets the judge read what was seen. Most of it is waiting, so that several are played at a time.
 func TestSeeds(t *testing.T) {

@@ -24,6 +24,9 @@ type payload struct {
 	Text  string `json:"text,omitempty"`
 }
 
+// laterBy is how long a task waits for its time that nobody meddles with.
+const laterBy = 700 * time.Millisecond
+
 // shelf is how long a task waits that is cancelled meanwhile: so long that whatever runs then has defied the order, see judgement.cancelled.
 const shelf = lease + 2200*time.Millisecond
 
@@ -42,7 +45,7 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 	case "sleep":
 		in.For = int(lease.Milliseconds()) + 500
 	case "later":
-		in.Kind, task.NotBefore = "done", now.Add(700*time.Millisecond)
+		in.Kind, task.NotBefore = "done", now.Add(laterBy)
 	case "always", "panic":
 		task.Attempts = 2
 	case "brief":
@@ -55,6 +58,8 @@ func taskOf(t taskPlan, now time.Time) (client.Task, time.Time) {
 		in.Kind, in.For, task.Name = "sleep", 50, gatedName
 	case "cancel":
 		in.Kind, in.For = "sleep", int(3*lease.Milliseconds()) // it ends sooner, unless its order is lost or comes before it
+	case "unheard":
+		in.Kind, in.For = "sleep", int((2*hearMax + time.Second).Milliseconds()) // likewise, and long after whoever hears its order late
 	case "shelved":
 		in.Kind, task.NotBefore = "done", now.Add(shelf)
 	case "stored":
@@ -86,7 +91,7 @@ func (r *run) produce(ctx context.Context, batches []batchPlan, parity int) {
 			return
 		}
 		for i, c := range receipts {
-			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: b.tasks[i].kind, Until: notBefore[i]})
+			r.add(event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: b.tasks[i].kind, Until: notBefore[i], Expires: c.Expires})
 		}
 		r.persist(ctx, receipts, err)
 	}
@@ -123,9 +128,14 @@ func (r *run) produceExtras(ctx context.Context) {
 			return
 		}
 		for n, c := range receipts {
-			s := event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: e.kinds[n], Until: tasks[n].NotBefore}
-			if e.what == "unique" {
+			s := event{At: now, Kind: sent, ID: c.ID.String(), Queue: c.Queue, Text: e.kinds[n], Until: tasks[n].NotBefore, Expires: c.Expires}
+			switch {
+			case e.what == "unique":
 				s.Code = fmt.Sprint("key-", i)
+			case e.what == "chain" && n > 0:
+				s.After = idsOf(receipts[n-1 : n])
+			case e.what == "group" && n == len(receipts)-1:
+				s.After = idsOf(receipts[:n])
 			}
 			r.add(s)
 		}
@@ -138,6 +148,13 @@ func (r *run) produceExtras(ctx context.Context) {
 			}
 		}
 	}
+}
+
+func idsOf(receipts []client.Receipt) (ids []string) {
+	for _, c := range receipts {
+		ids = append(ids, c.ID.String())
+	}
+	return ids
 }
 
 // planOf makes a plan of tasks: one after the other, or the last after all others. What waits for a step that was lost with Redis, or purged, is

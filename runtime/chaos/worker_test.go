@@ -199,6 +199,8 @@ func (w *place) read(out interface{ Read([]byte) (int, error) }) {
 			w.once.Do(func() { close(w.ready) })
 		case l.Message == "guest says" && l.Line == "run":
 			w.run.add(event{At: l.At, Kind: ran, ID: l.ID, Who: w.name})
+		case l.Message == "guest says" && l.Line == "over":
+			w.run.add(event{At: l.At, Kind: over, ID: l.ID, Who: w.name})
 		case l.Message == "queue paused", l.Message == "queue resumed":
 			w.run.add(event{At: l.At, Kind: heard, Queue: l.Queue, Who: w.name, Text: strings.TrimPrefix(l.Message, "queue "), Order: l.Order})
 		case l.Message == "orders are not heard, the queue is served all the same":

@@ -1,4 +1,4 @@
-// Command guest is the task of the chaos tests: it says that it runs, then does what its input says.
+// Command guest is the task of the chaos tests: it says that it runs, does what its input says, and says when it has come to its end.
 package main
 
 import (
@@ -30,10 +30,10 @@ func work(_ context.Context, in input) (output, error) {
 	guest.Log.Info("run")
 	switch in.Kind {
 	case "done", "": // a step of a plan gets what the one before gave, which says no kind
-		return output{in.Text}, nil
+		return give(in)
 	case "until", "after":
 		if time.Now().UnixMilli() >= in.Until {
-			return output{in.Text}, nil
+			return give(in)
 		}
 		if in.Kind == "after" {
 			return output{}, guest.Retry(errors.New("not yet"), 400*time.Millisecond)
@@ -47,9 +47,15 @@ func work(_ context.Context, in input) (output, error) {
 		panic("as asked")
 	case "sleep":
 		time.Sleep(time.Duration(in.For) * time.Millisecond)
-		return output{in.Text}, nil
+		return give(in)
 	}
 	return output{}, guest.Fail(errors.New("no such kind"))
+}
+
+// give ends a run that succeeds, and says so: nothing is done that has not.
+func give(in input) (output, error) {
+	guest.Log.Info("over")
+	return output{in.Text}, nil
 }
 
 // UnmarshalJSON takes also what a step gets that comes after several: an array of what they gave.
