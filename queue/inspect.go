@@ -14,8 +14,8 @@ type Results interface {
 	// Wait calls got once for each id as its result comes, one call at a time and
 	// in any order, and returns nil when all have come. Where something stands in a result's place that cannot be one, got is
 	// called without a result: Result says why, and a worker may yet put the result there. It outlives losses of the
-	// connection. It ends early with ctx's error, or with a *UnavailableError that
-	// waiting cannot mend (ReasonAuth, ReasonPermission), or with ErrClosed.
+	// connection. It ends early with ctx's error, joined with a *UnavailableError if the broker could not be used just then, or
+	// with a *UnavailableError that waiting cannot mend (ReasonAuth, ReasonPermission), or with ErrClosed.
 	Wait(ctx context.Context, queue, resultKey string, ids []string, got func(id string, result []byte)) error
 }
 

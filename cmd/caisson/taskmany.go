@@ -80,7 +80,7 @@ func waitForMany(c *cobra.Command, conn *connection, receipts []client.Receipt, 
 	case printed != nil:
 		return printed
 	case errors.Is(err, context.DeadlineExceeded) && c.Context().Err() == nil:
-		return fmt.Errorf("%d of %d tasks have no result after %v", missing, len(receipts), timeout)
+		return timeUp(fmt.Sprintf("%d of %d tasks have no result after %v", missing, len(receipts), timeout), err)
 	case c.Context().Err() != nil:
 		return fmt.Errorf("interrupted; %d of %d tasks have no result yet, and go on", missing, len(receipts))
 	case err != nil:

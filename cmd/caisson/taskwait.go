@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -39,7 +40,7 @@ digests, instead of ids.`,
 		RunE:    func(c *cobra.Command, args []string) error { return runWait(c, args, f) },
 	}
 	f.add(c, shape{"", resultInfo{}})
-	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time (default: never)")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time; 0s, the default: never")
 	c.Flags().StringVar(&f.digest, "digest", "", "digest of the message, sha256:...; of one task only")
 	c.Flags().StringVar(&f.receipts, "receipts", "", "file with what task send --json printed, - for stdin")
 	return c
@@ -117,7 +118,7 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 	result, err := conn.client.Wait(ctx, r)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return &hintError{fmt.Errorf("task %s has no result after %v", r.ID, timeout), "caisson task show " + r.ID.String()}
+		return &hintError{timeUp(fmt.Sprintf("task %s has no result after %v", r.ID, timeout), err), "caisson task show " + r.ID.String()}
 	case c.Context().Err() != nil && result.ID != r.ID:
 		return &hintError{errors.New("interrupted; the task itself goes on"), "caisson task wait " + r.ID.String()}
 	}
@@ -138,6 +139,15 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 		return err
 	}
 	return printOutput(c.OutOrStdout(), result.Output)
+}
+
+// timeUp says that a wait took too long, and when the broker was away at its end, that: then nothing is known of the task.
+func timeUp(text string, err error) error {
+	var away *queue.UnavailableError
+	if errors.As(err, &away) {
+		return fmt.Errorf("%s, and the broker cannot be asked: %w", text, away)
+	}
+	return errors.New(text)
 }
 
 // printOutput writes text with a line's end and anything else untouched. A terminal would obey what a task wrote, so

@@ -27,6 +27,7 @@ type ears struct {
 
 	mu      sync.Mutex
 	running bool
+	deaf    error                           // why nothing is heard; nil while something is, and before the first try
 	pubsub  *redis.PubSub                   // of the session that goes on, or nil
 	waiters map[string]map[*waiter]struct{} // by channel; channels stay until close
 }
@@ -86,7 +87,9 @@ func (e *ears) run() {
 		if e.door.isShut() {
 			return
 		}
-		if err = unavailable("wait", err); hopeless(err) {
+		err = unavailable("wait", err)
+		e.setDeaf(err)
+		if hopeless(err) {
 			e.fail(err)
 		}
 		if heard {
@@ -129,6 +132,9 @@ func (e *ears) session() (heard bool, err error) {
 		if err != nil && !(asked && isSign(err)) {
 			return heard, err
 		}
+		if !heard {
+			e.setDeaf(nil)
+		}
 		heard, asked = true, false
 		switch m := message.(type) {
 		case *redis.Subscription:
@@ -168,6 +174,27 @@ func (e *ears) connect() (*redis.PubSub, error) {
 	}
 	e.pubsub = pubsub
 	return pubsub, nil
+}
+
+func (e *ears) setDeaf(why error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deaf = why
+}
+
+// late is the error of a Wait whose ctx has ended: with why nothing could be heard or, if that is nil, with why nothing could
+// be read. So whoever waited can tell a result that had not come from a broker that was away.
+func (e *ears) late(ctx context.Context, unread error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	why := e.deaf
+	if why == nil {
+		why = unread
+	}
+	if why == nil {
+		return ctx.Err()
+	}
+	return errors.Join(ctx.Err(), why)
 }
 
 func (e *ears) tell(channel string, say func(*waiter)) {

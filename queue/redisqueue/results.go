@@ -110,11 +110,12 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 	defer r.ears.leave(channel, w)
 
 	var retry backoff
+	var unread error  // why the last read failed, nil after one that did not
 	size := waitBatch // of a trip: large results may not pass a slow line together in time, so half as many after one that took too long
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return r.ears.late(ctx, unread)
 		case err := <-w.failed:
 			return err
 		case <-w.ready:
@@ -128,9 +129,13 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 		for batch := w.take(size); len(batch) > 0; batch = w.take(size) {
 			found, err := r.read(ctx, name, issuer, batch)
 			if err != nil {
-				if ctx.Err() != nil || hopeless(err) {
+				switch {
+				case ctx.Err() != nil:
+					return r.ears.late(ctx, unread)
+				case hopeless(err):
 					return err
 				}
+				unread = err
 				w.putBack(batch)
 				retry.failed()
 				var late *queue.UnavailableError
@@ -139,6 +144,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 				}
 				break
 			}
+			unread = nil
 			retry.worked()
 			size = min(size+1, waitBatch)
 			for i, one := range found {

@@ -12,8 +12,8 @@ import (
 
 // Wait returns the result of the message that r is the receipt of, when it has come. Give ctx a deadline: a result that
 // nobody writes, or that was waited for only after its time to live, never comes.
-// Errors: *RefusedError (of which *DuplicateError is one) and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's,
-// and joined to it a *RejectedError for what came and was no result.
+// Errors: *RefusedError (of which *DuplicateError is one) and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's
+// (ctx's with the queue's, if the queue could not be used just then), and joined to it a *RejectedError for what came and was no result.
 func (c *Client) Wait(ctx context.Context, r Receipt) (envelope.Result, error) {
 	var result envelope.Result
 	var ended error
@@ -128,8 +128,8 @@ func (w *wait) run(ctx context.Context) error {
 				again.Stop()
 			}
 			stop()
-			if ctx.Err() != nil {
-				err = ctx.Err()
+			if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+				err = ended
 			}
 			return w.end(err)
 		}
