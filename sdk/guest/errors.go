@@ -50,12 +50,21 @@ type RetryError struct {
 
 func (e *RetryError) Error() string { return e.Err.Error() }
 func (e *RetryError) Unwrap() error { return e.Err }
+func (*RetryError) isWord()         {}
 
 // A FailError is a failure that no further attempt would mend. Make one with [Fail].
 type FailError struct{ Err error }
 
 func (e *FailError) Error() string { return e.Err.Error() }
 func (e *FailError) Unwrap() error { return e.Err }
+func (*FailError) isWord()         {}
+
+// word is what a task can say of its failure: [RetryError] or [FailError]. Of several around one error the outermost counts, which
+// was said last and knows of the others.
+type word interface {
+	error
+	isWord()
+}
 
 // Retry says that err is worth another attempt, not before after (0 or less: when the manifest says; 30 days at most). It is nil when
 // err is. The number of attempts is still bounded by the manifest and the sender.

@@ -123,12 +123,15 @@ func verdict(err error) (abi.Status, []byte) {
 		return abi.StatusDone, nil
 	}
 	status, kind, after := statusRetry, abi.ErrorRetry, int64(0)
-	var retry *RetryError
-	var fail *FailError
-	switch {
-	case errors.As(err, &retry):
-		after = retryAfter(retry.After)
-	case errors.As(err, &fail), errors.Is(err, ErrDenied):
+	final := errors.Is(err, ErrDenied)
+	var said word
+	if errors.As(err, &said) {
+		retry, again := said.(*RetryError)
+		if final = !again; again {
+			after = retryAfter(retry.After)
+		}
+	}
+	if final {
 		status, kind = abi.StatusFailed, abi.ErrorFail
 	}
 	report, _ := frame([]byte(kind), strconv.AppendInt(nil, after, 10), []byte(cut(err.Error(), abi.ErrorSizeMax)))

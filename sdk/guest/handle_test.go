@@ -37,6 +37,8 @@ func TestVerdict(t *testing.T) {
 		{"fail", Fail(cause), 65, "fail", "0", "the cause"},
 		{"fail wrapped", fmt.Errorf("on top: %w", Fail(cause)), 65, "fail", "0", "on top: the cause"},
 		{"denied", denied, 65, "fail", "0", `guest: kv get "k": denied`},
+		{"retry, then given up", Fail(fmt.Errorf("tried: %w", Retry(cause, time.Second))), 65, "fail", "0", "tried: the cause"},
+		{"final, but not to us", Retry(Fail(cause), time.Second), 1, "retry", "1000", "the cause"},
 		{"denied, retry asked for", Retry(denied, 0), 1, "retry", "0", `guest: kv get "k": denied`},
 		{"unavailable", &CallError{Call: "kv get", On: "k", Err: ErrUnavailable}, 1, "retry", "0", `guest: kv get "k": unavailable`},
 		{"long", Fail(errors.New(strings.Repeat("é", abi.ErrorSizeMax))), 65, "fail", "0", strings.Repeat("é", abi.ErrorSizeMax/2)},
