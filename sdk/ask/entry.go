@@ -60,6 +60,7 @@ func (e Entry) Read(f *strict.File, at string, read func(path string) ([]byte, e
 	if bad := NameFault(e.Task); bad != "" {
 		r.fault("task", "%s", bad)
 	}
+	r.zeros(e)
 	if e.Caps != nil {
 		a.Narrowed, a.Caps = true, *e.Caps
 	}
@@ -94,6 +95,23 @@ type reader struct {
 func (r reader) fault(key, format string, args ...any) {
 	if key = r.at + "." + key; !r.file.Faulty(key) {
 		r.file.Fault(key, format, args...)
+	}
+}
+
+// zeros refuses what is written out and would be taken for left out, such as attempts = 0 of somebody who wants no run at all.
+func (r reader) zeros(e Entry) {
+	for _, one := range []struct {
+		key  string
+		zero bool
+	}{
+		{"input", e.Input == ""}, {"file", e.File == ""}, {"module", e.Module == ""}, {"priority", e.Priority == ""},
+		{"attempts", e.Attempts == 0}, {"limits.memory", e.Limits.Memory == 0}, {"limits.stack", e.Limits.Stack == 0},
+		{"limits.result", e.Limits.Result == 0}, {"limits.wall", e.Limits.Wall == 0}, {"limits.cpu", e.Limits.CPU == 0},
+		{"limits.calls", e.Limits.Calls == 0},
+	} {
+		if one.zero && r.file.Has(r.at+"."+one.key) {
+			r.fault(one.key, "is nothing; leave it out for the default")
+		}
 	}
 }
 

@@ -106,6 +106,14 @@ file = "gone"
 [entry.limits]
 wall = "soon"
 speed = 1
+[[entry]]
+task = "b"
+input = ""
+priority = ""
+attempts = 0
+[entry.limits]
+wall = "0s"
+calls = 0
 `)
 	want := `f.toml:1:3: entry[0].task: is missing
 f.toml:3:1: entry[0].input: is not JSON; other data goes into a file
@@ -118,7 +126,12 @@ f.toml:10:1: entry[1].file: is given beside input
 f.toml:11:1: entry[1].attempts: want an integer, not a string
 f.toml:14:1: entry[2].file: no such file
 f.toml:16:1: entry[2].limits.wall: "soon" is not a duration such as "5s" (units ms, s, m, h)
-f.toml:17:1: entry[2].limits.speed: unknown key`
+f.toml:17:1: entry[2].limits.speed: unknown key
+f.toml:20:1: entry[3].input: is nothing; leave it out for the default
+f.toml:21:1: entry[3].priority: is nothing; leave it out for the default
+f.toml:22:1: entry[3].attempts: is nothing; leave it out for the default
+f.toml:24:1: entry[3].limits.wall: is nothing; leave it out for the default
+f.toml:25:1: entry[3].limits.calls: is nothing; leave it out for the default`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
