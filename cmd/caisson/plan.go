@@ -106,7 +106,7 @@ With --wait it waits as caisson plan wait does.`,
 	}
 	f.add(c, shape{"", client.PlanReceipt{}}, shape{"--wait", stepInfo{}})
 	c.Flags().BoolVarP(&wait, "wait", "w", false, "wait for the plan to end and print its results")
-	c.Flags().DurationVar(&timeout, "timeout", 0, "with --wait: give up after this time (default: never)")
+	c.Flags().DurationVar(&timeout, "timeout", 0, "with --wait: give up after this time; 0s, the default: never")
 	return c
 }
 
@@ -191,7 +191,7 @@ Exit status 0 when the plan is done, 1 when a step failed, 3 when one was refuse
 		},
 	}
 	f.add(c, shape{"", stepInfo{}})
-	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time (default: never)")
+	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after this time; 0s, the default: never")
 	return c
 }
 
@@ -219,7 +219,7 @@ func waitForPlan(c *cobra.Command, conn *connection, r client.PlanReceipt, timeo
 	case printed != nil:
 		return printed
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("plan %s has not ended after %v", r.ID, timeout)
+		return timeUp(fmt.Sprintf("plan %s has not ended after %v", r.ID, timeout), err)
 	case err != nil && c.Context().Err() != nil:
 		return fmt.Errorf("interrupted; the plan itself goes on, %s", r.ID)
 	case err != nil || asJSON:

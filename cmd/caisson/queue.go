@@ -298,7 +298,7 @@ exit status 1 when something was left.`,
 	}
 	f.add(c, shape{"", queueInfo{}}, shape{"--pause", orderInfo{}})
 	f.addLanes(c)
-	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time (default: never)")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this time; 0s, the default: never")
 	c.Flags().StringVar(&f.note, "note", "", "why it is paused, for the workers' logs")
 	c.Flags().BoolVar(&pause, "pause", false, "pause the queue when it is empty")
 	c.Flags().DurationVar(&life, "for", 24*time.Hour, "with --pause: how long the pause holds unless it is ended")

@@ -53,7 +53,7 @@ have one signature and go out in one write. Then one id is printed a line, in th
 prints of many.
 
 With --unique, of all messages of the tenant and task with that key only the first runs within --window of its start; the
-others are refused, task.duplicate, and their result is its id.
+others are refused, task.duplicate, and their result is its id. The key is printable ASCII, 256 bytes at most.
 
 With --out nothing is sent: the signed message goes into a new file, or with "-" to stdout, for caisson policy explain.
 Whoever has it and can write to the broker can have the task run once, until it expires.`,
@@ -73,7 +73,7 @@ Whoever has it and can write to the broker can have the task run once, until it 
 	flags.StringVar(&f.id, "id", "", "the id, 32 hexadecimal digits (default: a random one)")
 	flags.StringVar(&f.unique, "unique", "", "run only the first with this key, within --window")
 	flags.DurationVar(&f.window, "window", 0, "of --unique: from the first one's start, 1s to 24h")
-	flags.DurationVar(&f.within, "within", 0, "expire unless begun within this time (default 1h)")
+	flags.DurationVar(&f.within, "within", 0, "expire unless begun within this time from now, which any delay is part of (default 1h)")
 	flags.StringVar(&f.expires, "expires", "", "expire unless begun before this instant, RFC 3339")
 	flags.DurationVar(&f.delay, "delay", 0, "do not begin before this time has passed")
 	flags.StringVar(&f.notBefore, "not-before", "", "do not begin before this instant, RFC 3339")
@@ -84,7 +84,7 @@ Whoever has it and can write to the broker can have the task run once, until it 
 	flags.StringVar(&f.module, "module", "", "pin the module's digest, sha256:...")
 	flags.StringVarP(&f.out, "out", "o", "", "write the signed message to this file, - for stdout, and send nothing")
 	flags.BoolVarP(&f.wait, "wait", "w", false, "wait for the result and print it")
-	flags.DurationVar(&f.timeout, "timeout", 0, "with --wait: give up after this time (default: never)")
+	flags.DurationVar(&f.timeout, "timeout", 0, "with --wait: give up after this time; 0s, the default: never")
 	for _, pair := range [][]string{
 		{"input", "file", "lines"}, {"out", "wait"}, {"out", "lines"}, {"out", "count"}, {"lines", "count"}, {"id", "lines"}, {"id", "count"},
 		{"delay", "not-before"}, {"within", "expires"},
@@ -294,6 +294,10 @@ func sendFault(err error) error {
 	var bad *client.TaskError
 	if !errors.As(list[0], &bad) {
 		return misused(err)
+	}
+	var field *envelope.FieldError
+	if errors.As(bad.Err, &field) && field.Field == "not_before" {
+		return misuse("task %q: %w", bad.Name, bad.Err).withHint("its time to live (--within, else 1h) counts from now, so it must be longer than the delay")
 	}
 	if len(list) == 1 && bad.Index == 0 {
 		return misused(fmt.Errorf("task %q: %w", bad.Name, bad.Err))

@@ -117,6 +117,12 @@ func printTask(c *cobra.Command, info taskInfo) error {
 	if info.Attempt > 0 {
 		fmt.Fprintf(w, "attempt  %d\n", info.Attempt)
 	}
+	if info.Crashes > 0 {
+		fmt.Fprintf(w, "crashes  %d\n", info.Crashes)
+	}
+	if info.Worker != "" {
+		fmt.Fprintf(w, "worker   %s\n", oneLine(info.Worker))
+	}
 	if info.Progress != "" {
 		fmt.Fprintf(w, "progress %s\n", oneLine(info.Progress))
 	}
@@ -133,7 +139,7 @@ func printTask(c *cobra.Command, info taskInfo) error {
 		}
 		if r.Output != nil {
 			fmt.Fprintf(w, "output   %s\n", oneLine(string(r.Output)))
-		} else if r.Bytes != nil {
+		} else if len(r.Bytes) > 0 || r.Status == string(envelope.StatusDone) {
 			fmt.Fprintf(w, "output   %d bytes\n", len(r.Bytes))
 		}
 	}

@@ -54,8 +54,11 @@ func checkLine(what, s string, sizeMax int) error {
 		return &FieldError{what, fmt.Sprintf("is longer than %d bytes", sizeMax)}
 	}
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == ' ' && (i == 0 || i == len(s)-1) {
-			return &FieldError{what, fmt.Sprintf("byte %d is not allowed", i)}
+		switch c := s[i]; {
+		case c < ' ' || c > '~':
+			return &FieldError{what, fmt.Sprintf("byte %d is not printable ASCII", i)}
+		case c == ' ' && (i == 0 || i == len(s)-1):
+			return &FieldError{what, fmt.Sprintf("byte %d is a space, and at an end", i)}
 		}
 	}
 	return nil

@@ -134,7 +134,8 @@ type Task struct {
 	ID envelope.MessageID
 
 	// Of all messages of the tenant with the same Name and UniqueKey only the first runs within UniqueWindow of its start,
-	// 1 s to 24 h; Wait says of the others *DuplicateError, with the id of the first. Both or neither.
+	// 1 s to 24 h; Wait says of the others *DuplicateError, with the id of the first. Both or neither. The key is printable
+	// ASCII, 256 bytes at most, without a space at either end: give a digest of what is longer or of another alphabet.
 	UniqueKey    string
 	UniqueWindow time.Duration
 
@@ -145,7 +146,7 @@ type Task struct {
 	// ContentType of the payload. "": application/json for Input, application/octet-stream for Payload.
 	ContentType string
 
-	// Within is how long the task may wait and run, all attempts together. 0: Config.Within.
+	// Within is how long after sending it may begin, each attempt of it; what has begun by then goes on. 0: Config.Within.
 	Within time.Duration
 
 	// NotBefore is when it may start; zero: at once. Delay says the same from now on; not both. Within counts from sending

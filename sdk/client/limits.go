@@ -33,7 +33,7 @@ const (
 	// cancelGrace is how long an order to cancel outlives the message, by clocks that differ.
 	cancelGrace = 10 * time.Minute
 
-	// WithinDefault is how long a task may wait and run when nothing else is said.
+	// WithinDefault is how long after sending a task may begin when nothing else is said.
 	WithinDefault = time.Hour
 )
 

@@ -30,7 +30,7 @@ type Step struct {
 // A Plan is steps that are signed as one and sent at once. Make one with Chain, Group, Chord and Then, or write the steps.
 type Plan struct {
 	Steps  []Step        // 1 to StepsMax
-	Within time.Duration // how long all of it may wait and run. 0: Config.Within
+	Within time.Duration // how long after sending its steps may begin. 0: Config.Within
 	Queue  string        // of every step: a plan stays in one queue. "": Config.Queue
 }
 

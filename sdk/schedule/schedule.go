@@ -47,7 +47,7 @@ type Entry struct {
 	// must not be there already.
 	TickKey string
 
-	// Within is how long after its tick a fire may wait and run, all attempts together, 24 h at most. 0: until the next tick, but
+	// Within is how long after its tick a fire may begin, each attempt of it, 24 h at most. 0: until the next tick, but
 	// 1 h at least and 24 h at most.
 	Within time.Duration
 
@@ -118,7 +118,7 @@ func (s *Schedule) When() string {
 // Next returns the first tick after t, in UTC; zero when none comes within five years. Whether s is paused does not matter.
 func (s *Schedule) Next(t time.Time) time.Time { return s.ticks.after(t) }
 
-// Within returns how long the fire of a tick may wait and run.
+// Within returns how long after its tick a fire may begin.
 func (s *Schedule) Within(tick time.Time) time.Duration {
 	if s.entry.Within > 0 {
 		return s.entry.Within
