@@ -29,21 +29,12 @@ type connection struct {
 	key     envelope.PrivateKey
 	warn    io.Writer // is told of results that are not the workers', unless nil
 
-	workers workerKeys
+	workers envelope.WorkerKeyring // whose results are believed
 }
 
 func (c *connection) close() {
 	c.results.Close()
 	c.redis.Close()
-}
-
-// workerKeys are the keys whose results a sender believes.
-type workerKeys map[envelope.KeyID]envelope.PublicKey
-
-// WorkerKey implements envelope.WorkerKeyring.
-func (w workerKeys) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) {
-	key, known := w[id]
-	return key, known
 }
 
 // connect reads client.toml, every fault of it at once, and connects. queueName replaces the file's when set.
@@ -62,7 +53,7 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 	if conn.key, err = readPrivateKey(base.path(conn.file.Key), purposes...); err != nil && !file.Faulty("key") {
 		file.Fault("key", "%s", textOf(err))
 	}
-	conn.workers = workerKeys{}
+	var workers []envelope.PublicKey
 	if len(conn.file.Workers) == 0 && !file.Faulty("workers") {
 		file.Fault("workers", "is missing: results are believed only from the keys listed here")
 	}
@@ -75,9 +66,10 @@ func connectAs(path, queueName string, purposes ...envelope.Purpose) (*connectio
 		case key.Purpose() != envelope.Worker:
 			file.Fault(at, "is for %s, and a key for worker is needed", key.Purpose())
 		default:
-			conn.workers[key.ID()] = key
+			workers = append(workers, key)
 		}
 	}
+	conn.workers = client.WorkerKeys(workers...)
 	sends := conn.key.Public().Purpose() == envelope.Submit || len(purposes) == 1 && purposes[0] == envelope.Submit
 	for key, name := range map[string]string{"audience": conn.file.Audience, "tenant": conn.file.Tenant, "queue": conn.file.Queue} {
 		if key == "tenant" && name == "" && !sends {

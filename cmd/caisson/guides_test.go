@@ -42,7 +42,7 @@ func TestGuideCommands(t *testing.T) {
 			}
 		}
 	}
-	for _, page := range []string{"fairness-and-limits.md", "running-redis.md", "schedules.md", "workflows.md"} {
+	for _, page := range []string{"fairness-and-limits.md", "operating.md", "running-redis.md", "schedules.md", "sending.md", "workflows.md"} {
 		if shown[page] == 0 {
 			t.Errorf("%s shows no command", page)
 		}

@@ -23,7 +23,7 @@ type Config struct {
 	// Key signs the tasks; it must be a submit key. Required.
 	Key envelope.PrivateKey
 
-	// Workers knows the keys whose results count. Required if Results is set.
+	// Workers knows the keys whose results count, see WorkerKeys. Required if Results is set.
 	Workers envelope.WorkerKeyring
 
 	// Audience is the deployment, Tenant whom the key belongs to, Queue where tasks go that name no other. Required.

@@ -17,7 +17,7 @@ import (
 	"github.com/caisson-run/caisson/sdk/guest"
 )
 
-// What follows is shown by docs/guide/coming-from-celery.md and coming-from-asynq.md, word for word: TestMovingGuides looks for it here.
+// What follows is shown by docs/guide/coming-from-celery.md and coming-from-asynq.md, word for word: TestGuides looks for it here.
 
 // Greeting is the task's input, Greeted its result.
 type (
@@ -87,19 +87,26 @@ func dial(addr, password string, ca []byte, key envelope.PrivateKey, workers env
 	})
 }
 
-// TestMovingGuides holds the guides' code of ours against this file, which is compiled, and reads their manifests.
-func TestMovingGuides(t *testing.T) {
-	source, err := os.ReadFile("moving_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled := unindented(string(source))
-	shown := 0
-	for _, page := range []string{"coming-from-celery.md", "coming-from-asynq.md"} {
+// TestGuides holds the guides' code of ours against the files here that compile it, and reads their manifests.
+func TestGuides(t *testing.T) {
+	for page, from := range map[string]struct {
+		file   string
+		blocks int
+	}{
+		"coming-from-celery.md": {"moving_test.go", 3},
+		"coming-from-asynq.md":  {"moving_test.go", 3},
+		"sending.md":            {"sending_test.go", 6},
+		"operating.md":          {"sending_test.go", 2},
+	} {
+		source, err := os.ReadFile(from.file)
+		if err != nil {
+			t.Fatal(err)
+		}
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "guide", page))
 		if err != nil {
 			t.Fatal(err)
 		}
+		compiled, shown := unindented(string(source)), 0
 		for _, block := range strings.Split(string(text), "\n```go\n")[1:] {
 			block, _, _ = strings.Cut(block, "\n```")
 			if strings.HasPrefix(block, "// asynq\n") {
@@ -107,8 +114,14 @@ func TestMovingGuides(t *testing.T) {
 			}
 			shown++
 			if !strings.Contains(compiled, unindented(block)) {
-				t.Errorf("%s shows code that is not in moving_test.go:\n%s", page, block)
+				t.Errorf("%s shows code that is not in %s:\n%s", page, from.file, block)
 			}
+		}
+		if shown != from.blocks {
+			t.Errorf("%s: %d blocks of code, want %d", page, shown, from.blocks)
+		}
+		if from.file != "moving_test.go" {
+			continue
 		}
 		for _, block := range strings.Split(string(text), "\n```toml\n")[1:] {
 			block, _, _ = strings.Cut(block, "```")
@@ -116,9 +129,6 @@ func TestMovingGuides(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}
-	if shown != 6 {
-		t.Errorf("%d blocks of code, want 6", shown)
 	}
 }
 
