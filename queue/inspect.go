@@ -69,7 +69,7 @@ type Depths struct {
 // Inspector looks at a queue and changes nothing.
 type Inspector interface {
 	// DeadLetters returns up to n (1 to PageMax) letters, oldest first, after the
-	// entry named (none: from the first).
+	// entry named (none: from the first). Of large ones it returns fewer: only when there is none the letters end.
 	DeadLetters(ctx context.Context, queue, after string, n int) ([]DeadLetter, error)
 
 	// State returns what is kept about the message of that id. Only lane's queue

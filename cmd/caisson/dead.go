@@ -122,17 +122,14 @@ func deadListCommand() *cobra.Command {
 	return c
 }
 
-// deadPage is how many letters are read at a time: each carries its message.
-const deadPage = 25
-
 func (o *operator) listDead(c *cobra.Command, filter queue.DeadFilter, limit int) error {
 	w := c.OutOrStdout()
 	if !o.flags.json {
 		fmt.Fprintf(w, "%-20s %-20s %-24s %-16s %-32s %s\n", "entry", "at", "code", "tenant", "id", "reason")
 	}
 	for after := ""; ; {
-		page, err := o.redis.DeadLetters(c.Context(), o.file.Queue, after, deadPage)
-		if err != nil {
+		page, err := o.redis.DeadLetters(c.Context(), o.file.Queue, after, queue.PageMax)
+		if err != nil || len(page) == 0 {
 			return err
 		}
 		for _, d := range page {
@@ -146,9 +143,6 @@ func (o *operator) listDead(c *cobra.Command, filter queue.DeadFilter, limit int
 			if limit--; limit == 0 {
 				return nil
 			}
-		}
-		if len(page) < deadPage {
-			return nil
 		}
 	}
 }

@@ -130,7 +130,7 @@ func testDeadLetterPages(t *testing.T, b Broker) {
 			t.Fatal(err)
 		}
 		got = append(got, page...)
-		if len(page) < 10 {
+		if len(page) == 0 {
 			break
 		}
 	}

@@ -17,7 +17,8 @@ import (
 
 var _ queue.Inspector = (*Client)(nil)
 
-// DeadLetters returns a page of dead letters, oldest first.
+// DeadLetters returns a page of dead letters, oldest first. It reads few at a time, since all of a page may not arrive within one Timeout: more
+// when they turn out to be small, fewer when even these take too long or are too large for a reply.
 // Errors: *queue.FieldError, *queue.UnavailableError.
 func (c *Client) DeadLetters(ctx context.Context, name, after string, n int) ([]queue.DeadLetter, error) {
 	if err := queue.CheckName("queue", name); err != nil {
@@ -26,11 +27,41 @@ func (c *Client) DeadLetters(ctx context.Context, name, after string, n int) ([]
 	if n < 1 || n > queue.PageMax {
 		return nil, &queue.FieldError{Field: "n", Text: fmt.Sprintf("%d, want 1 to %d", n, queue.PageMax)}
 	}
+	if after != "" && !entryID(after) {
+		return nil, &queue.FieldError{Field: "after", Text: "is no entry"}
+	}
+	var out []queue.DeadLetter
+	for size, few := 0, deadFew; len(out) < n && size < deadPageBytes; {
+		few = min(few, n-len(out))
+		entries, err := c.lettersAfter(ctx, name, after, few)
+		switch {
+		case few > 1 && tooMuch(err):
+			few /= 2
+			continue
+		case err != nil && len(out) == 0:
+			return nil, err
+		case err != nil:
+			return out, nil // the next page begins with the error
+		}
+		read := 0
+		for _, e := range entries {
+			out, after = append(out, deadLetter(name, e)), e.ID
+			read += len(out[len(out)-1].Message)
+		}
+		if size += read; len(entries) < few {
+			break
+		}
+		if read < deadFewBytes {
+			few *= 2
+		}
+	}
+	return out, nil
+}
+
+// lettersAfter returns the first n entries after one, or of all.
+func (c *Client) lettersAfter(ctx context.Context, name, after string, n int) ([]redis.XMessage, error) {
 	from := "-"
 	if after != "" {
-		if !entryID(after) {
-			return nil, &queue.FieldError{Field: "after", Text: "is no entry"}
-		}
 		from = "(" + after
 	}
 	var entries []redis.XMessage
@@ -39,14 +70,14 @@ func (c *Client) DeadLetters(ctx context.Context, name, after string, n int) ([]
 		entries, err = c.rdb.XRangeN(ctx, deadKey(name), from, "+", int64(n)).Result()
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]queue.DeadLetter, len(entries))
-	for i, e := range entries {
-		out[i] = deadLetter(name, e)
-	}
-	return out, nil
+	return entries, err
+}
+
+// tooMuch says whether less of the same may come: the reply was too large, or took too long.
+func tooMuch(err error) bool {
+	var large *largeReplyError
+	var away *queue.UnavailableError
+	return errors.As(err, &large) || errors.As(err, &away) && away.Reason == queue.ReasonTimeout
 }
 
 // DeadLetter returns the letter of that entry, the zero DeadLetter when there is none.

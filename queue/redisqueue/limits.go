@@ -104,6 +104,12 @@ const (
 	// before anything of its own ran, and is kept under the message's id.
 	cancelsSince = time.Minute
 
+	// deadFew is how many dead letters are read first: 2 MiB of the largest that senders can make. While they have less than deadFewBytes together, twice
+	// as many are read next; a page ends when it has deadPageBytes.
+	deadFew       = 8
+	deadFewBytes  = 1 << 20
+	deadPageBytes = 8 << 20
+
 	// letterPiece and purgePiece bound what one script call looks at: letters and entries carry whole messages.
 	letterPiece = 64
 	purgePiece  = 256

@@ -2,10 +2,14 @@ package redisqueue_test
 
 import (
 	"bytes"
+	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/queuetest"
@@ -99,6 +103,34 @@ func TestSlowLine(t *testing.T) {
 		err := results.Wait(t.Context(), "jobs", queuetest.Issuer, ids, func(_ string, result []byte) { n += len(result) })
 		if n != size || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+	t.Run("dead letters", func(t *testing.T) {
+		t.Parallel()
+		admin := adminOf(t, s.Login(queuetest.UserAdmin))
+		sizes := []int{3 << 20, 3 << 20, 3 << 20, 3 << 20, 3 << 20, 3 << 20, 3 << 20} // of somebody who writes to Redis
+		for range size / (200 << 10) {
+			sizes = append(sizes, 200<<10)
+		}
+		for i, n := range sizes {
+			admin.XAdd(t.Context(), &redis.XAddArgs{Stream: "cs:{jobs}:dead", ID: fmt.Sprintf("1-%d", i+1), Values: []any{"code", "task.failed", "e", make([]byte, n)}})
+		}
+		operator, after := over(queuetest.UserOperator), ""
+		var got []int
+		for {
+			page, err := operator.DeadLetters(t.Context(), "jobs", after, queue.PageMax)
+			if err != nil {
+				t.Fatalf("after %d of %d letters: %v", len(got), len(sizes), err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, d := range page {
+				got, after = append(got, len(d.Message)), d.Entry
+			}
+		}
+		if !slices.Equal(got, sizes) {
+			t.Errorf("letters of %v bytes", got)
 		}
 	})
 	t.Run("send", func(t *testing.T) {
