@@ -120,7 +120,7 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 	case errors.Is(err, context.DeadlineExceeded):
 		return &hintError{timeUp(fmt.Sprintf("task %s has no result after %v", r.ID, timeout), err), "caisson task show " + r.ID.String()}
 	case c.Context().Err() != nil && result.ID != r.ID:
-		return &hintError{errors.New("interrupted; the task itself goes on"), "caisson task wait " + r.ID.String()}
+		return &hintError{timeUp("interrupted; the task itself goes on", err), "caisson task wait " + r.ID.String()}
 	}
 	if result.ID != r.ID {
 		return err // nothing came that can be shown
@@ -141,7 +141,7 @@ func waitAndPrint(c *cobra.Command, conn *connection, r client.Receipt, timeout 
 	return printOutput(c.OutOrStdout(), result.Output)
 }
 
-// timeUp says that a wait took too long, and when the broker was away at its end, that: then nothing is known of the task.
+// timeUp says that a wait took too long for somebody, and when the broker was away at its end, that: then nothing is known of the task.
 func timeUp(text string, err error) error {
 	var away *queue.UnavailableError
 	if errors.As(err, &away) {

@@ -27,13 +27,16 @@ type ears struct {
 
 	mu      sync.Mutex
 	running bool
-	deaf    error                           // why nothing is heard; nil while something is, and before the first try
+	deaf    error                           // why nothing is heard; nil while, as far as is known, something is
 	pubsub  *redis.PubSub                   // of the session that goes on, or nil
 	waiters map[string]map[*waiter]struct{} // by channel; channels stay until close
 }
 
+// errNoAnswer is why for as long as nothing has come: since the beginning, or since a sign of life was asked for.
+var errNoAnswer = &queue.UnavailableError{Op: "wait", Reason: queue.ReasonTimeout, Err: errors.New("no answer so far")}
+
 func newEars(c *Client) *ears {
-	return &ears{client: c, door: newDoor(c.door.ctx), waiters: map[string]map[*waiter]struct{}{}}
+	return &ears{client: c, door: newDoor(c.door.ctx), waiters: map[string]map[*waiter]struct{}{}, deaf: errNoAnswer}
 }
 
 func (e *ears) close() {
@@ -124,6 +127,7 @@ func (e *ears) session() (heard bool, err error) {
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
 			asked = true
+			e.setDeaf(errNoAnswer)
 			if err := pubsub.Ping(e.door.ctx); err != nil {
 				return heard, err
 			}
@@ -132,7 +136,7 @@ func (e *ears) session() (heard bool, err error) {
 		if err != nil && !(asked && isSign(err)) {
 			return heard, err
 		}
-		if !heard {
+		if asked || !heard {
 			e.setDeaf(nil)
 		}
 		heard, asked = true, false

@@ -127,9 +127,12 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 			}
 		}
 		for batch := w.take(size); len(batch) > 0; batch = w.take(size) {
+			asked := time.Now()
 			found, err := r.read(ctx, name, issuer, batch)
 			if err != nil {
 				switch {
+				case ctx.Err() != nil && time.Since(asked) > answerSoon:
+					return r.ears.late(ctx, errNoAnswer)
 				case ctx.Err() != nil:
 					return r.ears.late(ctx, unread)
 				case hopeless(err):
