@@ -35,7 +35,7 @@ func taskCancelCommand() *cobra.Command {
 		Long: `Signs an order with the key of the settings: a submit key may cancel what its own principal sent, an operate key everything, with
 --tenant. Then waits a little for the end. A task that waits ends, refused with task.cancelled, when its turn comes: until
 then the order is kept, which is a success, too. A task that runs in spite of it is a failure, exit status 1: this key may
-not cancel it, or its worker hears nothing. ID may also be a plan's.`,
+not cancel it, or its worker is gone or hears nothing, and the order counts when another one takes the task over. ID may also be a plan's.`,
 		Example: "  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc\n  caisson task cancel 0192f3a4b5c6d7e8f901234567890abc --config operator.toml --tenant acme",
 		Args:    exactly("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -100,7 +100,7 @@ func (o *operator) cancel(c *cobra.Command, tenant string, id envelope.MessageID
 	}
 	if info.Status == "running" {
 		return &hintError{fmt.Errorf("task %s runs, and no worker has ended it within %v; the order is kept", id, o.flags.timeout),
-			"may this key cancel it? A submit key cancels what its own principal sent, an operate key everything; else the worker's log says why"}
+			"may this key cancel it? A submit key cancels what its own principal sent, an operate key everything. If its worker is gone, it ends with its lease"}
 	}
 	if o.flags.json {
 		return nil
