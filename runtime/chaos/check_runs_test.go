@@ -180,6 +180,16 @@ func TestJudgeRuns(t *testing.T) {
 		{"a step whose input was not done", func(es []event) []event {
 			return change(sent, "s", func(e *event) { e.After = []string{"b"} })(with(event{At: at(9), Kind: ran, ID: "b", Who: "worker-1"}, event{At: at(4), Kind: sent, ID: "b", Text: "final"})(es))
 		}, []string{unfed}},
+		{"a step refused for its input, which was done", func(es []event) []event {
+			es = without(ran, "s")(without(over, "s")(without(said, "s")(without(seen, "s")(es))))
+			return with(event{At: at(213), Kind: seen, ID: "s", Text: "refused", Code: "plan.input", Sum: "S"}, event{At: at(20200), Kind: letter, ID: "s", Code: "plan.input"})(es)
+		}, []string{wrong}},
+		{"a step refused for its input, which was cancelled", func(es []event) []event {
+			es = without(ran, "s")(without(over, "s")(without(said, "s")(without(seen, "s")(es))))
+			es = change(sent, "s", func(e *event) { e.After = []string{"a", "b"} })(es)
+			return with(event{At: at(4), Kind: sent, ID: "b", Text: "final"}, event{At: at(100), Kind: said, ID: "b", Who: "worker-0", Text: "refused", Code: "task.cancelled"},
+				event{At: at(213), Kind: seen, ID: "s", Text: "refused", Code: "plan.input", Sum: "S"}, event{At: at(20200), Kind: letter, ID: "s", Code: "plan.input"})(es)
+		}, nil},
 		{"done, and its guest was not", without(over, "s"), []string{hollow, hollow}},
 		{"told as done by a worker where the guest was not", change(over, "s", func(e *event) { e.Who = "worker-1" }), []string{hollow}},
 		{"done before its guest was", change(over, "s", func(e *event) { e.At = at(214) }), []string{hollow, hollow}},

@@ -457,15 +457,17 @@ func (j *judgement) endOf(id string) string {
 }
 
 // afterwards says whether a task may have ended so for what befell it, or what it comes after: an order cancelled it; a step was refused since
-// the one before it was put aside as poison, or cancelled; that one never came, since it was purged or lost with Redis.
+// one before it was not done; that one never came, since it was purged or lost with Redis.
 func (j *judgement) afterwards(id, kind, end string) bool {
 	step := kind == "step" || kind == "cut"
 	switch {
 	case end == "refused task.cancelled":
 		return first(j.byID[id], ordered) != nil
 	case end == "refused plan.input" && step:
-		return slices.ContainsFunc(j.events, func(e event) bool {
-			return e.Kind == seen && (e.Code == "worker.poison" || e.Code == "task.cancelled" || e.Code == "envelope.expired")
+		return slices.ContainsFunc(first(j.byID[id], sent).After, func(input string) bool {
+			return slices.ContainsFunc(j.byID[input], func(e event) bool {
+				return e.Kind == seen && e.Text != "done" || e.Kind == said && (e.Text == "refused" || e.Text == "failed")
+			})
 		})
 	case end == "refused envelope.expired" && step:
 		return j.purged(id) || j.lossy(j.byID[id][0].At) || slices.ContainsFunc(j.faults, func(f event) bool { return f.Text == failover || f.Text == stale })
