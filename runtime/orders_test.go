@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -120,8 +122,8 @@ func TestPauseGivesBack(t *testing.T) {
 	w := newWorld(t)
 	gate := newGate("pause-held")
 	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
-	held := w.send(client.Task{Input: wish{Mode: "echo"}})                                // both wait when the worker comes, which takes them together
-	worker := w.work(func(c *runtime.Config) { c.Concurrency, c.Lease = 1, time.Minute }) // it shares nothing meanwhile
+	held := w.send(client.Task{Input: wish{Mode: "echo"}})
+	worker := w.work(patient, func(c *runtime.Config) { c.Concurrency, c.Limits.Task = 2, 1 }) // so it claims one that it cannot run yet, however long the other takes
 	gate.await(t, 1)
 	w.await("it waits for the runner", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
 	w.mode(envelope.ActPause)
@@ -138,6 +140,47 @@ func TestPauseGivesBack(t *testing.T) {
 	w.mode(envelope.ActResume)
 	if r := w.ended(held); r.Status != envelope.StatusDone || r.Attempt != 1 {
 		t.Errorf("after the pause: %+v", r)
+	}
+}
+
+// lateListener hears what there is to be heard only after a while, as over a slow connection.
+type lateListener struct{ queue.Listener }
+
+func (l lateListener) Listen(ctx context.Context, queues []string, heard func(string, []byte), trouble func(string, error)) error {
+	time.Sleep(300 * time.Millisecond) // that is what is tried, and nothing is hoped for
+	return l.Listener.Listen(ctx, queues, heard, trouble)
+}
+
+// TestPauseHeardFirst starts a worker, which has never been there, on a queue that is paused, and lets it hear of that late: it has begun nothing by then.
+func TestPauseHeardFirst(t *testing.T) {
+	w := newWorld(t)
+	w.mode(envelope.ActPause)
+	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
+	conn := w.dial(queuetest.UserWorker)
+	worker := w.work(func(c *runtime.Config) {
+		c.Listener, c.Keeper, c.Events, c.Progress = lateListener{conn}, conn, conn, conn
+	})
+	worker.await("queue paused")
+	if s := w.state(waiting.ID); s.Phase != queue.PhaseUnknown {
+		t.Errorf("it began before its worker had heard of the pause: %+v", s)
+	}
+	time.Sleep(2 * time.Millisecond) // orders are told apart by the millisecond
+	w.mode(envelope.ActResume)
+	if r := w.ended(waiting); r.Status != envelope.StatusDone || r.Attempt != 1 {
+		t.Errorf("after the pause: %+v", r)
+	}
+}
+
+// TestCancelFoundAtStart cancels a message for which there is no worker yet, and has the order be too old to be heard: the worker that starts the message
+// finds it there.
+func TestCancelFoundAtStart(t *testing.T) {
+	w := newWorld(t)
+	receipt := w.send(client.Task{Input: wish{Mode: "echo"}})
+	w.cancel(receipt.ID.String(), operatorKey)
+	w.server.Do("DEL", "cs:{"+queueName+"}:cancels")
+	w.work()
+	if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != runtime.CodeCancelled || !r.Started.IsZero() {
+		t.Errorf("result %+v", r)
 	}
 }
 
