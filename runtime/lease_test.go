@@ -155,7 +155,7 @@ func TestLeaseOutlivesRun(t *testing.T) {
 	}
 }
 
-// TestVanished deletes the entry of a running task: an outcome that needs the message ends as what it is.
+// TestVanished deletes the entry of a running task: an outcome that needs the message ends as what it is, and its sender learns of it.
 func TestVanished(t *testing.T) {
 	w := newWorld(t)
 	gate := newGate("vanished")
@@ -169,6 +169,9 @@ func TestVanished(t *testing.T) {
 	worker.await("task refused", "task_id", receipt.ID, "code", queue.CodeVanished)
 	if letter := w.letter(receipt.ID); letter.Code != "queue.vanished" || letter.Message != nil {
 		t.Errorf("dead letter %+v", letter)
+	}
+	if r := w.ended(receipt); r.Status != envelope.StatusRefused || r.Code != queue.CodeVanished {
+		t.Errorf("the sender got %+v", r)
 	}
 }
 

@@ -161,12 +161,32 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked 
 		case queue.Vanished:
 			e.report.outcome, e.report.code = outcomeRefused, queue.CodeVanished
 			e.report.text = "its entry was deleted from the lane while it ran"
+			w.tellVanished(p, e)
 		default:
 			e.report.outcome = outcomeLost
 		}
 		w.metrics.count(e.report)
 		w.noteEnd(e)
 		w.say(e.report)
+	}
+}
+
+// tellVanished leaves a result for the sender of a message that can neither be retried nor given back, since it is nowhere any more. Whoever deleted it
+// is at fault, so it is tried once: its state says that it is dead.
+func (w *Worker) tellVanished(p *post, e *ending) {
+	if e.begun == nil || w.cfg.Keeper == nil {
+		return
+	}
+	result := e.begun.result(w.cfg.Clock())
+	result.Status, result.Code = envelope.StatusRefused, queue.CodeVanished
+	signed, err := envelope.SignResults([]envelope.Result{result}, w.cfg.Key)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(w.work, w.cfg.Lease)
+		defer cancel()
+		err = w.cfg.Keeper.Answer(ctx, p.name, e.begun.task.Issuer.String(), e.report.id, signed[0], w.cfg.ResultTTL)
+	}
+	if err != nil {
+		w.log.Warn("the sender is not told", "task_id", e.report.id, "code", queue.CodeVanished, "error", err)
 	}
 }
 

@@ -276,3 +276,15 @@ func TestStraysThatStay(t *testing.T) {
 		t.Errorf("%d entries, %v; want m2, m3, m1, the one with many fields and the last", n, err)
 	}
 }
+
+// TestDueDeleted deletes the list of what is due when: what is parked would never come again, nor would a copy that its sender sends. The copy runs.
+func TestDueDeleted(t *testing.T) {
+	r := newRig(t)
+	r.parked("m1")
+	r.do("DEL", "cs:{jobs}:due")
+	r.promote()
+	r.comes()
+	if got := r.start("m1", plainly); got.Attempt != 2 {
+		t.Errorf("it counts as attempt %d", got.Attempt)
+	}
+}

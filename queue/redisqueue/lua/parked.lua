@@ -35,10 +35,10 @@ local function forget(member)
   firm('HDEL', parked, member)
 end
 
--- alive says whether the entry that a state points to can still lead to a run.
+-- alive says whether the entry that a state points to can still lead to a run. What is parked and due at no time cannot: somebody deleted the due set.
 local function alive(st, member)
   if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
-  if st.entry == '' then return firm('HEXISTS', parked, member) == 1 end
+  if st.entry == '' then return firm('HEXISTS', parked, member) == 1 and firm('ZSCORE', due, member) end
   local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
   return not foreign(found) and #found > 0
 end
