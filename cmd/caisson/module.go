@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,7 +106,8 @@ func modulePublishCommand() *cobra.Command {
 		Use:   "publish [FOLDER]",
 		Short: "Sign the module and manifest of a folder as a release and store both",
 		Long: `A release binds a task's name, its manifest and its module's bytes under one signature. Its number must be larger than
-every earlier one: workers refuse to go back. The store is a folder, or the Redis that the [redis] section of a file names.`,
+every earlier one: workers refuse to go back. The store is a folder, or the Redis that the [redis] section of a file names.
+A large module goes there in pieces; every 2 s stderr says how much is written.`,
 		Example: "  caisson module publish examples/thumbnail --key publish.key --store modules",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return runPublish(c, manifestPath(args), f) },
@@ -143,7 +145,7 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if _, err := inspectModule(c.Context(), modulePath, module, false, c.ErrOrStderr()); err != nil {
 		return err
 	}
-	store, name, closeStore, err := openPublishStore(f)
+	store, name, closeStore, err := openPublishStore(f, sayWritten(c.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -181,8 +183,22 @@ func publish(ctx context.Context, store modstore.Store, m manifest.Manifest, mod
 	return releaseInfo{Task: m.Task, Number: number, Digest: digest.String(), Publisher: key.Public().ID().String()}, nil
 }
 
-// openPublishStore returns the store, what to call it, and what closes it.
-func openPublishStore(f publishFlags) (modstore.Store, string, func(), error) {
+// sayEvery is how often it is said how much of a large module is written.
+const sayEvery = 2 * time.Second
+
+// sayWritten says on w how much is written, unless all is before it is worth a line.
+func sayWritten(w io.Writer) func(done, of int) {
+	last := time.Now()
+	return func(done, of int) {
+		if now := time.Now(); now.Sub(last) >= sayEvery {
+			last = now
+			fmt.Fprintf(w, "caisson: module: %d of %d KiB written\n", done>>10, of>>10)
+		}
+	}
+}
+
+// openPublishStore returns the store, what to call it, and what closes it. sent is told how much of a module is in Redis.
+func openPublishStore(f publishFlags, sent func(done, of int)) (modstore.Store, string, func(), error) {
 	if f.store != "" {
 		store, err := modstore.Dir(f.store)
 		return store, f.store, func() {}, err
@@ -203,5 +219,5 @@ func openPublishStore(f publishFlags) (modstore.Store, string, func(), error) {
 		return nil, "", nil, err
 	}
 	name := "rediss://" + settings.User + "@" + cmp.Or(settings.Addr, strings.Join(settings.Addrs, ","))
-	return modstore.Over(redisqueue.OpenBlobs(client)), name, func() { client.Close() }, nil
+	return modstore.Over(redisqueue.OpenBlobs(client).Telling(sent)), name, func() { client.Close() }, nil
 }

@@ -64,7 +64,9 @@ func Rules(role Role, scope Scope) (string, error) {
 	case KV:
 		return scope.kv(), nil
 	case Store:
-		return base + " +set +getrange +zadd +zrange ~cs:mod:*", nil
+		// In parentheses of their own, so that nothing that is stored can be taken away: it can be written over, which shows.
+		return base + " +set +getrange +zadd +zrange +multi +exec ~cs:mod:* (+setrange +pexpire +persist ~cs:mod:p:*)" +
+			" (+renamenx ~cs:mod:p:* %W~cs:mod:b:*)", nil
 	case Operator:
 		return scope.operator(), nil
 	case Watcher:

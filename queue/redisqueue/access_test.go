@@ -77,6 +77,11 @@ func TestRights(t *testing.T) {
 		{"kv", "KEYS *"},
 		{"store", "XADD " + mine + " * e m"},
 		{"store", "DEL cs:mod:b:m"},
+		{"store", "SETRANGE cs:mod:b:m 0 x"},
+		{"store", "PEXPIRE cs:mod:b:m 1"},
+		{"store", "RENAMENX cs:mod:b:m cs:mod:p:m"},
+		{"store", "RENAMENX cs:mod:b:m cs:mod:b:n"},
+		{"worker", "SETRANGE cs:mod:p:m 0 x"},
 		{"store", "HGET cs:kv:{acme}:values k"},
 	}
 	users := map[string]*redis.Client{}

@@ -3,8 +3,12 @@ package redisqueue
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -16,14 +20,34 @@ import (
 const (
 	blobPrefix = "cs:mod:b:"
 	blobIndex  = "cs:mod:names" // zset, all scores 0: ordered by bytes
+	blobPart   = "cs:mod:p:"    // of a large blob that is being written; its hash tag is the blob's whole key, so that both are in one slot
 )
 
 // Blobs keeps named bytes that are written once: the module store in Redis. It
 // checks no digest; whoever reads does. It is safe for concurrent use.
-type Blobs struct{ client *Client }
+type Blobs struct {
+	client *Client
+	sent   func(done, of int)
+}
 
 // OpenBlobs returns the blobs kept in c. It connects to nothing.
-func OpenBlobs(c *Client) *Blobs { return &Blobs{client: c} }
+func OpenBlobs(c *Client) *Blobs { return &Blobs{client: c, sent: func(int, int) {}} }
+
+// Telling returns the same blobs; what Put has written so far of a large one, in bytes, is told to sent.
+func (b *Blobs) Telling(sent func(done, of int)) *Blobs { return &Blobs{b.client, sent} }
+
+// A pace is how many bytes of a blob go in one trip: by how long the last one took, so that over a slow line too each is over well before Timeout has
+// passed, and over a fast one there are few.
+type pace int
+
+func (p *pace) took(d time.Duration) {
+	switch {
+	case d < paceFast:
+		*p = min(2**p, blobPieceMax)
+	case d > paceSlow:
+		*p = max(*p/2, blobPieceMin)
+	}
+}
 
 func checkBlobName(name string) error {
 	if n := len(name); n == 0 || n > blobNameBytesMax {
@@ -59,21 +83,24 @@ func (b *Blobs) Get(ctx context.Context, name string, sizeMax int64) ([]byte, er
 // may not arrive within one Timeout; that is no look at one moment, and a blob that is replaced between two is for the digest to find.
 func (b *Blobs) read(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
 	var data []byte
+	size := pace(blobPiece)
 	for {
 		var piece string
+		start, asked := time.Now(), int64(size)
 		err := b.client.do(ctx, "blob get", func(ctx context.Context) error {
 			from := int64(len(data))
 			var err error
-			piece, err = b.client.rdb.GetRange(ctx, blobPrefix+name, from, min(from+blobPiece-1, sizeMax)).Result()
+			piece, err = b.client.rdb.GetRange(ctx, blobPrefix+name, from, min(from+asked-1, sizeMax)).Result()
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 		data = append(data, piece...)
-		if len(piece) < blobPiece || int64(len(data)) > sizeMax {
+		if int64(len(piece)) < asked || int64(len(data)) > sizeMax {
 			return data, nil
 		}
+		size.took(time.Since(start))
 	}
 }
 
@@ -87,21 +114,22 @@ func (b *Blobs) Put(ctx context.Context, name string, data []byte) error {
 	if n := len(data); n == 0 || n > blobBytesMax {
 		return &queue.FieldError{Field: "data", Text: fmt.Sprintf("has %d bytes, want 1 to %d", n, blobBytesMax)}
 	}
-	var fresh bool
-	err := b.client.do(ctx, "blob put", func(ctx context.Context) error {
-		var err error
-		fresh, err = b.client.rdb.SetNX(ctx, blobPrefix+name, data, 0).Result()
-		return err
-	})
+	write := b.whole
+	if len(data) > blobPiece {
+		write = b.inPieces
+	}
+	fresh, err := write(ctx, name, data)
 	if err != nil {
 		return err
 	}
 	if !fresh {
 		old, err := b.read(ctx, name, int64(len(data)))
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if !bytes.Equal(old, data) {
+		case len(old) == 0:
+			return damaged("blob put", errors.New("what was written is gone; somebody deletes it"))
+		case !bytes.Equal(old, data):
 			return &fs.PathError{Op: "put blob", Path: name, Err: fs.ErrExist}
 		}
 	}
@@ -110,6 +138,54 @@ func (b *Blobs) Put(ctx context.Context, name string, data []byte) error {
 	return b.client.do(ctx, "blob put", func(ctx context.Context) error {
 		return b.client.rdb.ZAdd(ctx, blobIndex, redis.Z{Member: name}).Err()
 	})
+}
+
+// whole writes a small blob, unless there is one.
+func (b *Blobs) whole(ctx context.Context, name string, data []byte) (fresh bool, err error) {
+	err = b.client.do(ctx, "blob put", func(ctx context.Context) error {
+		var err error
+		fresh, err = b.client.rdb.SetNX(ctx, blobPrefix+name, data, 0).Result()
+		return err
+	})
+	return fresh, err
+}
+
+// inPieces writes a large blob, unless there is one, under a name that nobody reads, and then gives it its own. The last piece goes first, so that
+// Redis makes room once. What is left behind by somebody who stops in the midst expires.
+func (b *Blobs) inPieces(ctx context.Context, name string, data []byte) (fresh bool, err error) {
+	if old, err := b.read(ctx, name, 1); err != nil || len(old) > 0 {
+		return false, err
+	}
+	part := blobPart + "{" + blobPrefix + name + "}" + rand.Text()
+	size := pace(blobPiece)
+	for left := len(data); left > 0; {
+		start, from := time.Now(), max(0, left-int(size))
+		err := b.client.do(ctx, "blob put", func(ctx context.Context) error {
+			pipe := b.client.rdb.Pipeline()
+			pipe.SetRange(ctx, part, int64(from), string(data[from:left]))
+			pipe.PExpire(ctx, part, blobPartKept)
+			_, err := pipe.Exec(ctx)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		left = from
+		size.took(time.Since(start))
+		b.sent(len(data)-left, len(data))
+	}
+	err = b.client.do(ctx, "blob put", func(ctx context.Context) error {
+		pipe := b.client.rdb.TxPipeline()
+		pipe.Persist(ctx, part)
+		renamed := pipe.RenameNX(ctx, part, blobPrefix+name)
+		pipe.PExpire(ctx, part, blobPartKept) // somebody else's came first
+		_, err := pipe.Exec(ctx)
+		if fresh = renamed.Val(); renamed.Err() != nil && strings.HasSuffix(renamed.Err().Error(), "no such key") {
+			return nil // it was done, and the reply was lost
+		}
+		return err
+	})
+	return fresh, err
 }
 
 // List returns up to limit (1 to 10,000) names that begin with prefix, in the

@@ -62,10 +62,20 @@ const (
 	// large results does not stop Redis for long.
 	settleBytesMax = 8 << 20
 
-	// sendBytesMax and blobPiece bound what is written, and read of a blob, in one trip: over a slow line too it must arrive before
-	// Timeout has passed. With 5 s, 8 MiB need 14 Mbit/s.
+	// sendBytesMax bounds what is written in one trip: over a slow line too it must arrive before Timeout has passed. With 5 s, 8 MiB
+	// need 14 Mbit/s.
 	sendBytesMax = 8 << 20
-	blobPiece    = 8 << 20
+
+	// blobPiece is how much of a blob is written and read in the first trip, see pace: with 5 s it needs 0.9 Mbit/s, and blobPieceMin, to which a trip
+	// that took more than paceSlow leads, 0.1. Trips shorter than paceFast lead to blobPieceMax.
+	blobPiece    = 512 << 10
+	blobPieceMin = 64 << 10
+	blobPieceMax = 8 << 20
+	paceFast     = 250 * time.Millisecond
+	paceSlow     = time.Second
+
+	// blobPartKept is how long a part of a blob outlives its last piece.
+	blobPartKept = 10 * time.Minute
 
 	// carriedBytesMax bounds a result that comes with the word that it is there; as lua/settle.lua has it for a message.
 	carriedBytesMax = 16 << 10

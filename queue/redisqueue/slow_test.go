@@ -2,7 +2,9 @@ package redisqueue_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -87,6 +89,31 @@ func TestSlowLine(t *testing.T) {
 		}
 		if _, err := redisqueue.OpenBlobs(dial(t, configOf(s.Login(queuetest.UserWorker)))).Get(t.Context(), "large", size-1); err == nil {
 			t.Error("a blob that is larger than it may be")
+		}
+	})
+	t.Run("blob put", func(t *testing.T) {
+		t.Parallel()
+		data, told := bytes.Repeat([]byte("fedcba9876543210"), size/16), 0
+		blobs := redisqueue.OpenBlobs(over(queuetest.UserStore)).Telling(func(done, of int) {
+			if done <= told || of != size {
+				t.Errorf("%d of %d were written, after %d", done, of, told)
+			}
+			told = done
+		})
+		for range 2 { // the same again is no error
+			if err := blobs.Put(t.Context(), "written", data); err != nil || told != size {
+				t.Fatalf("%d bytes were told of, %v", told, err)
+			}
+		}
+		if err := blobs.Put(t.Context(), "written", data[1:]); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("other bytes: %v", err)
+		}
+		got, err := redisqueue.OpenBlobs(dial(t, configOf(s.Login(queuetest.UserWorker)))).Get(t.Context(), "written", size)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if ttl := s.Do("PTTL", "cs:mod:b:written"); ttl != int64(-1) {
+			t.Errorf("it expires in %v ms", ttl)
 		}
 	})
 	t.Run("results", func(t *testing.T) {
