@@ -15,9 +15,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caisson-run/caisson/manifest"
+	"github.com/caisson-run/caisson/manifest/capability"
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
+	"github.com/caisson-run/caisson/runtime/sandbox"
 	"github.com/caisson-run/caisson/sdk/gobuild"
 )
 
@@ -142,7 +144,11 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	if err != nil {
 		return err
 	}
-	if _, err := inspectModule(c.Context(), modulePath, module, false, c.ErrOrStderr()); err != nil {
+	inspected, err := inspectModule(c.Context(), modulePath, module, false, c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if err := undeclared(modulePath, inspected.Imports, m.Needs); err != nil {
 		return err
 	}
 	store, name, closeStore, err := openPublishStore(f, sayWritten(c.ErrOrStderr()))
@@ -161,6 +167,18 @@ func runPublish(c *cobra.Command, path string, f publishFlags) error {
 	_, err = fmt.Fprintf(c.OutOrStdout(), "task     %s\nrelease  %d\nmodule   %s\nsigned   %s\nstore    %s\n",
 		info.Task, info.Number, info.Digest, info.Publisher, oneLine(info.Store))
 	return err
+}
+
+// undeclared refuses a module that names a power that its manifest does not, as every worker would.
+func undeclared(path string, imports []sandbox.Imported, needs capability.Set) error {
+	kinds := needs.Kinds()
+	for _, i := range imports {
+		if i.Needs != "" && !kinds[capability.Kind(i.Needs)] {
+			return refused(fmt.Errorf("%s: module.capability: imports %s.%s, but its manifest needs no capability of kind %s", path, i.Module, i.Name, i.Needs)).
+				withHint("add it to caps of [needs] in task.toml, or take the call out of the code")
+		}
+	}
+	return nil
 }
 
 // publish signs a release and stores it, with the next number where none is given.

@@ -128,3 +128,17 @@ func TestProgressAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestUndeclared: a release whose module no worker would admit, for want of a need in its manifest, is not signed.
+func TestUndeclared(t *testing.T) {
+	needs, err := capability.ParseSet([]string{"kv ro a/*"})
+	check(t, err)
+	imports := []sandbox.Imported{{Module: "caisson", Name: "kv_get", Needs: "kv"}, {Module: "caisson", Name: "log_write"}}
+	if err := undeclared("a.wasm", imports, needs); err != nil {
+		t.Errorf("declared: %v", err)
+	}
+	err = undeclared("a.wasm", append(imports, sandbox.Imported{Module: "caisson", Name: "http_fetch", Needs: "http"}), needs)
+	if err == nil || !strings.Contains(err.Error(), "module.capability: imports caisson.http_fetch, but its manifest needs no capability of kind http") {
+		t.Errorf("undeclared: %v", err)
+	}
+}
