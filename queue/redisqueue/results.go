@@ -2,7 +2,6 @@ package redisqueue
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -141,8 +140,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 				unread = err
 				w.putBack(batch)
 				retry.failed()
-				var late *queue.UnavailableError
-				if errors.As(err, &late) && late.Reason == queue.ReasonTimeout {
+				if tooMuch(err) {
 					size = max(1, size/2)
 				}
 				break
