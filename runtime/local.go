@@ -121,7 +121,7 @@ func (w *Worker) claimable(lanes []queue.Lane) (some []queue.Lane, all bool) {
 // more for now, or parked for a moment.
 func (w *Worker) giveAway(b *begun, byLane bool) {
 	if byLane {
-		w.finish(b, queue.Release(), nil, report{code: "released"})
+		w.putBack(b)
 		return
 	}
 	w.finish(b, queue.Park(w.cfg.Clock().Add(surplusWait/2+rand.N(surplusWait/2))), nil, report{code: "parked"})

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/caisson-run/caisson/queue"
 )
 
 // pace knows how fast the runners are, from which follows how much work a worker should have at hand.
@@ -265,7 +263,7 @@ func (w *Worker) share(ctx context.Context) {
 	for sleep(ctx, min(patience, tendEvery)) {
 		now := time.Now()
 		for _, b := range w.ready.excess(w.pace.ahead(now), now.Add(-patience)) {
-			w.finish(b, queue.Release(), nil, report{code: "released"})
+			w.putBack(b)
 		}
 	}
 }

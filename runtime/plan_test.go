@@ -215,6 +215,33 @@ func TestUnique(t *testing.T) {
 	}
 }
 
+// TestUniqueWithDelay: a message that comes before its time has its unique key only when that has come, also when the worker
+// that it first came to ended before it had put it aside.
+func TestUniqueWithDelay(t *testing.T) {
+	w := newWorld(t)
+	gate := newGate("unique")
+	busy := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
+	first := w.work(patient)
+	gate.await(t, 1)
+	unique := client.Task{Input: wish{Mode: "echo"}, UniqueKey: "invoice 7", UniqueWindow: time.Minute}
+	early := unique
+	early.Delay = 4 * time.Second // of which all up to the end of now's run takes a part
+	delayed := w.send(early)
+	w.await("the delayed one waits for its runner", func() bool { return w.state(delayed.ID).Phase == queue.PhaseRunning })
+	first.stop()
+	first.await("task put aside", "task_id", delayed.ID, "code", "parked")
+	w.work(patient, func(c *runtime.Config) { c.Name = "worker-2" })
+	now := w.send(unique)
+	if r := w.ended(now); r.Status != envelope.StatusDone {
+		t.Errorf("the first to begin: %+v", r)
+	}
+	if r := w.ended(delayed); r.Code != runtime.CodeDuplicate || string(r.Output) != now.ID.String() {
+		t.Errorf("the delayed one: %+v", r)
+	}
+	close(gate.open)
+	w.ended(busy)
+}
+
 // TestGates bounds what runs of a tenant by policy: no more than one at a time, on two workers, and another tenant's
 // goes on.
 func TestGates(t *testing.T) {

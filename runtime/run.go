@@ -37,14 +37,24 @@ func (w *Worker) runOn(runner int, b *begun) {
 // giveBack releases what has started and not begun to run. Nothing is added any more.
 func (w *Worker) giveBack() {
 	for _, b := range w.ready.rest() {
-		w.finish(b, queue.Release(), nil, report{code: "released"})
+		w.putBack(b)
 	}
+}
+
+// putBack gives back b, which has not begun to run. One that was not asked for, since its time had not come, is parked like all
+// that come too early: what is released counts as granted, and would later run beside another that has its unique key.
+func (w *Worker) putBack(b *begun) {
+	verdict, code := queue.Release(), "released"
+	if !b.asked && !b.task.NotBefore.IsZero() {
+		verdict, code = queue.Park(b.task.NotBefore), "parked"
+	}
+	w.finish(b, verdict, nil, report{code: code})
 }
 
 // runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.
 func (w *Worker) runOne(b *begun) {
 	if w.flight.overdue(b, w.cfg.Lease) {
-		w.finish(b, queue.Release(), nil, report{code: "released"})
+		w.putBack(b)
 		return
 	}
 	now := w.cfg.Clock()

@@ -41,10 +41,7 @@ type Broker interface {
 
 // Run holds a broker to the suite; open is called for each part of it.
 func Run(t *testing.T, open func(tb testing.TB) Broker) {
-	parts := []struct {
-		name string
-		test func(t *testing.T, b Broker)
-	}{
+	parts := []part{
 		{"claims/what was sent", testClaimReturnsWhatWasSent},
 		{"claims/at most max", testClaimKeepsToMax},
 		{"claims/waits and wakes", testClaimWaits},
@@ -63,6 +60,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"starts/cancelled", testStartCancels},
 		{"starts/unique", testUnique},
 		{"starts/unique, its holder returns late", testUniqueHolderReturns},
+		{"starts/unique, parked before its time", testUniqueParked},
 		{"gates/in flight", testGateInFlight},
 		{"gates/crash", testGateCrash},
 		{"gates/rate", testGateRate},
@@ -103,10 +101,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"refuses/what cannot be", testRefuses},
 		{"workers/each message settled once", testSettledOnce},
 	}
-	for _, p := range parts {
-		t.Run(p.name, func(t *testing.T) { p.test(t, open(t)) })
-	}
-	for _, p := range operatorParts() {
+	for _, p := range append(parts, operatorParts()...) {
 		t.Run(p.name, func(t *testing.T) { p.test(t, open(t)) })
 	}
 }

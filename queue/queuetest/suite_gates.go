@@ -105,6 +105,22 @@ func testUniqueHolderReturns(t *testing.T, b Broker) {
 	}
 }
 
+// What came before its time, and asked for nothing then, asks when its time has come.
+func testUniqueParked(t *testing.T, b Broker) {
+	w := b.Worker(t, "w", long)
+	send(t, b, acme, "early", "next")
+	ds := claim(t, w, 10, acme)
+	unique := func(s *queue.Start) { s.Unique = queue.Unique{Key: "key", Window: time.Minute} }
+	apply(t, w, ask(t, w, ds[:1], func(*queue.Start) {})[0].Lease, queue.Park(time.Now()))
+	if got := ask(t, w, ds[1:], unique)[0]; got.State != queue.Granted {
+		t.Errorf("the next one: %+v", got)
+	}
+	promoteAll(t, w, 1)
+	if got := ask(t, w, claim(t, w, 1, acme), unique)[0]; got.State != queue.Taken || got.First != "next" {
+		t.Errorf("the early one, when its time has come: %+v", got)
+	}
+}
+
 func testGateInFlight(t *testing.T, b Broker) {
 	w, v := b.Worker(t, "w", long), b.Worker(t, "v", long)
 	all := numbered("m", 20)

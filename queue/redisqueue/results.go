@@ -107,7 +107,6 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 		return err
 	}
 	defer r.ears.leave(channel, w)
-
 	var retry backoff
 	var unread error  // why the last read failed, nil after one that did not
 	size := waitBatch // of a trip: large results may not pass a slow line together in time, so half as many after one that took too long
