@@ -241,7 +241,7 @@ func (w *Worker) ignoreOrder(p *post, err error) {
 	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
 		return
 	}
-	w.log.Warn("order ignored", "queue", p.name, "code", code, "error", err)
+	w.many.warn("order ignored", code, "queue", p.name, "code", code, "error", err)
 }
 
 // obey carries out orders to requeue and to purge, and answers all, until ctx ends. It has a goroutine of its own, so

@@ -555,7 +555,7 @@ func TestRequeueOnce(t *testing.T) {
 			w.put(lane(queue.PriorityNormal), r.Message)
 		}
 		for _, r := range receipts {
-			worker.await("outcome written again, the broker had forgotten it", "task_id", r.ID)
+			worker.await("task put aside", "code", "again", "task_id", r.ID)
 		}
 	}
 	copies(byID, byEntry, never)
@@ -589,7 +589,7 @@ func TestStateDeleted(t *testing.T) {
 	for _, r := range []client.Receipt{done, failed} {
 		w.server.Do("HDEL", "cs:{work}:st:acme", r.ID.String())
 		w.put(lane(queue.PriorityNormal), r.Message)
-		worker.await("outcome written again, the broker had forgotten it", "task_id", r.ID)
+		worker.await("task put aside", "code", "again", "task_id", r.ID)
 		if n := len(worker.log.all("task done", "task_id", r.ID)) + len(worker.log.all("task failed", "task_id", r.ID)); n != 1 {
 			t.Errorf("it ran %d times", n)
 		}

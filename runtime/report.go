@@ -59,7 +59,12 @@ func (w *Worker) say(r report) {
 		if r.cancel > 0 {
 			pairs = append(pairs, "cancel_ms", milliseconds(r.cancel))
 		}
-		w.log.Warn("task refused", append(pairs, "reason", r.text)...)
+		pairs = append(pairs, "reason", r.text)
+		if r.id == "" { // nobody's: whoever can write to the broker makes as many as it takes
+			w.many.warn("task refused", r.code, pairs...)
+			return
+		}
+		w.log.Warn("task refused", pairs...)
 	case outcomeLost:
 		w.log.Warn("task outcome lost", pairs...)
 	default:

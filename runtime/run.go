@@ -131,7 +131,7 @@ func (w *Worker) withoutRelease(j *job, err error) {
 	case j.ctx.Err() != nil:
 		w.release(j, report{})
 	case unavailable(err):
-		w.log.Warn("module store cannot be used, task put back", "task", j.task.Task, "error", err)
+		w.many.warn("module store cannot be used, task put back", "", "task", j.task.Task, "error", err)
 		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
 	default:
 		w.refuse(j.begun, err)
@@ -249,7 +249,7 @@ func (w *Worker) endedBefore(j *job) bool {
 		return true
 	}
 	if s, kept := w.recent.get(j.digest); kept {
-		w.log.Warn("outcome written again, the broker had forgotten it", "task_id", j.id)
+		w.many.warn("outcome written again, the broker had forgotten it", "", "task_id", j.id)
 		s.Lease = j.lease
 		j.post.ended.add(&ending{settlement: s, begun: j.begun, report: report{code: "again", id: j.id, task: j.task.Task, tenant: j.task.Tenant, attempt: j.attempt}})
 		w.room.give(1)

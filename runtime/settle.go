@@ -229,7 +229,7 @@ func (w *Worker) renewAll(ctx context.Context, p *post) error {
 		w.flight.renew(batch, lost, asked)
 		for _, lease := range lost {
 			if w.flight.lose(lease) {
-				w.log.Warn("lease lost, run ended", "task_id", lease.ID)
+				w.many.warn("lease lost, run ended", "", "task_id", lease.ID)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type Worker struct {
 	cfg      Config
 	log      hclog.Logger
 	guestLog hclog.Logger
+	many     *often // lines that anybody can cause
 	rules    atomic.Pointer[rules]
 	releases *releases
 	metrics  *metrics
@@ -70,6 +71,7 @@ func Open(cfg Config) (*Worker, error) {
 		cfg:      cfg,
 		log:      cfg.Logger.Named("worker"),
 		guestLog: cfg.Logger.Named("guest"),
+		many:     newOften(cfg.Logger.Named("worker")),
 		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
@@ -139,6 +141,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.running.Store(true)
 	defer w.running.Store(false)
+	defer func() { w.many.flush(); w.releases.many.flush() }()
 	w.log.Info("worker started", "name", w.cfg.Name, "queues", w.cfg.Queues, "lanes", w.rules.Load().count,
 		"concurrency", w.cfg.Concurrency, "lease", w.cfg.Lease)
 
