@@ -90,6 +90,7 @@ func (e *ears) run() {
 		if e.door.isShut() {
 			return
 		}
+		e.client.askAnew(err)
 		err = unavailable("wait", err)
 		e.setDeaf(err)
 		if hopeless(err) {

@@ -42,8 +42,18 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 		}
 		tries--
 		if tries == 0 || !stale(err) {
+			c.askAnew(err)
 			return unavailable(op, err)
 		}
+	}
+}
+
+// askAnew has the nodes of a cluster asked which of them has what, where one did not answer: another may have its place by now, and it is not the one to
+// say so. go-redis asks by itself after a redirection only, and once a minute.
+func (c *Client) askAnew(err error) {
+	nodes, ok := c.rdb.(*redis.ClusterClient)
+	if why := reason(err); ok && (why == queue.ReasonConnection || why == queue.ReasonTimeout) {
+		nodes.ReloadState(context.Background()) // in the background, and no more than one at a time
 	}
 }
 
