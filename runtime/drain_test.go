@@ -11,9 +11,9 @@ import (
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
-// patient is a worker with one runner, which takes one delivery more at first, and a lease that nothing in these tests
-// outlasts: what another worker gets was given back, and not recovered.
-func patient(c *runtime.Config) { c.Concurrency, c.Lease = 1, 5*time.Minute }
+// patient is a worker that runs one task and takes one delivery more, which it cannot run yet however long the other takes, and a lease that nothing in
+// these tests outlasts: what another worker gets was given back, and not recovered.
+func patient(c *runtime.Config) { c.Concurrency, c.Limits.Task, c.Lease = 2, 1, 5*time.Minute }
 
 // TestDrain ends the context of a worker of which one task runs, one has started and waits, and one is still in its
 // lane: the first finishes, the others run elsewhere at once.

@@ -123,7 +123,7 @@ func TestPauseGivesBack(t *testing.T) {
 	gate := newGate("pause-held")
 	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
 	held := w.send(client.Task{Input: wish{Mode: "echo"}})
-	worker := w.work(patient, func(c *runtime.Config) { c.Concurrency, c.Limits.Task = 2, 1 }) // so it claims one that it cannot run yet, however long the other takes
+	worker := w.work(patient)
 	gate.await(t, 1)
 	w.await("it waits for the runner", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
 	w.mode(envelope.ActPause)
@@ -394,7 +394,7 @@ func TestCancelWaiting(t *testing.T) {
 	w.cancel(first.ID.String(), shopKey)
 	busy := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
 	held := w.send(client.Task{Input: wish{Mode: "echo"}})
-	worker := w.work(patient, func(c *runtime.Config) { c.Concurrency, c.Limits.Task = 2, 1 }) // so it claims one that it cannot run yet, however long the other takes
+	worker := w.work(patient)
 	gate.await(t, 1)
 	w.await("the message is held", func() bool { return w.state(held.ID).Phase == queue.PhaseRunning })
 	heard := func() string { return worker.metric(`caisson_orders_total{act="cancel",code="heard"}`) }
