@@ -104,6 +104,9 @@ func printOne(w io.Writer, r envelope.Result, asJSON bool) error {
 		if r.Error != "" {
 			text += ": " + r.Error
 		}
+		if first := firstOf(r); first != "" {
+			text += ": of " + first
+		}
 	}
 	_, err := fmt.Fprintf(w, "%s %-7s %s\n", r.ID, r.Status, oneLine(text))
 	return err

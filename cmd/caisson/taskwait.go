@@ -14,6 +14,7 @@ import (
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
@@ -174,13 +175,23 @@ type resultInfo struct {
 	Started  time.Time       `json:"started,omitzero"` // of the last run; none when nothing ran
 	Finished time.Time       `json:"finished"`
 	Worker   string          `json:"worker"`
+	First    string          `json:"first,omitempty"` // of a duplicate: the message that has its unique key
 	Output   json.RawMessage `json:"output,omitempty"`
 	Bytes    []byte          `json:"output_base64,omitempty"`
+}
+
+// firstOf is the id of the message of which r is a duplicate, "" when it is none.
+func firstOf(r envelope.Result) string {
+	if first, err := envelope.ParseMessageID(string(r.Output)); err == nil && r.Code == runtime.CodeDuplicate {
+		return first.String()
+	}
+	return ""
 }
 
 func describeResult(r envelope.Result) resultInfo {
 	info := resultInfo{ID: r.ID.String(), Task: r.Task, Status: string(r.Status), Code: r.Code, Error: r.Error,
 		Attempt: r.Attempt, Started: r.Started.UTC(), Finished: r.Finished.UTC(), Worker: r.Worker.String()}
+	info.First = firstOf(r)
 	if utf8.Valid(r.Output) && json.Valid(r.Output) {
 		info.Output = r.Output
 	} else {
