@@ -50,7 +50,7 @@ func (o *often) warn(phrase, code string, pairs ...any) {
 	o.more[kind] = h
 }
 
-// tell writes how many of a kind were heldBack back. The lock is held.
+// tell writes how many of a kind were held back. The lock is held.
 func (o *often) tell(phrase, kind string) {
 	h := o.more[kind]
 	delete(o.more, kind)
