@@ -23,7 +23,7 @@ var aclKeys = []string{
 	"cs:{jobs}:res:" + queuetest.Issuer + ":id", "cs:{jobs}:res:" + queuetest.Operator + ":id", "cs:{jobs}:res:ffff:id",
 	"cs:{jobs}:mode", "cs:{jobs}:cancel:acme:id", "cs:{jobs}:cancel:other:id", "cs:{jobs}:cancels", "cs:{jobs}:orders",
 	"cs:{jobs}:events", "cs:{jobs}:prog:acme:id", "cs:{jobs}:prog:other:id",
-	"cs:kv:{acme}:values", "cs:kv:{other}:values", "cs:mod:b:m", "cs:mod:names", "x:cs:{jobs}:in:acme:1", "elsewhere",
+	"cs:kv:{acme}:values", "cs:kv:{other}:values", "cs:mod:b:m", "cs:mod:p:{cs:mod:b:m}x", "cs:mod:names", "x:cs:{jobs}:in:acme:1", "elsewhere",
 }
 
 var aclChannels = []string{
@@ -184,7 +184,7 @@ func reach(t *testing.T, admin *redis.Client, role redisacl.Role, commands []str
 		}
 		out = append(out, fmt.Sprintf("%s %s: %s", role, what, strings.Join(may, " ")))
 	}
-	keyless := []string{"asking", "cluster|slots", "auth", "hello", "quit", "reset", "ping", "time", "publish", "subscribe"}
+	keyless := []string{"asking", "multi", "exec", "cluster|slots", "auth", "hello", "quit", "reset", "ping", "time", "publish", "subscribe"}
 	for _, key := range aclKeys {
 		var names []string
 		var tries [][]string

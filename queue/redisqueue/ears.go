@@ -188,11 +188,15 @@ func (e *ears) setDeaf(why error) {
 }
 
 // late is the error of a Wait whose ctx has ended: with why nothing could be heard or, if that is nil, with why nothing could
-// be read. So whoever waited can tell a result that had not come from a broker that was away.
-func (e *ears) late(ctx context.Context, unread error) error {
+// be read. So whoever waited can tell a result that had not come from a broker that was away. That there was no answer says nothing
+// to one who began so shortly before.
+func (e *ears) late(ctx context.Context, unread error, began time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	why := e.deaf
+	if why == errNoAnswer && time.Since(began) < answerSoon {
+		why = nil
+	}
 	if why == nil {
 		why = unread
 	}

@@ -80,7 +80,7 @@ const (
 	// carriedBytesMax bounds a result that comes with the word that it is there; as lua/settle.lua has it for a message.
 	carriedBytesMax = 16 << 10
 
-	// answerSoon is how long a read must be under way, when time is over, to be said to have no answer.
+	// answerSoon is how long a read or a wait must be under way, when time is over, to be said to have no answer.
 	answerSoon = 100 * time.Millisecond
 
 	// waitBatch bounds the results read in one trip.

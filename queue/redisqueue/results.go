@@ -102,7 +102,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 		return ctx.Err()
 	}
 	channel := channelPrefix(name) + issuer
-	w := newWaiter(ids)
+	w, began := newWaiter(ids), time.Now()
 	if err := r.ears.join(channel, w); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 	for {
 		select {
 		case <-ctx.Done():
-			return r.ears.late(ctx, unread)
+			return r.ears.late(ctx, unread, began)
 		case err := <-w.failed:
 			return err
 		case <-w.ready:
@@ -130,9 +130,9 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 			if err != nil {
 				switch {
 				case ctx.Err() != nil && time.Since(asked) > answerSoon:
-					return r.ears.late(ctx, errNoAnswer)
+					return r.ears.late(ctx, errNoAnswer, began)
 				case ctx.Err() != nil:
-					return r.ears.late(ctx, unread)
+					return r.ears.late(ctx, unread, began)
 				case hopeless(err):
 					return err
 				}
