@@ -103,6 +103,7 @@ func TestStuck(t *testing.T) {
 				go func() { w.claimSome(ctx, p); close(claimed) }()
 				go w.tend(ctx, p)
 				time.Sleep(healthMemory / 2)
+				synctest.Wait()
 				if claims+taken > 0 {
 					t.Errorf("%d claims, %d takings over meanwhile", claims, taken)
 				}
@@ -114,6 +115,7 @@ func TestStuck(t *testing.T) {
 					t.Errorf("the next claim came after %v", took)
 				}
 				time.Sleep(tendEvery)
+				synctest.Wait()
 				if taken == 0 {
 					t.Error("nothing is taken over any more")
 				}
@@ -150,6 +152,7 @@ func TestBackAfterOutage(t *testing.T) {
 		go w.tend(ctx, w.posts[0])
 		settlements(ctx, w, "a")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if late := settled.Sub(back); late > 2*brokerBackoffMin {
 			t.Errorf("the outcome was written %v after the broker was back", late)
 		}
