@@ -56,7 +56,7 @@ func sendOne(ctx context.Context, c *client.Client) (client.Receipt, error) {
 		Input:    Greeting{"Ada"},
 		Priority: client.High,
 		Delay:    10 * time.Second,
-		Within:   5 * time.Minute, // all waiting and all attempts together
+		Within:   5 * time.Minute, // it, and each further attempt, begins by then or not at all
 	})
 }
 
