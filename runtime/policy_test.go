@@ -21,7 +21,7 @@ func revoked(t testing.TB) []string {
 func TestPolicyReplaced(t *testing.T) {
 	w := newWorld(t)
 	gate := newGate("policy-replaced")
-	worker := w.work(func(c *runtime.Config) { c.Concurrency = 1 })
+	worker := w.work(patient)
 	running := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
 	gate.await(t, 1)
 	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})

@@ -248,7 +248,7 @@ func TestExpired(t *testing.T) {
 		gate := newGate("expired")
 		first := w.send(client.Task{Input: wish{Mode: "gate", Key: gate.key}})
 		second := w.send(client.Task{Input: wish{Mode: "echo"}})
-		worker := w.work(c.config)
+		worker := w.work(patient, c.config)
 		gate.await(t, 1)
 		w.await("the second message has started", func() bool { return w.state(second.ID).Phase == queue.PhaseRunning })
 		c.forward(time.Hour)
