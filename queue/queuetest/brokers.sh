@@ -4,7 +4,7 @@
 set -eu
 cd "$1"
 here=$(pwd)
-mkdir -p lists/partial cache/archives/partial root
+mkdir -p lists/partial cache/archives/partial tree
 
 # The archive that this system asks already, by its keys.
 archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
@@ -17,12 +17,12 @@ apt() {
 apt update
 apt download redis-tools valkey-tools valkey-server libc6 libgcc-s1 libstdc++6 libatomic1 libssl3t64 libzstd1 zlib1g libjemalloc2 \
 	liblzf1 libsystemd0 libcap2
-for package in *.deb; do dpkg-deb -x "$package" root; done
+for package in *.deb; do dpkg-deb -x "$package" tree; done
 
-loader=$(find "$here/root/usr" -name 'ld-linux-*.so.*' | head -n 1)
-libraries=$(dirname "$(find "$here/root/usr/lib" -name libc.so.6)")
+loader=$(find "$here/tree/usr" -name 'ld-linux-*.so.*' | head -n 1)
+libraries=$(dirname "$(find "$here/tree/usr/lib" -name libc.so.6)")
 for broker in redis valkey; do
-	program=$(readlink -f "root/usr/bin/$broker-check-rdb") # one program of many names
+	program=$(readlink -f "tree/usr/bin/$broker-check-rdb") # one program of many names
 	printf '#!/bin/sh\nexec %s --argv0 %s-server --library-path %s %s "$@"\n' "$loader" "$broker" "$libraries" "$program" > "$broker-server"
 	chmod +x "$broker-server"
 	"./$broker-server" --version
