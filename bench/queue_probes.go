@@ -41,17 +41,12 @@ func (p *drainProbe) prepare() error {
 	if p.waiting > 0 {
 		return nil // as many as without, and a million tasks are not sent for nothing
 	}
-	for {
-		_, err := p.once()
-		if !errors.Is(err, errTooShort) || p.count >= countMax/shortFactor {
-			return err
-		}
-		p.count *= shortFactor
-	}
+	_, err := p.watched()
+	return err
 }
 
 func (p *drainProbe) measure() error {
-	d, err := p.once()
+	d, err := p.watched()
 	if err != nil {
 		return err
 	}
@@ -62,6 +57,17 @@ func (p *drainProbe) measure() error {
 	}
 	p.outcomes = append(p.outcomes, d.outcomes...)
 	return nil
+}
+
+// watched does it again with more tasks as long as it is over before it could be watched: on a busy machine what sufficed in one round need not in the next.
+func (p *drainProbe) watched() (drained, error) {
+	for {
+		d, err := p.once()
+		if !errors.Is(err, errTooShort) || p.count >= countMax/shortFactor {
+			return d, err
+		}
+		p.count *= shortFactor
+	}
 }
 
 func (p *drainProbe) once() (d drained, err error) {
