@@ -12,7 +12,7 @@
 //	Start   -> Granted: run it                  or Replayed, Duplicate, Conflict, Lost
 //	Renew   -> the lease lasts on               while the work takes
 //	Settle  -> Done, Dead                       final
-//	           Retry, Park                      it waits in the due set, see Tender.Promote
+//	           Retry, Park                      it waits in the due set, see Maintainer.Promote
 //	           Release                          back to its lane at once
 //	           Drop                             this copy is forgotten, the message is not
 //

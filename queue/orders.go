@@ -41,9 +41,9 @@ type DeadFilter struct {
 	Before time.Time // those that died before
 }
 
-// Keeper carries out what orders say. Each act is bounded by max (1 to BatchMax), returns how many it was, and is
+// Admin carries out what orders say. Each act is bounded by max (1 to BatchMax), returns how many it was, and is
 // called again while that is max. Doing one twice does no harm.
-type Keeper interface {
+type Admin interface {
 	// Requeue puts dead letters that have a message back into their lanes, as if they had never been met, and forgets
 	// the letters.
 	Requeue(ctx context.Context, queue string, f DeadFilter, max int) (n int, err error)

@@ -252,9 +252,9 @@ type Recovered struct {
 	Retired int
 }
 
-// A Tender does what no message's arrival sets off. Every worker runs one, any
-// number may run at a time.
-type Tender interface {
+// A Maintainer does the periodic work of a queue: it moves due messages into their lanes and recovers the deliveries of dead
+// workers. Every worker runs one; any number may run at a time.
+type Maintainer interface {
 	// Promote moves messages whose time has come from the due set back into
 	// their lanes: at most max (1 to BatchMax), so call again while n is max.
 	// next is when the next one is due, zero when none waits. Due is by the
@@ -266,7 +266,7 @@ type Tender interface {
 	// else every second or so.
 	Recover(ctx context.Context, lanes []Lane, max int) (Recovered, error)
 
-	// LeftOut returns the lanes that claims leave out for now, since somebody has
-	// put something else in their place. It asks nobody.
+	// LeftOut returns the lanes that claims skip for now because their key holds something that is no lane. It sends nothing to
+	// the broker.
 	LeftOut() []Lane
 }

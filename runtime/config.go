@@ -18,7 +18,7 @@ import (
 // Broker is what the worker needs of a broker: the way of a task, and the care for what waits or was left.
 type Broker interface {
 	queue.Queue
-	queue.Tender
+	queue.Maintainer
 }
 
 // Config is all that a worker is made of. The zero value of a field with a default means that default;
@@ -27,10 +27,10 @@ type Config struct {
 	// Broker carries the work. Required; the worker does not close it.
 	Broker Broker
 
-	// Listener hears orders of operators and senders, Keeper carries them out, and Modes remembers over restarts which
+	// Listener hears orders of operators and senders, Admin carries them out, and Modes remembers over restarts which
 	// queues are paused. All or none: without them the worker obeys no order.
 	Listener queue.Listener
-	Keeper   queue.Keeper
+	Admin    queue.Admin
 	Modes    Modes
 
 	// Events is told what happens to messages, and Progress how far tasks say they are. nil: nobody is.
@@ -139,7 +139,7 @@ func (c Config) check() error {
 		}
 	}
 	fault(c.Broker == nil, "Broker", "is missing")
-	fault((c.Listener == nil) != (c.Keeper == nil), "Listener", "needs Keeper, and Keeper needs it")
+	fault((c.Listener == nil) != (c.Admin == nil), "Listener", "needs Admin, and Admin needs it")
 	fault((c.Listener == nil) != (c.Modes == nil), "Modes", "needs Listener, and Listener needs it")
 	fault(c.Policy == nil, "Policy", "is missing")
 	fault(c.Modules == nil, "Modules", "is missing")

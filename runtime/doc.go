@@ -15,10 +15,10 @@
 // Its goroutines, all owned by [Worker.Run] and waited for by it. For each queue:
 //
 //   - the claimer, which blocks in the broker while there is room for work, and which runs and settles what comes alone;
-//   - the tender, which moves due messages back into their lanes and takes over a dead worker's deliveries;
+//   - the maintainer, which moves due messages back into their lanes and takes over a dead worker's deliveries;
 //   - the settler, which writes whatever has ended by then in one batch;
 //   - the renewer, which keeps the leases of all that is in flight and ends a run whose lease was lost;
-//   - with a Keeper, one that carries orders out and answers them, and with Events, one that writes what happened.
+//   - with an Admin, one that carries orders out and answers them, and with Events, one that writes what happened.
 //
 // For all queues together: Config.Concurrency runners, one task each; one that gives back what waits behind long tasks; one that passes
 // progress on; and with a Listener, one that hears orders.

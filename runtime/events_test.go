@@ -113,7 +113,7 @@ func (deaf) Emit(context.Context, string, []queue.Event) error { return errors.N
 // TestEventsLost lets nobody take events: tasks end all the same, and what was lost is counted and said once.
 func TestEventsLost(t *testing.T) {
 	w := newWorld(t)
-	worker := w.work(func(c *runtime.Config) { c.Listener, c.Keeper, c.Events = w.admin, w.admin, deaf{} })
+	worker := w.work(func(c *runtime.Config) { c.Listener, c.Admin, c.Events = w.admin, w.admin, deaf{} })
 	for range 3 {
 		if r := w.ended(w.send(client.Task{Input: wish{Mode: "echo"}})); r.Status != envelope.StatusDone {
 			t.Errorf("got %+v", r)

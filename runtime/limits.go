@@ -63,12 +63,12 @@ const (
 	// claimWait is how long a claim blocks in the broker before it looks at the context and the policy again.
 	claimWait = 2 * time.Second
 
-	// tendEvery is how often due messages and dead workers' deliveries are looked for. Recovery is promised
+	// maintainEvery is how often due messages and dead workers' deliveries are looked for. Recovery is promised
 	// within the lease and one second; half of that second is this interval.
-	tendEvery = 500 * time.Millisecond
+	maintainEvery = 500 * time.Millisecond
 
-	// tendSoonest keeps a due time that is already past from turning the tender into a busy loop.
-	tendSoonest = 20 * time.Millisecond
+	// maintainSoonest keeps a due time that is already past from turning the maintainer into a busy loop.
+	maintainSoonest = 20 * time.Millisecond
 
 	// renewShare is the part of a lease after which it is renewed: two renewals may be lost before it ends.
 	renewShare = 3
@@ -112,9 +112,9 @@ const (
 	// attempt to connect.
 	healthBrief = 15 * time.Second
 
-	// spareFor is how long nothing is taken over from others once the broker, which nobody could use, answers again: their leases have run out, and they
-	// settle what they have within two rounds of their tenders.
-	spareFor = 3 * tendEvery
+	// recoverGrace is how long this worker recovers nothing after an outage of the broker. By then the leases of all workers
+	// have run out; those that live settle what they hold within two rounds of maintenance.
+	recoverGrace = 3 * maintainEvery
 
 	// retryAfterMax bounds the delay that a guest may ask for; past it a message would likely expire.
 	retryAfterMax = 24 * time.Hour
@@ -149,8 +149,8 @@ const (
 	// answerAfter is how long a worker that had nothing to do for an order leaves others the time to answer it.
 	answerAfter = time.Second
 
-	// deedsMax bounds the orders to requeue and purge that are remembered until they expire, within an hour.
-	deedsMax = 1024
+	// standingMax bounds the orders to requeue and purge that are remembered until they expire, within an hour.
+	standingMax = 1024
 
 	// endedShards, endedSets and endedWays bound the memory of settled messages: 2^20 of them in 24 MiB. A shard is what is copied
 	// at once when it grows, 96 KiB at most, and a set what is searched; all are powers of two.
@@ -158,8 +158,8 @@ const (
 	endedSets   = 1 << 8
 	endedWays   = 16
 
-	// pardonWait is how long a dead letter that came again waits for the order that requeued it.
-	pardonWait = 2 * time.Second
+	// requeueWait is how long a dead letter that came again waits for the order that requeued it.
+	requeueWait = 2 * time.Second
 
 	// inputsBytesMax bounds the payload that is made of several results: the largest result.
 	inputsBytesMax = 16 << 20

@@ -22,15 +22,15 @@ var errCancelled = errors.New("worker: cancelled by an order")
 // orders is what the worker remembers of the orders for one queue. Whatever the broker says, an order counts only
 // when its signature holds and policy lets its signer give it.
 type orders struct {
-	mu      sync.Mutex
-	mode    policy.AuthorisedOrder // the newest to pause or resume; zero: none was heard, or it counts no more
-	newest  Mode                   // the newest that was ever heard; older ones do not count
-	changed context.Context        // ends, and is made anew, when mode changes
-	change  context.CancelFunc
-	cancels map[string][]policy.AuthorisedOrder // by target, for what starts while they are heard
-	deeds   map[envelope.MessageID]*deed        // orders to requeue and purge, until they expire
-	// What was issued no later is not new, though it is not among deeds: they were too many.
-	deedsAfter time.Time
+	mu       sync.Mutex
+	mode     policy.AuthorisedOrder // the newest to pause or resume; zero: none was heard, or it counts no more
+	newest   Mode                   // the newest that was ever heard; older ones do not count
+	changed  context.Context        // ends, and is made anew, when mode changes
+	change   context.CancelFunc
+	cancels  map[string][]policy.AuthorisedOrder   // by target, for what starts while they are heard
+	standing map[envelope.MessageID]*standingOrder // orders to requeue and purge, until they expire
+	// What was issued no later is not new, though it is not in standing: they were too many.
+	standingAfter time.Time
 
 	once chan policy.AuthorisedOrder // to be carried out
 
@@ -39,7 +39,7 @@ type orders struct {
 }
 
 func newOrders() *orders {
-	o := &orders{cancels: map[string][]policy.AuthorisedOrder{}, deeds: map[envelope.MessageID]*deed{}, once: make(chan policy.AuthorisedOrder, onceMax), told: make(chan struct{})}
+	o := &orders{cancels: map[string][]policy.AuthorisedOrder{}, standing: map[envelope.MessageID]*standingOrder{}, once: make(chan policy.AuthorisedOrder, onceMax), told: make(chan struct{})}
 	o.changed, o.change = context.WithCancel(context.Background())
 	return o
 }
@@ -241,7 +241,7 @@ func (w *Worker) ignoreOrder(p *post, err error) {
 	if late := (*envelope.ExpiredError)(nil); errors.As(err, &late) {
 		return
 	}
-	w.many.warn("order ignored", code, "queue", p.name, "code", code, "error", err)
+	w.limited.warn("order ignored", code, "queue", p.name, "code", code, "error", err)
 }
 
 // obey carries out orders to requeue and to purge, and answers all, until ctx ends. It has a goroutine of its own, so
@@ -264,7 +264,7 @@ func (w *Worker) obey(ctx context.Context, p *post) {
 // carryOut does what a asks of the broker and returns to how many it was done. Other workers do it at the same time,
 // and some may have done it before: it touches only what is older than the order.
 func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder) (total int, err error) {
-	o, keeper := a.Order(), w.cfg.Keeper
+	o, admin := a.Order(), w.cfg.Admin
 	filter := queue.DeadFilter{Code: o.Code, Tenant: o.Tenant, Before: o.Issued}
 	if !o.Before.IsZero() {
 		filter.Before = o.Before
@@ -277,15 +277,15 @@ func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder
 	var once func() (int, error)
 	switch o.Act {
 	case envelope.ActRequeue:
-		once = func() (int, error) { return keeper.Requeue(ctx, p.name, filter, ActMax) }
+		once = func() (int, error) { return admin.Requeue(ctx, p.name, filter, ActMax) }
 	case envelope.ActPurgeDead:
-		once = func() (int, error) { return keeper.PurgeDead(ctx, p.name, filter, ActMax) }
+		once = func() (int, error) { return admin.PurgeDead(ctx, p.name, filter, ActMax) }
 	case envelope.ActPurge:
 		lanes := w.lanesOf(p, o.Tenant)
 		if len(lanes) == 0 {
 			return 0, nil
 		}
-		once = func() (int, error) { return keeper.Purge(ctx, lanes, o.Issued, ActMax) }
+		once = func() (int, error) { return admin.Purge(ctx, lanes, o.Issued, ActMax) }
 	default:
 		return 0, nil // done when it was heard
 	}
@@ -335,7 +335,7 @@ func (w *Worker) answer(ctx context.Context, p *post, a policy.AuthorisedOrder, 
 	}
 	signed, err := envelope.SignResults([]envelope.Result{r}, w.cfg.Key)
 	if err == nil {
-		err = w.cfg.Keeper.Answer(ctx, p.name, o.Issuer.String(), o.ID.String(), signed[0], w.cfg.ResultTTL)
+		err = w.cfg.Admin.Answer(ctx, p.name, o.Issuer.String(), o.ID.String(), signed[0], w.cfg.ResultTTL)
 	}
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("order not answered", "order", o.ID.String(), "error", err)

@@ -158,7 +158,7 @@ func TestPauseHeardFirst(t *testing.T) {
 	waiting := w.send(client.Task{Input: wish{Mode: "echo"}})
 	conn := w.dial(queuetest.UserWorker)
 	worker := w.work(func(c *runtime.Config) {
-		c.Listener, c.Keeper, c.Events, c.Progress = lateListener{conn}, conn, conn, conn
+		c.Listener, c.Admin, c.Events, c.Progress = lateListener{conn}, conn, conn, conn
 	})
 	worker.await("queue paused")
 	if s := w.state(waiting.ID); s.Phase != queue.PhaseUnknown {

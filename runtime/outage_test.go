@@ -51,8 +51,8 @@ func TestOwnDeadline(t *testing.T) {
 	}
 }
 
-// TestTenderSaysWhy takes from the tender alone what it needs: nothing else fails, and what is due waits for ever. It says so.
-func TestTenderSaysWhy(t *testing.T) {
+// TestMaintainerSaysWhy takes from the maintainer alone what it needs: nothing else fails, and what is due waits for ever. It says so.
+func TestMaintainerSaysWhy(t *testing.T) {
 	for name, f := range map[string]*fake{
 		"promote": {onPromote: func() error { return away("promote", queue.ReasonPermission) }},
 		"recover": {onRecover: func() error { return away("recover", queue.ReasonPermission) }},
@@ -101,7 +101,7 @@ func TestStuck(t *testing.T) {
 				defer stop()
 				claimed := make(chan struct{})
 				go func() { w.claimSome(ctx, p); close(claimed) }()
-				go w.tend(ctx, p)
+				go w.maintain(ctx, p)
 				time.Sleep(healthMemory / 2)
 				synctest.Wait()
 				if claims+taken > 0 {
@@ -114,7 +114,7 @@ func TestStuck(t *testing.T) {
 				if took := time.Since(began); took > 2*brokerBackoffMin {
 					t.Errorf("the next claim came after %v", took)
 				}
-				time.Sleep(tendEvery)
+				time.Sleep(maintainEvery)
 				synctest.Wait()
 				if taken == 0 {
 					t.Error("nothing is taken over any more")
@@ -149,14 +149,14 @@ func TestBackAfterOutage(t *testing.T) {
 		w, _ := openInside(t, f)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		go w.tend(ctx, w.posts[0])
+		go w.maintain(ctx, w.posts[0])
 		settlements(ctx, w, "a")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if late := settled.Sub(back); late > 2*brokerBackoffMin {
 			t.Errorf("the outcome was written %v after the broker was back", late)
 		}
-		if sooner := taken.Sub(back); sooner < 2*tendEvery || sooner > spareFor+tendEvery {
+		if sooner := taken.Sub(back); sooner < 2*maintainEvery || sooner > recoverGrace+maintainEvery {
 			t.Errorf("others' were taken over %v after the broker was back", sooner)
 		}
 	})

@@ -260,7 +260,7 @@ func (r *ready) excess(keep int, before time.Time) []*begun {
 // ahead of slow runners when it was claimed but what they turned out to be slow with.
 func (w *Worker) share(ctx context.Context) {
 	patience := w.cfg.Lease / shareShare
-	for sleep(ctx, min(patience, tendEvery)) {
+	for sleep(ctx, min(patience, maintainEvery)) {
 		now := time.Now()
 		for _, b := range w.ready.excess(w.pace.ahead(now), now.Add(-patience)) {
 			w.putBack(b)

@@ -12,15 +12,15 @@ import (
 // A post is the worker's place at one queue. Each has goroutines of its own for all that goes to the broker, since
 // queues may lie on different servers of a cluster: what happens to one must not hold up another.
 type post struct {
-	name    string
-	broker  brokerHealth
-	hearing hearing
-	spare   time.Time    // until when nothing is taken over, see spareFor; the tender's
-	refused atomic.Int64 // when the broker last would not take an outcome, as nanoseconds since 1970
-	ended   endings
-	orders  *orders
-	events  events
-	intakes sync.WaitGroup // claims and what they brought, until that is started; waited for by its claimer
+	name         string
+	broker       brokerHealth
+	hearing      hearing
+	recoverAfter time.Time    // before it nothing is taken over, see recoverGrace; the maintainer's
+	refused      atomic.Int64 // when the broker last would not take an outcome, as nanoseconds since 1970
+	ended        endings
+	orders       *orders
+	events       events
+	intakes      sync.WaitGroup // claims and what they brought, until that is started; waited for by its claimer
 }
 
 // endings are outcomes on their way to the broker. They are bounded by what a post may hold: see room.
@@ -200,8 +200,8 @@ func (w *Worker) goAhead(ctx context.Context, p *post) (changed context.Context)
 	return nil
 }
 
-// tend moves due messages back into the post's lanes and takes over what dead workers held, until ctx ends.
-func (w *Worker) tend(ctx context.Context, p *post) {
+// maintain moves due messages back into the post's lanes and takes over what dead workers held, until ctx ends.
+func (w *Worker) maintain(ctx context.Context, p *post) {
 	for wait := time.Duration(0); sleep(ctx, wait); {
 		wait = min(w.promote(ctx, p), w.recover(ctx, p))
 	}
@@ -215,32 +215,32 @@ func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 			p.broker.down(w.log, actPromote, err)
 		}
 		if r := reasonOf(err); everywhere[r] || r == queue.ReasonTimeout {
-			p.spare = time.Now().Add(spareFor)
+			p.recoverAfter = time.Now().Add(recoverGrace)
 		}
-		return tendEvery
+		return maintainEvery
 	}
 	p.broker.up(w.log, actPromote)
 	switch {
 	case n == promoteMax:
 		return 0
 	case next.IsZero():
-		return tendEvery
+		return maintainEvery
 	}
-	return min(tendEvery, max(time.Until(next), tendSoonest))
+	return min(maintainEvery, max(time.Until(next), maintainSoonest))
 }
 
 // recover takes over what fits and returns when to come again.
 func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 	free := min(w.room.free(p), claimMax)
-	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 || p.broker.stuck() || time.Now().Before(p.spare) {
-		return tendEvery
+	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 || p.broker.stuck() || time.Now().Before(p.recoverAfter) {
+		return maintainEvery
 	}
 	found, err := w.cfg.Broker.Recover(ctx, w.rules.Load().lanes[p.name], free)
 	if err != nil {
 		if ctx.Err() == nil {
 			p.broker.down(w.log, actRecover, err)
 		}
-		return tendEvery
+		return maintainEvery
 	}
 	p.broker.up(w.log, actRecover)
 	if found.Vanished > 0 {
@@ -248,7 +248,7 @@ func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 		w.metrics.vanished.Add(float64(found.Vanished))
 	}
 	if len(found.Deliveries) == 0 {
-		return tendEvery
+		return maintainEvery
 	}
 	w.metrics.recovered.Add(float64(len(found.Deliveries)))
 	w.room.take(len(found.Deliveries))

@@ -20,7 +20,7 @@ type releases struct {
 	floor   Floor
 	sandbox *sandbox.Sandbox
 	clock   func() time.Time
-	many    *often
+	limited *logLimiter
 
 	mu   sync.Mutex
 	kept map[releaseKey]*resolved
@@ -63,8 +63,8 @@ func newResolved() *resolved {
 func newReleases(cfg Config) *releases {
 	return &releases{
 		store: cfg.Modules, floor: cfg.Floor, sandbox: cfg.Sandbox, clock: cfg.Clock,
-		many: newOften(cfg.Logger.Named("releases")),
-		kept: map[releaseKey]*resolved{}, seen: map[seenKey]*modstore.Seen{},
+		limited: newLogLimiter(cfg.Logger.Named("releases")),
+		kept:    map[releaseKey]*resolved{}, seen: map[seenKey]*modstore.Seen{},
 	}
 }
 
@@ -155,14 +155,14 @@ func (r *releases) resolve(ctx context.Context, publishers manifest.Publishers, 
 	bound, err := modstore.Find(ctx, r.store, modstore.Query{
 		Task: t.Task, Pin: manifest.Digest(t.Module), Publishers: publishers, Floor: r.floor.Lowest(t.Task), Held: r.held, Seen: r.seenOf(seenKey{t.Task, publishers}),
 		Rejected: func(rejected modstore.Rejected) {
-			r.many.warn("stored release passed over", string(rejected.Err.Code()), "task", rejected.Task, "number", rejected.Number, "code", rejected.Err.Code(), "error", rejected.Err)
+			r.limited.warn("stored release passed over", string(rejected.Err.Code()), "task", rejected.Task, "number", rejected.Number, "code", rejected.Err.Code(), "error", rejected.Err)
 		},
 	})
 	if err != nil {
 		return release{}, manifest.Bound{}, err
 	}
 	if err := r.floor.Raise(t.Task, bound.Number()); err != nil {
-		r.many.warn("release number is not remembered over a restart", "", "task", t.Task, "error", err)
+		r.limited.warn("release number is not remembered over a restart", "", "task", t.Task, "error", err)
 	}
 	m := bound.Manifest()
 	program, err := r.sandbox.Load(ctx, sandbox.Module{

@@ -61,7 +61,7 @@ func (w *Worker) say(r report) {
 		}
 		pairs = append(pairs, "reason", r.text)
 		if r.id == "" { // nobody's: whoever can write to the broker makes as many as it takes
-			w.many.warn("task refused", r.code, pairs...)
+			w.limited.warn("task refused", r.code, pairs...)
 			return
 		}
 		w.log.Warn("task refused", pairs...)

@@ -131,7 +131,7 @@ func (w *Worker) withoutRelease(j *job, err error) {
 	case j.ctx.Err() != nil:
 		w.release(j, report{})
 	case unavailable(err):
-		w.many.warn("module store cannot be used, task put back", "", "task", j.task.Task, "error", err)
+		w.limited.warn("module store cannot be used, task put back", "", "task", j.task.Task, "error", err)
 		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(releaseFresh)), nil, report{code: "parked"})
 	default:
 		w.refuse(j.begun, err)
@@ -240,16 +240,16 @@ func (w *Worker) endedBefore(j *job) bool {
 		return false
 	}
 	dead := !d.at.IsZero()
-	if dead && w.pardoned(j, d) {
+	if dead && w.requeuedByOrder(j, d) {
 		w.settled.forget(j.digest) // as the broker has; when it dies again, that is after the order was heard
 		return false
 	}
 	if dead && w.settled.doubt(j.digest) {
-		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(pardonWait)), nil, report{code: "parked"})
+		w.finish(j.begun, queue.Park(w.cfg.Clock().Add(requeueWait)), nil, report{code: "parked"})
 		return true
 	}
 	if s, kept := w.recent.get(j.digest); kept {
-		w.many.warn("outcome written again, the broker had forgotten it", "", "task_id", j.id)
+		w.limited.warn("outcome written again, the broker had forgotten it", "", "task_id", j.id)
 		s.Lease = j.lease
 		j.post.ended.add(&ending{settlement: s, begun: j.begun, report: report{code: "again", id: j.id, task: j.task.Task, tenant: j.task.Tenant, attempt: j.attempt}})
 		w.room.give(1)

@@ -55,7 +55,7 @@ func (w *world) work(edit ...func(*runtime.Config)) *running {
 		w.t.Fatal(err)
 	}
 	if cfg.Listener == nil {
-		cfg.Listener, cfg.Keeper, cfg.Events, cfg.Progress = conn, conn, conn, conn
+		cfg.Listener, cfg.Admin, cfg.Events, cfg.Progress = conn, conn, conn, conn
 	}
 	if cfg.Modes == nil {
 		var err error

@@ -174,7 +174,7 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked 
 // tellVanished leaves a result for the sender of a message that can neither be retried nor given back, since it is nowhere any more. Whoever deleted it
 // is at fault, so it is tried once: its state says that it is dead.
 func (w *Worker) tellVanished(p *post, e *ending) {
-	if e.begun == nil || w.cfg.Keeper == nil {
+	if e.begun == nil || w.cfg.Admin == nil {
 		return
 	}
 	result := e.begun.result(w.cfg.Clock())
@@ -183,7 +183,7 @@ func (w *Worker) tellVanished(p *post, e *ending) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(w.work, w.cfg.Lease)
 		defer cancel()
-		err = w.cfg.Keeper.Answer(ctx, p.name, e.begun.task.Issuer.String(), e.report.id, signed[0], w.cfg.ResultTTL)
+		err = w.cfg.Admin.Answer(ctx, p.name, e.begun.task.Issuer.String(), e.report.id, signed[0], w.cfg.ResultTTL)
 	}
 	if err != nil {
 		w.log.Warn("the sender is not told", "task_id", e.report.id, "code", queue.CodeVanished, "error", err)
@@ -229,7 +229,7 @@ func (w *Worker) renewAll(ctx context.Context, p *post) error {
 		w.flight.renew(batch, lost, asked)
 		for _, lease := range lost {
 			if w.flight.lose(lease) {
-				w.many.warn("lease lost, run ended", "", "task_id", lease.ID)
+				w.limited.warn("lease lost, run ended", "", "task_id", lease.ID)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func TestRenewInChunks(t *testing.T) {
 			}
 			b.end(nil)
 		}
-		w.many.flush()
+		w.limited.flush()
 		if n := strings.Count(log.String(), "lease lost, run ended"); n != 2 { // the second with more=1
 			t.Errorf("said %d times:\n%s", n, log)
 		}

@@ -20,7 +20,7 @@ type Worker struct {
 	cfg      Config
 	log      hclog.Logger
 	guestLog hclog.Logger
-	many     *often // lines that anybody can cause
+	limited  *logLimiter // for lines that anybody can cause
 	rules    atomic.Pointer[rules]
 	releases *releases
 	metrics  *metrics
@@ -71,7 +71,7 @@ func Open(cfg Config) (*Worker, error) {
 		cfg:      cfg,
 		log:      cfg.Logger.Named("worker"),
 		guestLog: cfg.Logger.Named("guest"),
-		many:     newOften(cfg.Logger.Named("worker")),
+		limited:  newLogLimiter(cfg.Logger.Named("worker")),
 		postOf:   map[string]*post{},
 		flight:   flight{held: map[string]*begun{}},
 		pace:     pace{runners: make([]atomic.Int64, cfg.Concurrency)},
@@ -141,7 +141,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.running.Store(true)
 	defer w.running.Store(false)
-	defer func() { w.many.flush(); w.releases.many.flush() }()
+	defer func() { w.limited.flush(); w.releases.limited.flush() }()
 	w.log.Info("worker started", "name", w.cfg.Name, "queues", w.cfg.Queues, "lanes", w.rules.Load().count,
 		"concurrency", w.cfg.Concurrency, "lease", w.cfg.Lease)
 
@@ -150,7 +150,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cutWork(nil)
 	w.work = work
 
-	var intake, keepers sync.WaitGroup
+	var intake, background sync.WaitGroup
 	defer context.AfterFunc(ctx, w.ready.halt)()
 	for range w.cfg.Concurrency {
 		w.runners.Go(w.runReady)
@@ -161,17 +161,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer endRenewing()
 	for _, p := range w.posts {
 		intake.Go(func() { w.claim(ctx, p) })
-		intake.Go(func() { w.tend(ctx, p) })
-		if w.cfg.Keeper != nil {
+		intake.Go(func() { w.maintain(ctx, p) })
+		if w.cfg.Admin != nil {
 			intake.Go(func() { w.obey(ctx, p) })
 		}
-		keepers.Go(func() { w.settle(flush, p) })
-		keepers.Go(func() { w.renew(renewing, p) })
+		background.Go(func() { w.settle(flush, p) })
+		background.Go(func() { w.renew(renewing, p) })
 	}
 	hearing, endHearing := context.WithCancel(context.WithoutCancel(ctx)) // cancels count while it drains, too
 	defer endHearing()
 	intake.Go(func() { w.share(ctx) })
-	keepers.Go(func() { w.passOn(hearing) })
+	background.Go(func() { w.passOn(hearing) })
 	watching, endWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWatching()
 	var watchers sync.WaitGroup
@@ -181,7 +181,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	if w.cfg.Listener != nil {
-		keepers.Go(func() { w.listen(hearing) })
+		background.Go(func() { w.listen(hearing) })
 	}
 
 	intake.Wait() // until ctx ends
@@ -194,7 +194,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer last.Stop()
 	endRenewing()
 	endHearing()
-	keepers.Wait()
+	background.Wait()
 	endWatching()
 	watchers.Wait()
 	w.log.Info("worker stopped", "name", w.cfg.Name, "cut", cut)

@@ -122,7 +122,7 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 			o.close()
 		}
 	}()
-	// Each queue may have a claim that blocks, two starts, two settlements, renewals, and what the tender asks.
+	// Each queue may have a claim that blocks, two starts, two settlements, renewals, and what the maintainer asks.
 	s.redis.Connections = min(max(connectionsMin, connectionsEach*len(s.file.Queues)), connectionsMax)
 	client, err := redisqueue.Dial(s.redis)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *workerSettings) open(ctx context.Context) (_ *openedWorker, err error) 
 		return nil, misused(err)
 	}
 	o.closers = append(o.closers, func() { lanes.Close() })
-	c.Listener, c.Keeper, c.Progress = client, client, client
+	c.Listener, c.Admin, c.Progress = client, client, client
 	if s.file.Events.Enabled {
 		c.Events = client
 	}

@@ -4,7 +4,7 @@ import "github.com/caisson-run/caisson/queue/redisacl"
 
 // Users of a Server: one for each role of redisacl, with the rights that `caisson redis acl` prints.
 const (
-	UserWorker   = "worker"   // queue.Queue, queue.Tender, queue.Listener, queue.Keeper; emits events; reads modules
+	UserWorker   = "worker"   // queue.Queue, queue.Maintainer, queue.Listener, queue.Admin; emits events; reads modules
 	UserProducer = "producer" // queue.Sender, queue.Results and queue.Orders' Cancel, of one tenant and one issuer
 	UserKV       = "kv"       // values of tenants
 	UserStore    = "store"    // writes modules and releases

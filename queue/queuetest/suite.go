@@ -12,7 +12,7 @@ import (
 // Worker is what a worker does with a broker.
 type Worker interface {
 	queue.Queue
-	queue.Tender
+	queue.Maintainer
 }
 
 // Broker is what the suite needs of a broker that is tested: empty, and used by
@@ -25,7 +25,7 @@ type Broker interface {
 	Inspector() queue.Inspector
 	Orders() queue.Orders
 	Listener() queue.Listener
-	Keeper() queue.Keeper
+	Admin() queue.Admin
 	Events() queue.Events
 	Progress() queue.Progress
 

@@ -373,12 +373,12 @@ func TestRetire(t *testing.T) {
 	}
 	// Long ago for this one only, since each worker looks at its own pace.
 	for _, wait := range []time.Duration{time.Hour, 0} {
-		keeper := openQueue(t, b.worker, "keeper", time.Minute)
+		other := openQueue(t, b.worker, "other", time.Minute)
 		queuetest.Eventually(t, "some milliseconds have passed", func() bool {
 			c, err := b.admin.XInfoConsumers(ctx, "cs:{jobs}:in:acme:1", "workers").Result()
 			return err == nil && len(c) == 2 && c[0].Idle > time.Millisecond && c[1].Idle > time.Millisecond
 		})
-		n, err := keeper.Retire(ctx, lanes, wait)
+		n, err := other.Retire(ctx, lanes, wait)
 		want := 0
 		if wait == 0 {
 			want = 1

@@ -24,10 +24,10 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 	if err := checkClaim(c); err != nil {
 		return nil, err
 	}
-	if !q.door.enter() {
+	if !q.closer.begin() {
 		return nil, queue.ErrClosed
 	}
-	defer q.door.leave()
+	defer q.closer.end()
 	end := time.Now().Add(c.Wait)
 	for first := true; ; first = false {
 		if err := ctx.Err(); err != nil {
@@ -36,7 +36,7 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 		if got := q.takeHeld(c); len(got) > 0 {
 			return got, nil
 		}
-		if q.door.isShut() {
+		if q.closer.isClosed() {
 			return nil, queue.ErrClosed
 		}
 		left := time.Until(end)
@@ -104,9 +104,9 @@ func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queu
 		err error
 	}
 	done, gone := make(chan answer), make(chan struct{})
-	q.door.inside.Add(1) // Claim is inside
+	q.closer.calls.Add(1) // Claim has begun
 	go func() {
-		defer q.door.leave()
+		defer q.closer.end()
 		got, err := read(context.WithoutCancel(ctx))
 		select {
 		case done <- answer{got, err}:
@@ -120,7 +120,7 @@ func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queu
 	case <-ctx.Done():
 		close(gone)
 		return nil, ctx.Err()
-	case <-q.door.ctx.Done():
+	case <-q.closer.ctx.Done():
 		close(gone)
 		return nil, queue.ErrClosed
 	}
@@ -397,7 +397,7 @@ func (q *Queue) leaveOut(l queue.Lane, err error) {
 	q.conf.Logger.Warn("lane left out", "lane", l.String(), "error", err)
 }
 
-// LeftOut implements queue.Tender.
+// LeftOut implements queue.Maintainer.
 func (q *Queue) LeftOut() []queue.Lane {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -73,7 +73,7 @@ type Client struct {
 	rdb  redis.UniversalClient
 	conf Config // as given, with defaults
 
-	door *door // inside: reads whose caller has gone away
+	closer *closer // counts reads whose caller has returned
 }
 
 // quiet keeps go-redis, whose logger is global, from writing to stderr what we
@@ -88,7 +88,7 @@ func Dial(c Config) (*Client, error) {
 		return nil, err
 	}
 	quiet.Do(logging.Disable)
-	return &Client{rdb: open(c, tlsConf), conf: c, door: newDoor(context.Background())}, nil
+	return &Client{rdb: open(c, tlsConf), conf: c, closer: newCloser(context.Background())}, nil
 }
 
 // open makes the client that c asks for. All three kinds have the same settings: replies are parsed by us (see reply.go),
@@ -138,9 +138,9 @@ func (c *Client) Ping(ctx context.Context) error {
 // Close closes every connection. Calls that go on, and all later ones, give queue.ErrClosed, and so do those of whatever was opened over this
 // Client. It waits for reads whose callers have gone away. Closing again does nothing.
 func (c *Client) Close() error {
-	c.door.shut()
+	c.closer.close()
 	err := c.rdb.Close()
-	c.door.empty()
+	c.closer.wait()
 	if errors.Is(err, redis.ErrClosed) {
 		return nil
 	}

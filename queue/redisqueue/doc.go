@@ -7,7 +7,7 @@
 // What is here, each over one Client:
 //
 //	Dial         the connection pool; queue.Sender, queue.Inspector
-//	OpenQueue    queue.Queue and queue.Tender, for workers
+//	OpenQueue    queue.Queue and queue.Maintainer, for workers
 //	OpenResults  queue.Results, for senders
 //	OpenKV       values of tenants, within a quota
 //	Blobs        named bytes, written once: the module store

@@ -58,14 +58,14 @@ func (c *Client) Follow(ctx context.Context, name, after string, got func(cursor
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && (hopeless(err) || reason(err) == queue.ReasonData):
+		case err != nil && (permanent(err) || reason(err) == queue.ReasonData):
 			return err // something else stands where the events should be
 		case err != nil:
 			retry.failed()
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-c.door.ctx.Done():
+			case <-c.closer.ctx.Done():
 				return queue.ErrClosed
 			case <-retry.after():
 			}
@@ -159,11 +159,11 @@ func (c *Client) eventsAfter(ctx context.Context, name string, at *eventCursor) 
 	}
 	// go-redis does not end a read when its context ends; Close waits for it, at most blockMax.
 	done := make(chan answer, 1)
-	if !c.door.enter() {
+	if !c.closer.begin() {
 		return nil, queue.ErrClosed
 	}
 	go func() {
-		defer c.door.leave()
+		defer c.closer.end()
 		entries, err := c.readEvents(context.WithoutCancel(ctx), name, at.from(), blockMax)
 		done <- answer{entries, err}
 	}()

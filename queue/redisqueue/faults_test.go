@@ -33,7 +33,7 @@ func newCrew(t *testing.T, b *broker, n int, lease time.Duration) *crew {
 	for i := range n {
 		q := openQueue(t, b.worker, fmt.Sprint("w", i), lease)
 		c.done.Go(func() { c.run(ctx, t, q) })
-		c.done.Go(func() { c.tend(ctx, t, q) })
+		c.done.Go(func() { c.maintain(ctx, t, q) })
 	}
 	t.Cleanup(c.end)
 	return c
@@ -68,8 +68,8 @@ func (c *crew) run(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
 	}
 }
 
-// tend recovers and promotes every few milliseconds.
-func (c *crew) tend(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
+// maintain recovers and promotes every few milliseconds.
+func (c *crew) maintain(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -197,7 +197,7 @@ func (f *fewer) run() {
 		f.Errorf("without %s: inputs %q", f.right, d.Inputs)
 	}
 	f.orders()
-	f.tend()
+	f.maintain()
 }
 
 func (f *fewer) renew(l queue.Lease) {
@@ -276,8 +276,8 @@ func (f *fewer) hears(order string) error {
 	return errors.Join(trouble, err)
 }
 
-// tend does what workers do now and then: it takes over a dead worker's, and finds what somebody else let go.
-func (f *fewer) tend() {
+// maintain does what workers do now and then: it takes over a dead worker's, and finds what somebody else let go.
+func (f *fewer) maintain() {
 	f.Helper()
 	ctx, lanes := f.Context(), []queue.Lane{acme}
 	f.send("g")
@@ -287,7 +287,7 @@ func (f *fewer) tend() {
 	}
 	f.do("XGROUP", "DELCONSUMER", "cs:{jobs}:in:acme:1", "workers", dead.Worker())
 	f.step("retire", func() error {
-		_, err := openQueue(f.T, f.b.worker, "tender", time.Minute).Retire(ctx, lanes, 0) // each worker does it once in a while
+		_, err := openQueue(f.T, f.b.worker, "maintainer", time.Minute).Retire(ctx, lanes, 0) // each worker does it once in a while
 		return err
 	})
 	f.step("recover", func() error {

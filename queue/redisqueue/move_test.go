@@ -32,7 +32,7 @@ func TestSlotMoves(t *testing.T) {
 	for i := range 2 {
 		q := openQueue(t, worker, fmt.Sprint("w", i), 2*time.Second)
 		crew.Go(func() { m.work(working, t, q) })
-		crew.Go(func() { m.tend(working, t, q) })
+		crew.Go(func() { m.maintain(working, t, q) })
 	}
 	// Messages keep coming, the keys of their results with them.
 	const n = 300
@@ -126,7 +126,7 @@ func (m *mover) work(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
 	}
 }
 
-func (m *mover) tend(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
+func (m *mover) maintain(ctx context.Context, t *testing.T, q *redisqueue.Queue) {
 	for sleepOr(ctx, 20*time.Millisecond) {
 		if _, _, err := q.Promote(ctx, "jobs", 100); err != nil && !m.again(ctx, t, err) {
 			return

@@ -52,7 +52,7 @@ type Queue struct {
 	fence  string        // of tokens, random for each Queue
 	tokens atomic.Uint64 // of tokens, counts
 
-	door *door // inside: calls of Claim, and reads whose Claim has gone away
+	closer *closer // counts calls of Claim, and reads whose Claim has returned
 
 	mu         sync.Mutex
 	turn       int                      // where the next look at many lanes begins
@@ -66,8 +66,8 @@ type Queue struct {
 }
 
 var (
-	_ queue.Queue  = (*Queue)(nil)
-	_ queue.Tender = (*Queue)(nil)
+	_ queue.Queue      = (*Queue)(nil)
+	_ queue.Maintainer = (*Queue)(nil)
 )
 
 // OpenQueue returns worker's hand in the queues of c. It connects to nothing.
@@ -82,7 +82,7 @@ func OpenQueue(c *Client, conf QueueConfig) (*Queue, error) {
 	}
 	return &Queue{
 		client:   c,
-		door:     newDoor(c.door.ctx),
+		closer:   newCloser(c.closer.ctx),
 		conf:     conf,
 		consumer: conf.Worker + "-" + hex.EncodeToString(random[:6]),
 		fence:    hex.EncodeToString(random[6:]) + "-",
@@ -139,8 +139,8 @@ func (q *Queue) Lease() time.Duration { return q.conf.Lease }
 // settled. It waits, for a second or so, until no read goes on that a Claim has left behind, and gives back what such reads
 // still brought. It does not close the Client.
 func (q *Queue) Close() error {
-	q.door.shut()
-	q.door.empty()
+	q.closer.close()
+	q.closer.wait()
 	q.mu.Lock()
 	held := q.held
 	q.held = nil

@@ -138,7 +138,7 @@ func (b *broker) Results() queue.Results     { return b.results }
 func (b *broker) Inspector() queue.Inspector { return b.operator }
 func (b *broker) Orders() queue.Orders       { return orders{b.operator, b.producer} }
 func (b *broker) Listener() queue.Listener   { return b.worker }
-func (b *broker) Keeper() queue.Keeper       { return b.worker }
+func (b *broker) Admin() queue.Admin         { return b.worker }
 func (b *broker) Events() queue.Events       { return events{b.worker, b.watcher} }
 func (b *broker) Progress() queue.Progress   { return progress{b.worker, b.watcher} }
 func (b *broker) Pass(d time.Duration)       { b.pass(d) }

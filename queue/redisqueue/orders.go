@@ -158,7 +158,7 @@ func (c *Client) Listen(ctx context.Context, queues []string, heard func(name st
 		// Each on the node that has it, where its orders are given, too: one that is gone takes no other queue's orders with it.
 		together = slices.Collect(slices.Chunk(names, 1))
 	}
-	open, cancel := c.door.until(ctx)
+	open, cancel := c.closer.until(ctx)
 	defer cancel()
 	var calls sync.Mutex
 	var all sync.WaitGroup
@@ -250,7 +250,7 @@ func (l *listening) session(ctx context.Context, works func()) error {
 	confirmed := 0
 	asked := false // for a sign of life
 	for {
-		message, err := pubsub.ReceiveTimeout(ctx, earsQuiet)
+		message, err := pubsub.ReceiveTimeout(ctx, subscriberQuiet)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
 			asked = true

@@ -17,7 +17,7 @@ const readsMax = 2
 // reads gathers what many waiters want to read of one queue.
 type reads struct {
 	client *Client
-	door   *door // of Results; inside: trips for several
+	closer *closer // of Results; counts reads for several
 
 	mu      sync.Mutex
 	trips   int // under way, at most readsMax
@@ -41,7 +41,7 @@ type readCall struct {
 
 // read returns what keys hold in their places, in a trip of its own when few are under way.
 func (r *reads) read(ctx context.Context, keys []string) ([]holding, error) {
-	if r.door.isShut() {
+	if r.closer.isClosed() {
 		return nil, queue.ErrClosed
 	}
 	r.mu.Lock()
@@ -70,7 +70,7 @@ func (r *reads) ended() {
 	if len(r.waiting) == 0 {
 		return
 	}
-	if !r.door.enter() {
+	if !r.closer.begin() {
 		tell(r.waiting, nil, queue.ErrClosed)
 		r.waiting = nil
 		return
@@ -84,7 +84,7 @@ func (r *reads) ended() {
 	r.waiting = r.waiting[n:]
 	r.trips++
 	go func() { // ends with its trip, and Results.Close waits for it
-		defer r.door.leave()
+		defer r.closer.end()
 		r.answer(calls)
 		r.ended()
 	}()
@@ -96,8 +96,8 @@ func (r *reads) answer(calls []*readCall) {
 	for _, call := range calls {
 		keys = append(keys, call.keys...)
 	}
-	values, err := r.client.getMany(r.door.ctx, keys)
-	if r.door.isShut() {
+	values, err := r.client.getMany(r.closer.ctx, keys)
+	if r.closer.isClosed() {
 		err = queue.ErrClosed
 	}
 	tell(calls, values, err)

@@ -16,8 +16,8 @@ import (
 // then reads what it is told of, unless that came with its result; and when the connection was lost, it reads all
 // that is outstanding again, since whatever was told meanwhile went unheard.
 type Results struct {
-	client *Client
-	ears   *ears // its door is that of all of it
+	client     *Client
+	subscriber *subscriber // its closer is that of Results, too
 
 	mu    sync.Mutex
 	reads map[string]*reads // by queue
@@ -27,12 +27,12 @@ var _ queue.Results = (*Results)(nil)
 
 // OpenResults returns a reader of results over c. It connects to nothing yet.
 func OpenResults(c *Client) *Results {
-	return &Results{client: c, ears: newEars(c), reads: map[string]*reads{}}
+	return &Results{client: c, subscriber: newSubscriber(c), reads: map[string]*reads{}}
 }
 
 // Close ends every Wait; these, and all later calls, give queue.ErrClosed. It does not close the Client.
 func (r *Results) Close() error {
-	r.ears.close()
+	r.subscriber.close()
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (r *Results) readsOf(name string) *reads {
 	defer r.mu.Unlock()
 	of := r.reads[name]
 	if of == nil {
-		of = &reads{client: r.client, door: r.ears.door}
+		of = &reads{client: r.client, closer: r.subscriber.closer}
 		r.reads[name] = of
 	}
 	return of
@@ -103,17 +103,17 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 	}
 	channel := channelPrefix(name) + issuer
 	w, began := newWaiter(ids), time.Now()
-	if err := r.ears.join(channel, w); err != nil {
+	if err := r.subscriber.join(channel, w); err != nil {
 		return err
 	}
-	defer r.ears.leave(channel, w)
+	defer r.subscriber.leave(channel, w)
 	var retry backoff
 	var unread error  // why the last read failed, nil after one that did not
 	size := waitBatch // of a trip: large results may not pass a slow line together in time, so half as many after one that took too long
 	for {
 		select {
 		case <-ctx.Done():
-			return r.ears.late(ctx, unread, began)
+			return r.subscriber.late(ctx, unread, began)
 		case err := <-w.failed:
 			return err
 		case <-w.ready:
@@ -130,10 +130,10 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 			if err != nil {
 				switch {
 				case ctx.Err() != nil && time.Since(asked) > answerSoon:
-					return r.ears.late(ctx, errNoAnswer, began)
+					return r.subscriber.late(ctx, errNoAnswer, began)
 				case ctx.Err() != nil:
-					return r.ears.late(ctx, unread, began)
-				case hopeless(err):
+					return r.subscriber.late(ctx, unread, began)
+				case permanent(err):
 					return err
 				}
 				unread = err
@@ -149,7 +149,7 @@ func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, g
 			size = min(size+1, waitBatch)
 			for i, one := range found {
 				switch {
-				case hopeless(one.fault):
+				case permanent(one.fault):
 					return one.fault
 				case one.fault != nil && w.end(batch[i]):
 					got(batch[i], nil)

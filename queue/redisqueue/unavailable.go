@@ -21,7 +21,7 @@ import (
 // connections, without waiting. A server that cannot be dialled is not: the
 // caller decides when to come back.
 func (c *Client) do(ctx context.Context, op string, f func(context.Context) error) error {
-	if c.door.isShut() {
+	if c.closer.isClosed() {
 		return queue.ErrClosed
 	}
 	tries := 1 + min(int(c.rdb.PoolStats().IdleConns)+1, c.conf.Connections)
@@ -37,7 +37,7 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if c.door.isShut() {
+		if c.closer.isClosed() {
 			return queue.ErrClosed
 		}
 		tries--

@@ -13,7 +13,7 @@ import (
 )
 
 // Promote moves due messages back into their lanes.
-// Errors: as queue.Tender says.
+// Errors: as queue.Maintainer says.
 func (q *Queue) Promote(ctx context.Context, name string, limit int) (int, time.Time, error) {
 	if err := queue.CheckName("queue", name); err != nil {
 		return 0, time.Time{}, err
@@ -54,7 +54,7 @@ func (q *Queue) sweepStates(ctx context.Context, name string) error {
 
 // Recover takes over deliveries whose lease has run out, and now and then removes
 // the names of dead workers.
-// Errors: as queue.Tender says.
+// Errors: as queue.Maintainer says.
 func (q *Queue) Recover(ctx context.Context, lanes []queue.Lane, limit int) (queue.Recovered, error) {
 	if err := checkLanes(lanes, limit); err != nil {
 		return queue.Recovered{}, err

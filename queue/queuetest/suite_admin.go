@@ -31,14 +31,14 @@ func testRequeue(t *testing.T, b Broker) {
 	ctx := ctxOf(t)
 	w := b.Worker(t, "w", long)
 	bury(t, b, w, acme, "task.failed", "a", "b", "c")
-	n, err := b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{}, 2)
+	n, err := b.Admin().Requeue(ctx, "jobs", queue.DeadFilter{}, 2)
 	if err != nil || n != 2 {
 		t.Fatalf("requeued %d, %v; want 2", n, err)
 	}
-	if n, err = b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{}, 2); err != nil || n != 1 {
+	if n, err = b.Admin().Requeue(ctx, "jobs", queue.DeadFilter{}, 2); err != nil || n != 1 {
 		t.Fatalf("requeued %d, %v; want the one that was left", n, err)
 	}
-	if n, err = b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{}, 2); err != nil || n != 0 {
+	if n, err = b.Admin().Requeue(ctx, "jobs", queue.DeadFilter{}, 2); err != nil || n != 0 {
 		t.Fatalf("requeued %d, %v; want none", n, err)
 	}
 	if got := letters(t, b); len(got) != 0 {
@@ -96,7 +96,7 @@ func testRequeueChooses(t *testing.T, b Broker) {
 		if !slices.Equal(match, r.want) {
 			t.Errorf("%s: Match chooses %q, want %q", r.name, match, r.want)
 		}
-		n, err := b.Keeper().Requeue(ctx, "jobs", r.f, 100)
+		n, err := b.Admin().Requeue(ctx, "jobs", r.f, 100)
 		if err != nil || n != len(r.want) {
 			t.Errorf("%s: requeued %d, %v; want %d", r.name, n, err, len(r.want))
 		}
@@ -123,7 +123,7 @@ func testRequeueLeaves(t *testing.T, b Broker) {
 	if got := settle(t, w, queue.Settlement{Lease: s.Lease, Verdict: queue.Release()}); got != queue.Vanished {
 		t.Fatalf("settled %s", got)
 	}
-	if n, err := b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{}, 100); err != nil || n != 0 {
+	if n, err := b.Admin().Requeue(ctx, "jobs", queue.DeadFilter{}, 100); err != nil || n != 0 {
 		t.Errorf("requeued %d without bytes, %v", n, err)
 	}
 	if got := letters(t, b); len(got) != 1 {
@@ -139,7 +139,7 @@ func testRequeueLeaves(t *testing.T, b Broker) {
 		t.Fatalf("start: %s", st.State)
 	}
 	apply(t, w, st.Lease, queue.Dead("task.conflict", "other bytes"))
-	if n, err := b.Keeper().Requeue(ctx, "jobs", queue.DeadFilter{Code: "task.conflict"}, 100); err != nil || n != 1 {
+	if n, err := b.Admin().Requeue(ctx, "jobs", queue.DeadFilter{Code: "task.conflict"}, 100); err != nil || n != 1 {
 		t.Errorf("requeued %d, %v", n, err)
 	}
 	if got := stateOf(t, b, acme, "same"); got.Phase != queue.PhaseDone {
@@ -166,13 +166,13 @@ func testPurgeDead(t *testing.T, b Broker) {
 		apply(t, w, d.Unstarted(), queue.Dead(code, "r"))
 	}
 	// A filter that chooses few looks at all of them.
-	if n, err := b.Keeper().PurgeDead(ctx, "jobs", queue.DeadFilter{Code: "policy.denied"}, 100); err != nil || n != 15 {
+	if n, err := b.Admin().PurgeDead(ctx, "jobs", queue.DeadFilter{Code: "policy.denied"}, 100); err != nil || n != 15 {
 		t.Errorf("purged %d, %v; want 15", n, err)
 	}
 	total := 0
 	for n := 50; n == 50; {
 		var err error
-		if n, err = b.Keeper().PurgeDead(ctx, "jobs", queue.DeadFilter{}, 50); err != nil {
+		if n, err = b.Admin().PurgeDead(ctx, "jobs", queue.DeadFilter{}, 50); err != nil {
 			t.Fatal(err)
 		}
 		total += n
@@ -183,7 +183,7 @@ func testPurgeDead(t *testing.T, b Broker) {
 	if got := letters(t, b); len(got) != 0 {
 		t.Errorf("left: %d", len(got))
 	}
-	if n, err := b.Keeper().PurgeDead(ctx, "jobs", queue.DeadFilter{}, 50); err != nil || n != 0 {
+	if n, err := b.Admin().PurgeDead(ctx, "jobs", queue.DeadFilter{}, 50); err != nil || n != 0 {
 		t.Errorf("purged %d of nothing, %v", n, err)
 	}
 }
@@ -192,7 +192,7 @@ func testPurge(t *testing.T, b Broker) {
 	ctx := ctxOf(t)
 	w := b.Worker(t, "w", long)
 	lanes := []queue.Lane{acme, urgent}
-	if n, err := b.Keeper().Purge(ctx, lanes, time.Now(), 10); err != nil || n != 0 {
+	if n, err := b.Admin().Purge(ctx, lanes, time.Now(), 10); err != nil || n != 0 {
 		t.Errorf("purged %d of nothing, %v", n, err)
 	}
 	send(t, b, acme, "runs", "parked", "w1", "w2", "w3")
@@ -204,14 +204,14 @@ func testPurge(t *testing.T, b Broker) {
 	ds = claim(t, w, 2, other)
 	apply(t, w, granted(t, w, ds[1], "o-parked").Lease, queue.Park(farAhead()))
 
-	if n, err := b.Keeper().Purge(ctx, lanes, time.Now().Add(-time.Hour), 100); err != nil || n != 0 {
+	if n, err := b.Admin().Purge(ctx, lanes, time.Now().Add(-time.Hour), 100); err != nil || n != 0 {
 		t.Errorf("purged %d that are younger, %v", n, err)
 	}
 	// In pieces: four wait and one is parked.
 	total := 0
 	for n := 2; n == 2; {
 		var err error
-		if n, err = b.Keeper().Purge(ctx, lanes, time.Now().Add(time.Minute), 2); err != nil {
+		if n, err = b.Admin().Purge(ctx, lanes, time.Now().Add(time.Minute), 2); err != nil {
 			t.Fatal(err)
 		}
 		total += n
@@ -245,15 +245,15 @@ func testAnswer(t *testing.T, b Broker) {
 		err := b.Results().Wait(ctx, "jobs", Issuer, []string{"order-1"}, func(_ string, r []byte) { text = string(r) })
 		got <- answer{text, err}
 	}()
-	must(t, b.Keeper().Answer(ctx, "jobs", Issuer, "order-1", []byte("done: 3"), time.Hour))
+	must(t, b.Admin().Answer(ctx, "jobs", Issuer, "order-1", []byte("done: 3"), time.Hour))
 	if a := <-got; a.err != nil || a.text != "done: 3" {
 		t.Errorf("told %q, %v", a.text, a.err)
 	}
-	must(t, b.Keeper().Answer(ctx, "jobs", Issuer, "order-1", []byte("done: 0"), time.Hour))
+	must(t, b.Admin().Answer(ctx, "jobs", Issuer, "order-1", []byte("done: 0"), time.Hour))
 	if r, err := b.Results().Result(ctx, "jobs", Issuer, "order-1"); err != nil || string(r) != "done: 3" {
 		t.Errorf("the second of two answers counts: %q, %v", r, err)
 	}
-	must(t, b.Keeper().Answer(ctx, "jobs", Issuer, "brief", []byte("x"), 30*time.Millisecond))
+	must(t, b.Admin().Answer(ctx, "jobs", Issuer, "brief", []byte("x"), 30*time.Millisecond))
 	b.Pass(time.Minute)
 	Eventually(t, "the answer is gone", func() bool {
 		_, err := b.Results().Result(ctx, "jobs", Issuer, "brief")
@@ -263,7 +263,7 @@ func testAnswer(t *testing.T, b Broker) {
 
 func testKeeperRefuses(t *testing.T, b Broker) {
 	ctx := ctxOf(t)
-	k := b.Keeper()
+	k := b.Admin()
 	count := func(_ int, err error) error { return err }
 	all := queue.DeadFilter{}
 	rows := []struct {

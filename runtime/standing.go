@@ -9,12 +9,12 @@ import (
 	"github.com/caisson-run/caisson/runtime/policy"
 )
 
-// A deed is an order to requeue or purge that was heard. It is remembered until it expires, so that it counts once
+// A standingOrder is an order to requeue or purge that was heard. It is remembered until it expires, so that it counts once
 // however often somebody puts it into the broker again.
-type deed struct {
+type standingOrder struct {
 	order policy.AuthorisedOrder
 	heard time.Time       // for the first time
-	taken envelope.Digest // what it pardoned, when it is for one dead letter; zero: nothing yet
+	taken envelope.Digest // the dead letter that it requeued, when it is for one dead letter; zero: nothing yet
 }
 
 // hearOnce remembers a, which was heard at that time; it reports whether it is new. When there are too many, those that
@@ -23,25 +23,25 @@ func (o *orders) hearOnce(a policy.AuthorisedOrder, heard time.Time) (fresh bool
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	order := a.Order()
-	if _, known := o.deeds[order.ID]; known || !order.Issued.After(o.deedsAfter) {
+	if _, known := o.standing[order.ID]; known || !order.Issued.After(o.standingAfter) {
 		return false
 	}
-	if len(o.deeds) >= deedsMax {
+	if len(o.standing) >= standingMax {
 		var first envelope.Order
-		for id, one := range o.deeds {
+		for id, one := range o.standing {
 			switch known := one.order.Order(); {
 			case !heard.Before(known.Expires):
-				delete(o.deeds, id)
+				delete(o.standing, id)
 			case first.ID.IsZero() || known.Issued.Before(first.Issued):
 				first = known
 			}
 		}
-		if len(o.deeds) >= deedsMax {
-			delete(o.deeds, first.ID)
-			o.deedsAfter = first.Issued
+		if len(o.standing) >= standingMax {
+			delete(o.standing, first.ID)
+			o.standingAfter = first.Issued
 		}
 	}
-	o.deeds[order.ID] = &deed{order: a, heard: heard}
+	o.standing[order.ID] = &standingOrder{order: a, heard: heard}
 	return true
 }
 
@@ -49,16 +49,16 @@ func (o *orders) hearOnce(a policy.AuthorisedOrder, heard time.Time) (fresh bool
 func (o *orders) forget(id envelope.MessageID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.deeds, id)
+	delete(o.standing, id)
 }
 
-// pardoned reports whether an order lets j run, which became a dead letter here: one to requeue that chooses it, whose
+// requeuedByOrder reports whether an order lets j run, which became a dead letter here: one to requeue that chooses it, whose
 // signer may still order, and that was heard after it died. So one order lets each dead letter come back once.
-func (w *Worker) pardoned(j *job, d death) bool {
+func (w *Worker) requeuedByOrder(j *job, d death) bool {
 	o, now, rules := j.post.orders, w.cfg.Clock(), w.rules.Load()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, one := range o.deeds {
+	for _, one := range o.standing {
 		if !one.chooses(j, d, now) {
 			continue
 		}
@@ -71,7 +71,7 @@ func (w *Worker) pardoned(j *job, d death) bool {
 }
 
 // chooses reports whether one is an order to requeue j, which died as d says.
-func (one *deed) chooses(j *job, d death, now time.Time) bool {
+func (one *standingOrder) chooses(j *job, d death, now time.Time) bool {
 	order := one.order.Order()
 	switch {
 	case order.Act != envelope.ActRequeue || !now.Before(order.Expires) || !d.at.Before(one.heard):

@@ -18,7 +18,7 @@ func TestHearOnce(t *testing.T) {
 		t.Helper()
 		b, err := envelope.SignOrder(envelope.Order{
 			ID: envelope.MessageID{byte(i), byte(i >> 8), 1}, Audience: "test", Queue: "work", Act: envelope.ActRequeue,
-			Issued: now.Add(time.Duration(i-deedsMax-10) * time.Millisecond), Expires: now.Add(life),
+			Issued: now.Add(time.Duration(i-standingMax-10) * time.Millisecond), Expires: now.Add(life),
 		}, insideOperate)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestHearOnce(t *testing.T) {
 	}
 	o := newOrders()
 	var all []policy.AuthorisedOrder
-	for i := range deedsMax + 1 {
+	for i := range standingMax + 1 {
 		all = append(all, sign(i, time.Minute))
 		if !o.hearOnce(all[i], now) {
 			t.Fatalf("order %d is not new", i)
@@ -42,15 +42,15 @@ func TestHearOnce(t *testing.T) {
 			t.Errorf("order %d is new again", i)
 		}
 	}
-	if _, known := o.deeds[all[0].Order().ID]; known || len(o.deeds) != deedsMax {
-		t.Errorf("%d are remembered, the first %t", len(o.deeds), known)
+	if _, known := o.standing[all[0].Order().ID]; known || len(o.standing) != standingMax {
+		t.Errorf("%d are remembered, the first %t", len(o.standing), known)
 	}
-	o.forget(all[deedsMax].Order().ID)
-	if !o.hearOnce(all[deedsMax], now) {
+	o.forget(all[standingMax].Order().ID)
+	if !o.hearOnce(all[standingMax], now) {
 		t.Error("what was forgotten is not new")
 	}
-	if !o.hearOnce(sign(deedsMax+1, time.Hour/2), now.Add(2*time.Minute)) || len(o.deeds) != 1 {
-		t.Errorf("%d are remembered after all but one have expired", len(o.deeds))
+	if !o.hearOnce(sign(standingMax+1, time.Hour/2), now.Add(2*time.Minute)) || len(o.standing) != 1 {
+		t.Errorf("%d are remembered after all but one have expired", len(o.standing))
 	}
 }
 
@@ -106,7 +106,7 @@ func TestChooses(t *testing.T) {
 		if err != nil {
 			t.Fatal(row.name, err)
 		}
-		one := &deed{order: a, heard: heard}
+		one := &standingOrder{order: a, heard: heard}
 		if row.taken {
 			one.taken = envelope.Digest{1}
 		}

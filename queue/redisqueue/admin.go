@@ -26,17 +26,17 @@ var (
 	purgeParkedScript = newScript(statesSource + stateSource + purgeParkedSource)
 )
 
-var _ queue.Keeper = (*Client)(nil)
+var _ queue.Admin = (*Client)(nil)
 
 // Requeue puts dead letters back into their lanes: each with its state forgotten and its letter deleted in one script.
 // Letters without a message, and those whose lane takes nothing, stay.
-// Errors: as queue.Keeper says.
+// Errors: as queue.Admin says.
 func (c *Client) Requeue(ctx context.Context, name string, f queue.DeadFilter, limit int) (int, error) {
 	return c.letters(ctx, "requeue", name, f, limit)
 }
 
 // PurgeDead forgets dead letters.
-// Errors: as queue.Keeper says.
+// Errors: as queue.Admin says.
 func (c *Client) PurgeDead(ctx context.Context, name string, f queue.DeadFilter, limit int) (int, error) {
 	return c.letters(ctx, "purge", name, f, limit)
 }
@@ -79,7 +79,7 @@ func (c *Client) letters(ctx context.Context, act, name string, f queue.DeadFilt
 
 // Purge forgets what waits in lanes, then what is parked for them. What moves from the one to the other meanwhile can
 // escape.
-// Errors: as queue.Keeper says.
+// Errors: as queue.Admin says.
 func (c *Client) Purge(ctx context.Context, lanes []queue.Lane, before time.Time, limit int) (int, error) {
 	if err := checkLanes(lanes, limit); err != nil {
 		return 0, err
@@ -187,7 +187,7 @@ func (c *Client) piece(ctx context.Context, op string, s script, keys []string, 
 }
 
 // Answer leaves a result where there is none, and tells whoever waits for it.
-// Errors: as queue.Keeper says.
+// Errors: as queue.Admin says.
 func (c *Client) Answer(ctx context.Context, name, resultKeyOf, id string, result []byte, ttl time.Duration) error {
 	if err := checkResult(name, resultKeyOf, id); err != nil {
 		return err
