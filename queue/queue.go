@@ -70,6 +70,10 @@ type Start struct {
 	// Unique, when it has a key, and Gates, at most GatesMax, are asked when the message is about to be granted.
 	Unique Unique
 	Gates  []Gate
+
+	// Unasked: the message has a unique key that is not to be asked for, since it must not run now: its time has not come, say.
+	// It is granted, and asks for its key at the first start that names it, whatever became of this one. Unique is empty then.
+	Unasked bool
 }
 
 // Check says whether s can be asked.
@@ -91,6 +95,9 @@ func (s Start) Check() error {
 	}
 	if err := s.Unique.Check(); err != nil {
 		return err
+	}
+	if s.Unasked && s.Unique.Key != "" {
+		return &FieldError{Field: "unasked", Text: "with a unique key"}
 	}
 	if err := s.checkAfter(); err != nil {
 		return err

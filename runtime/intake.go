@@ -244,6 +244,7 @@ func (o *opened) start(now time.Time) queue.Start {
 		s.Plan = t.Plan.String()
 	}
 	if o.allowed.Principal() == "" || t.NotBefore.After(now) {
+		s.Unasked = t.UniqueKey != ""
 		return s
 	}
 	o.asked = true

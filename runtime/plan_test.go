@@ -229,7 +229,7 @@ func TestUniqueWithDelay(t *testing.T) {
 	delayed := w.send(early)
 	w.await("the delayed one waits for its runner", func() bool { return w.state(delayed.ID).Phase == queue.PhaseRunning })
 	first.stop()
-	first.await("task put aside", "task_id", delayed.ID, "code", "parked")
+	first.await("task put aside", "task_id", delayed.ID, "code", "released")
 	w.work(patient, func(c *runtime.Config) { c.Name = "worker-2" })
 	now := w.send(unique)
 	if r := w.ended(now); r.Status != envelope.StatusDone {

@@ -41,14 +41,9 @@ func (w *Worker) giveBack() {
 	}
 }
 
-// putBack gives back b, which has not begun to run. One that was not asked for, since its time had not come, is parked like all
-// that come too early: what is released counts as granted, and would later run beside another that has its unique key.
+// putBack gives back b, which has not begun to run.
 func (w *Worker) putBack(b *begun) {
-	verdict, code := queue.Release(), "released"
-	if !b.asked && !b.task.NotBefore.IsZero() {
-		verdict, code = queue.Park(b.task.NotBefore), "parked"
-	}
-	w.finish(b, verdict, nil, report{code: code})
+	w.finish(b, queue.Release(), nil, report{code: "released"})
 }
 
 // runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.

@@ -59,8 +59,8 @@ func TestStartAsks(t *testing.T) {
 	} {
 		o := opened{message: v, task: v.Task(), id: v.Task().ID.String(), allowed: row.allowed}
 		s := o.start(row.at)
-		if o.asked != row.asked || (len(s.Unique.Key) == 64) != row.asked {
-			t.Errorf("%s: asked %t, %+v", name, o.asked, s.Unique)
+		if o.asked != row.asked || (len(s.Unique.Key) == 64) != row.asked || s.Unasked == row.asked {
+			t.Errorf("%s: asked %t, %+v", name, o.asked, s)
 		}
 	}
 }

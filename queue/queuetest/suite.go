@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"starts/unique", testUnique},
 		{"starts/unique, its holder returns late", testUniqueHolderReturns},
 		{"starts/unique, parked before its time", testUniqueParked},
+		{"starts/unique, not asked before its time", testUniqueUnasked},
 		{"gates/in flight", testGateInFlight},
 		{"gates/crash", testGateCrash},
 		{"gates/rate", testGateRate},

@@ -121,6 +121,44 @@ func testUniqueParked(t *testing.T, b Broker) {
 	}
 }
 
+// What came before its time has its unique key in no case before it has asked: not when it goes back to its lane, nor when its
+// worker dies, which is no crash of what was not to run.
+func testUniqueUnasked(t *testing.T, b Broker) {
+	dead, w := b.Worker(t, "dead", short), b.Worker(t, "w", long)
+	send(t, b, acme, "dies", "returns", "next")
+	ds := claim(t, dead, 2, acme)
+	unasked := func(s *queue.Start) { s.Unasked = true }
+	unique := func(s *queue.Start) { s.Unique = queue.Unique{Key: "key", Window: time.Minute} }
+	returns := ask(t, dead, ds[1:], unasked)[0].Lease
+	apply(t, dead, returns, queue.Release())
+	apply(t, dead, returns, queue.Release()) // sent again, as when the reply was lost
+	if got := settle(t, dead, queue.Settlement{Lease: returns, Verdict: queue.Done()}); got != queue.LeaseLost {
+		t.Errorf("done, after it went back: %s", got)
+	}
+	for range 2 { // the second time as when the reply was lost
+		if got := ask(t, dead, ds[:1], unasked)[0]; got.State != queue.Granted {
+			t.Errorf("the one whose worker dies: %+v", got)
+		}
+	}
+	waiting := claim(t, w, 10, acme)
+	if got := ask(t, w, waiting[:1], unique)[0]; got.State != queue.Granted {
+		t.Errorf("the next one: %+v", got)
+	}
+	if got := ask(t, w, waiting[1:], unique)[0]; got.State != queue.Taken || got.First != "next" {
+		t.Errorf("the one that went back, when its time has come: %+v", got)
+	}
+	alive := b.Worker(t, "alive", short)
+	early := ask(t, alive, recoverAll(t, alive, 1, acme), unasked)[0]
+	if early.State != queue.Granted || early.Crashes != 0 {
+		t.Errorf("the one whose worker died, still before its time: %+v", early)
+	}
+	apply(t, alive, early.Lease, queue.Park(time.Now()))
+	promoteAll(t, w, 1)
+	if got := ask(t, w, claim(t, w, 1, acme), unique)[0]; got.State != queue.Taken || got.First != "next" {
+		t.Errorf("the one whose worker died, when its time has come: %+v", got)
+	}
+}
+
 func testGateInFlight(t *testing.T, b Broker) {
 	w, v := b.Worker(t, "w", long), b.Worker(t, "v", long)
 	all := numbered("m", 20)

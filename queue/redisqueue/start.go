@@ -104,7 +104,11 @@ func (q *Queue) startArgs(name string, batch []queue.Start, places []int, now ti
 		if n == 0 || d.Lane != last {
 			last, tail = d.Lane, "|"+laneName(d.Lane)+"|0|0|"+q.consumer+"|"
 		}
-		states[n] = d.Token + "||" + d.Entry + tail + shortDigest(s.Digest) + "|r"
+		verdict := ""
+		if unasked(s, now) {
+			verdict = "unasked"
+		}
+		states[n] = d.Token + "|" + verdict + "|" + d.Entry + tail + shortDigest(s.Digest) + "|r"
 		args = append(args, &s.ID, &states[n])
 	}
 	for n, i := range order {
@@ -171,6 +175,11 @@ type asked struct {
 	From   string   `json:"from,omitempty"`
 	Unique string   `json:"unique,omitempty"`
 	Window int64    `json:"window,omitempty"`
+}
+
+// unasked reports whether s has a unique key that it does not ask for: see askOf.
+func unasked(s *queue.Start, now time.Time) bool {
+	return s.Unasked || s.Unique.Key != "" && !s.Expires.After(now)
 }
 
 // askOf returns what s asks for beyond its grant. What has expired asks for nothing:

@@ -101,9 +101,9 @@ local function inputs(it, size)
   return out
 end
 
--- granted says whether a message that had the state st was granted before, and has its unique key or had it. What a worker
--- parked has not run: it may have come before its time, and nothing was asked for it then.
-local aside = {waits = true, throttled = true, reserved = true, paid = true, park = true}
+-- granted says whether a message that had the state st was granted before, and has its unique key or had it. What did not ask
+-- for it has not: not what was put aside, and not what came before its time, even if its worker died before it could say so.
+local aside = {waits = true, throttled = true, reserved = true, paid = true, park = true, unasked = true}
 local function granted(st)
   if not st or st.verdict == 'taken' then return false end
   return st.fails + st.crashes > 0 or not aside[st.verdict]

@@ -17,6 +17,8 @@ local function copied(it)
   return (st.entry ~= it.entry or st.lane ~= it.kind.lane_name) and alive(st, it.member)
 end
 
+local needs = {retry = true, crash = true, park = true, release = true} -- verdicts after which it comes again
+
 -- standing returns 'ours', 'lost', or 'again' when this very verdict was applied
 -- before. Of a lease from start it leaves the state in it.st.
 local function standing(it)
@@ -26,7 +28,7 @@ local function standing(it)
       it.st = st
       if st.token ~= it.token then return 'lost' end
       if st.phase == 'running' then return 'ours' end
-      return st.verdict == it.kind.verdict and 'again' or 'lost'
+      return (st.verdict == it.kind.verdict or st.verdict == 'unasked' and needs[it.kind.verdict]) and 'again' or 'lost'
     end
   end
   if owner(it.kind.lane, group, it.entry) ~= consumer then return 'lost' end
@@ -41,11 +43,12 @@ local function standing(it)
   return 'ours'
 end
 
--- mark writes the state of what was started.
+-- mark writes the state of what was started. What was not asked for stays so, however it comes again.
 local function mark(it, phase, entry)
   local st = it.st
   if not st then return end
-  st.phase, st.verdict, st.entry, st.lane = phase, it.kind.verdict, entry, it.kind.lane_name
+  if phase ~= 'waiting' or st.verdict ~= 'unasked' then st.verdict = it.kind.verdict end
+  st.phase, st.entry, st.lane = phase, entry, it.kind.lane_name
   save(it.member, st, it.anew)
 end
 
@@ -120,8 +123,6 @@ function act.dead(it, bytes)
   publish(it)
 end
 function act.drop() end
-
-local needs = {retry = true, crash = true, park = true, release = true}
 
 local function settle(it)
   local stands, verdict = standing(it), it.kind.verdict

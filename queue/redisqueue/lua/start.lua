@@ -16,12 +16,12 @@ local function start(it)
     local again = st.phase == 'running' and st.token == new.token
     if not again and (st.entry ~= it.entry or st.lane ~= new.lane) and alive(st, it.member) then return 3 end
     new.fails, new.crashes = st.fails, st.crashes
-    if again and st.verdict == '' then -- the reply was lost
+    if again and st.verdict ~= 'taken' then -- the reply was lost
       if it.ask then it.inputs = inputs(it) end
       if it.inputs == -3 then it.inputs = -1 end
       return 1
     end
-    if not again and st.phase == 'running' and st.verdict ~= 'taken' then new.crashes = st.crashes + 1 end
+    if not again and st.phase == 'running' and st.verdict == '' then new.crashes = st.crashes + 1 end -- else it did not run
   end
   if new.crashes == suspect_crashes and not it.ask then it.ask = {gates = '', rest = ''} end
   local code = it.ask and admit(it) or 1

@@ -3,7 +3,8 @@
 -- One string of nine fields, with bars between, none of which can hold a bar:
 --   token     of the newest lease
 --   verdict   that ended that lease, '' while it runs. Of start: taken while it runs;
---             while it waits: waits for inputs; throttled, or paid, when its rates need
+--             unasked, while it runs and when it came back from that, where its unique key
+--             was not asked for; while it waits: waits for inputs; throttled, or paid, when its rates need
 --             not be asked again; reserved: paid, and waits for its time
 --   entry     in its lane, '' while it is parked
 --   lane      <tenant>:<priority>
