@@ -298,8 +298,8 @@ func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder
 			return total, nil
 		case err == nil:
 			attempt = 1
-		case !unavailable(err) || time.Now().After(until) || !sleep(ctx, brokerPause(attempt)):
-			return total, err
+		case !unavailable(err) || damaged(err) || time.Now().After(until) || !sleep(ctx, brokerPause(attempt)):
+			return total, err // what somebody put in a key's place is still there an hour later, and other orders wait for their answers
 		default:
 			attempt++
 		}

@@ -61,8 +61,10 @@ func (w *world) cancel(target string, key envelope.PrivateKey, edit ...func(*env
 // answered waits for what a worker says to an order.
 func (w *world) answered(o envelope.Order) envelope.Result {
 	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
 	var result envelope.Result
-	err := w.results.Wait(w.t.Context(), queueName, o.Issuer.String(), []string{o.ID.String()}, func(_ string, b []byte) {
+	err := w.results.Wait(ctx, queueName, o.Issuer.String(), []string{o.ID.String()}, func(_ string, b []byte) {
 		var err error
 		result, err = envelope.OpenResult(b, parsePolicy(w.t))
 		check(w.t, err)

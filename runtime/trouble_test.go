@@ -141,3 +141,19 @@ func TestTroubleOfAPart(t *testing.T) {
 	named("lane left out: work/acme/normal", "caisson_lanes_left_out 1", "lane left out")
 	echo(client.High)
 }
+
+// TestOrderThatCannotBe puts something else in the place of the dead letters and gives an order to requeue them: it is answered, as one that could not be
+// carried out, and does not keep those after it waiting.
+func TestOrderThatCannotBe(t *testing.T) {
+	w := newWorld(t)
+	w.work()
+	w.server.Do("SET", "cs:{work}:dead", "no stream")
+	requeue := w.once(envelope.Order{Act: envelope.ActRequeue})
+	if r := w.answered(issuer(requeue, operatorKey)); r.Status != envelope.StatusFailed || r.Code != "queue.unavailable" {
+		t.Errorf("the answer: %+v", r)
+	}
+	pause, _ := w.mode(envelope.ActPause)
+	if r := w.answered(issuer(pause, operatorKey)); r.Status != envelope.StatusDone {
+		t.Errorf("the answer to the order after it: %+v", r)
+	}
+}

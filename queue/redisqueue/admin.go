@@ -198,7 +198,8 @@ func (c *Client) Answer(ctx context.Context, name, resultKeyOf, id string, resul
 	if ttl < time.Millisecond || ttl > queue.StateTTLMax {
 		return &queue.FieldError{Field: "ttl", Text: fmt.Sprintf("%s is not within 1ms to %s", ttl, queue.StateTTLMax)}
 	}
-	return c.keepAndTell(ctx, "answer", func(ctx context.Context, pipe redis.Pipeliner) {
+	return c.keepAndTell(ctx, "answer", func(ctx context.Context, pipe redis.Pipeliner) (spare redis.Cmder) {
 		pipe.SetNX(ctx, resultKey(name, resultKeyOf, id), result, ttl)
+		return nil
 	}, channelPrefix(name)+resultKeyOf, id)
 }

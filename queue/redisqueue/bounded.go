@@ -57,7 +57,7 @@ type passing struct {
 // lineKept is how much of a line is kept: a kind and a number.
 const lineKept = 24
 
-// elementBytes is about what go-redis allocates for each element that a list declares.
+// elementBytes is about what go-redis allocates for each element that a list declares, beside its bytes.
 const elementBytes = 16
 
 // pass looks at what came next.

@@ -1,11 +1,14 @@
 package redisqueue_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/queuetest"
@@ -163,6 +166,62 @@ func TestForgedCancel(t *testing.T) {
 	r.do("SET", "cs:{jobs}:cancel:acme:plan", "order")
 	if s := r.start("m2", func(s *queue.Start) { s.Plan = "plan" }); len(s.Cancels) != 1 || string(s.Cancels[0]) != "order" {
 		t.Errorf("orders %q", s.Cancels)
+	}
+}
+
+// TestSpoiltCancels has somebody (any sender may) close the list of cancellations for good, or put something else in its place. An order to
+// cancel is kept under its message's id all the same, and told.
+func TestSpoiltCancels(t *testing.T) {
+	for name, spoil := range map[string][]any{
+		"closed":       {"XADD", "cs:{jobs}:cancels", "18446744073709551615-18446744073709551615", "f", "x"},
+		"another type": {"SET", "cs:{jobs}:cancels", "x"},
+	} {
+		r := newRig(t)
+		r.do(spoil...)
+		ctx, cancel := context.WithCancel(t.Context())
+		heard, works, done := make(chan string, 10), make(chan bool, 1), make(chan error, 1)
+		go func() {
+			done <- r.b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) {
+				if order == nil {
+					works <- true
+				} else {
+					heard <- string(order)
+				}
+			}, quiet)
+		}()
+		<-works
+		if err := r.b.operator.Cancel(ctx, acme, "m1", []byte("order"), time.Minute); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := <-heard; got != "order" {
+			t.Errorf("%s: heard %q", name, got)
+		}
+		if s := r.start("m1", plainly); len(s.Cancels) != 1 {
+			t.Errorf("%s: kept %q", name, s.Cancels)
+		}
+		cancel()
+		<-done
+	}
+}
+
+// TestPurgeOfOthers purges lanes of which one is no stream, and what is parked where something else stands in its place: the rest is forgotten.
+func TestPurgeOfOthers(t *testing.T) {
+	r := newRig(t)
+	low := queue.Lane{Queue: "jobs", Tenant: "acme", Priority: queue.PriorityLow}
+	spoilt := queue.Lane{Queue: "jobs", Tenant: "acme", Priority: queue.PriorityHigh}
+	r.parked("m1")
+	r.do("SET", laneKey(spoilt), "x")
+	for _, parked := range []string{"", "cs:{jobs}:parked", "cs:{jobs}:due"} {
+		want := 2
+		if parked != "" {
+			r.do("SET", parked, "x")
+			want = 1
+		}
+		if err := r.b.admin.XAdd(t.Context(), &redis.XAddArgs{Stream: laneKey(low), Values: []any{"e", "m2"}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.b.worker.Purge(t.Context(), []queue.Lane{spoilt, acme, low}, time.Time{}, 10); err != nil || n != want {
+			t.Errorf("with %q spoilt: purged %d, %v; want %d", parked, n, err, want)
+		}
 	}
 }
 

@@ -141,7 +141,7 @@ func (q *Queue) autoclaim(ctx context.Context, lanes []queue.Lane, count int) ([
 }
 
 func (q *Queue) takeOverArgs(cursor string, count int) []any {
-	return []any{group, q.consumer, q.conf.Lease.Milliseconds(), cursor, count, queue.MessageBytesMax}
+	return []any{group, q.consumer, q.conf.Lease.Milliseconds(), cursor, count, queue.MessageBytesMax, elementBytes}
 }
 
 // recovered reads one reply of lua/take_over.lua, [cursor, entries, ids deleted], into

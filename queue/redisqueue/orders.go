@@ -34,8 +34,9 @@ func (c *Client) Mode(ctx context.Context, name string, order []byte, ttl time.D
 	if err := checkOrderTTL(ttl); err != nil {
 		return err
 	}
-	return c.order(ctx, "mode", name, order, func(ctx context.Context, pipe redis.Pipeliner) {
+	return c.order(ctx, "mode", name, order, func(ctx context.Context, pipe redis.Pipeliner) (spare redis.Cmder) {
 		pipe.Set(ctx, modeKey(name), order, ttl)
+		return nil
 	})
 }
 
@@ -61,7 +62,8 @@ func (c *Client) KeptMode(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Cancel keeps order for the message or plan and tells the workers: those that listen at once, those whose connection is
-// lost when they are back. Workers that do not run the message find it when they start it.
+// lost when they are back. Workers that do not run the message find it when they start it. The list for those that are back is every
+// sender's to write, so one that takes nothing more (its last id is the highest there is) keeps no order from counting.
 // Errors: *queue.FieldError, *queue.UnavailableError.
 func (c *Client) Cancel(ctx context.Context, lane queue.Lane, id string, order []byte, ttl time.Duration) error {
 	if err := lane.Check(); err != nil {
@@ -76,10 +78,10 @@ func (c *Client) Cancel(ctx context.Context, lane queue.Lane, id string, order [
 	if err := checkOrderTTL(ttl); err != nil {
 		return err
 	}
-	return c.order(ctx, "cancel", lane.Queue, order, func(ctx context.Context, pipe redis.Pipeliner) {
+	return c.order(ctx, "cancel", lane.Queue, order, func(ctx context.Context, pipe redis.Pipeliner) (spare redis.Cmder) {
 		pipe.Set(ctx, cancelKey(lane, id), order, ttl)
 		pipe.Set(ctx, cancelKey(lane, ""), "", queue.OrderTTLMax) // start looks for orders only where this stands
-		pipe.XAdd(ctx, orderEntry(cancelsKey(lane.Queue), order))
+		return pipe.XAdd(ctx, orderEntry(cancelsKey(lane.Queue), order))
 	})
 }
 
@@ -89,25 +91,35 @@ func (c *Client) Once(ctx context.Context, name string, order []byte) error {
 	if err := checkOrder(name, order); err != nil {
 		return err
 	}
-	return c.order(ctx, "order", name, order, func(ctx context.Context, pipe redis.Pipeliner) {
+	return c.order(ctx, "order", name, order, func(ctx context.Context, pipe redis.Pipeliner) (spare redis.Cmder) {
 		pipe.XAdd(ctx, orderEntry(ordersKey(name), order))
+		return nil
 	})
 }
 
+// keeping puts into a pipeline what is to be kept. Of the commands, spare, if it is not nil, may be refused over what its key holds.
+type keeping func(ctx context.Context, pipe redis.Pipeliner) (spare redis.Cmder)
+
 // order keeps an order and then tells it, so that a worker that subscribes between the two finds it.
-func (c *Client) order(ctx context.Context, op, name string, order []byte, keep func(context.Context, redis.Pipeliner)) error {
+func (c *Client) order(ctx context.Context, op, name string, order []byte, keep keeping) error {
 	return c.keepAndTell(ctx, op, keep, ordersKey(name), order)
 }
 
 // keepAndTell writes what keep puts into a pipeline and, when that is done, publishes word on channel. They cannot go in one pipeline: a
 // cluster's client sends PUBLISH, which names no key, to any node, beside what keep writes and perhaps before it, and whoever
 // hears it would look, find nothing, and wait on.
-func (c *Client) keepAndTell(ctx context.Context, op string, keep func(context.Context, redis.Pipeliner), channel string, word any) error {
+func (c *Client) keepAndTell(ctx context.Context, op string, keep keeping, channel string, word any) error {
 	return c.do(ctx, op, func(ctx context.Context) error {
 		pipe := c.rdb.Pipeline()
-		keep(ctx, pipe)
-		if _, err := pipe.Exec(ctx); err != nil {
+		spare := keep(ctx, pipe)
+		cmds, err := exec(ctx, pipe) // replies are looked at one by one below
+		if err != nil {
 			return err
+		}
+		for _, cmd := range cmds {
+			if err := cmd.Err(); err != nil && (cmd != spare || reason(err) != queue.ReasonData) {
+				return err
+			}
 		}
 		return c.rdb.Publish(ctx, channel, word).Err()
 	})

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/caisson-run/caisson/queue"
 )
 
 // A told is one word of a message to those who wait: the id of a message whose result is there, and the result, unless
@@ -11,10 +13,11 @@ import (
 type told struct{ id, result string }
 
 // toldIn reads such a message: ids with spaces between, and behind an id, perhaps, its result as :<bytes>:<result>. What
-// is not of that form ends it: who cares for a result of which it does not tell reads it at the next chance.
+// is not of that form ends it: who cares for a result of which it does not tell reads it at the next chance. Nor does more
+// count than one Settle can tell of: a message may have many megabytes, and a word of it takes more memory than its two bytes.
 func toldIn(text string) []told {
 	var words []told
-	for text != "" {
+	for text != "" && len(words) < queue.BatchMax {
 		end := strings.IndexAny(text, " :")
 		if end < 0 {
 			return append(words, told{id: text})

@@ -4,10 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caisson-run/caisson/queue"
 )
 
 func TestToldIn(t *testing.T) {
 	long := strings.Repeat("x", carriedBytesMax)
+	many := slices.Repeat([]told{{id: "a"}}, queue.BatchMax)
 	rows := []struct {
 		text string
 		want []told
@@ -26,6 +29,8 @@ func TestToldIn(t *testing.T) {
 		{"a:16385:" + long + "x b", []told{{id: "a"}}},
 		{"a:3", []told{{id: "a"}}},
 		{":::", []told{{id: ""}}},
+		{strings.Repeat("a ", queue.BatchMax), many},
+		{strings.Repeat("a ", queue.BatchMax+1), many},
 	}
 	for _, r := range rows {
 		if got := toldIn(r.text); !slices.Equal(got, r.want) {

@@ -10,8 +10,8 @@
 -- entries: what was deleted behind a worker's back.)
 
 local lane, count = KEYS[1], tonumber(ARGV[4])
-local found = redis.call('XRANGE', lane, ARGV[2], ARGV[3], 'COUNT', count)
-if #found == 0 then return {0, ''} end
+local found = redis.pcall('XRANGE', lane, ARGV[2], ARGV[3], 'COUNT', count)
+if foreign(found) or #found == 0 then return {0, ''} end
 local held = {}
 local pending = redis.pcall('XPENDING', lane, ARGV[1], found[1][1], found[#found][1], #found + 10000)
 if pending.err then

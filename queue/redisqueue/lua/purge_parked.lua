@@ -23,13 +23,14 @@ end
 
 local function chosen(member)
   if not tenants[string.match(member, '^(.*):') or ''] then return false end
-  local record = redis.call('HGET', parked, member)
-  if not record then return false end
+  local record = redis.pcall('HGET', parked, member)
+  if foreign(record) or not record then return false end
   local lane, at = string.match(record, '^([a-z0-9._-]+:[0-2])@?(%d*)|')
   return lane and lanes[lane] and (tonumber(at) or 0) < before
 end
 
-local members = redis.call('ZRANGE', due, from, from + count - 1)
+local members = redis.pcall('ZRANGE', due, from, from + count - 1)
+if foreign(members) then members = {} end
 local done, kept = 0, 0
 for _, member in ipairs(members) do
   if done == most then return {done, from + kept} end
