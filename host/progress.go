@@ -6,9 +6,8 @@ import (
 )
 
 // progressWrite implements progress_write(ptr, len): the bytes are a text that says how far the run is. Only the newest
-// counts.
+// counts, so it is charged for its bytes and not against limits.calls: a task may report for each of ten thousand items.
 func (r *Run) progressWrite(ptr, n uint32) abi.Code {
-	r.countCall()
 	if err := r.held.Check(capability.ReportProgress()); err != nil {
 		r.note(abi.ProgressWrite, err)
 		return abi.Denied

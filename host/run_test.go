@@ -193,4 +193,10 @@ func TestProgressIsBounded(t *testing.T) {
 	if code := g.must(abi.ProgressWrite, 0, abi.ProgressSizeMax+1); code != abi.TooLarge {
 		t.Errorf("one byte more: %d", code)
 	}
+	for range 2000 { // a task that reports for each of its items is not ended for it
+		g.must(abi.ProgressWrite, 0, 1)
+	}
+	if n := g.run.Calls(); n != 0 {
+		t.Errorf("reports count as %d calls", n)
+	}
 }

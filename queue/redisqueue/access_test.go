@@ -100,6 +100,15 @@ func TestRights(t *testing.T) {
 			t.Errorf("%s: %s: %v, want NOPERM", r.user, r.cmd, err)
 		}
 	}
+
+	// Of a batch with a lane that is not the sender's the error names that lane.
+	strange := acme
+	strange.Tenant = "other"
+	err := dial(t, configOf(s.Login("producer"))).Send(ctx, []queue.Outgoing{{Lane: acme, Message: []byte("m")}, {Lane: strange, Message: []byte("m")}})
+	wantReason(t, "send", err, queue.ReasonPermission)
+	if err == nil || !strings.Contains(err.Error(), "lane "+strange.String()+": ") {
+		t.Errorf("%v, which lane?", err)
+	}
 }
 
 // The page of rights is the one that the tests run under.
@@ -143,6 +152,43 @@ func TestWaitWithoutRights(t *testing.T) {
 	}
 	if err := <-done; !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestWaitForWhatIsNotOurs: who waits for what this user may not hear is told so, and every other Wait of the same Results goes on,
+// also over a new connection.
+func TestWaitForWhatIsNotOurs(t *testing.T) {
+	s := queuetest.Start(t, queuetest.Options{})
+	results := redisqueue.OpenResults(dial(t, configOf(s.Login(queuetest.UserProducer))))
+	t.Cleanup(func() { results.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ours := func(id string) chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- results.Wait(ctx, "jobs", queuetest.Issuer, []string{id}, func(string, []byte) {}) }()
+		return ended
+	}
+	listens := func() bool {
+		channels, _ := s.Do("PUBSUB", "CHANNELS").([]any)
+		return len(channels) == 1
+	}
+	first := ours("a")
+	queuetest.Eventually(t, "it listens", listens)
+	for range 2 {
+		err := results.Wait(ctx, "jobs", "ffff", []string{"id"}, func(string, []byte) {})
+		wantReason(t, "another's", err, queue.ReasonPermission)
+	}
+	second := ours("b")
+	s.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	queuetest.Eventually(t, "it listens again", listens)
+	for _, id := range []string{"a", "b"} {
+		s.Do("SET", "cs:{jobs}:res:"+queuetest.Issuer+":"+id, "the result")
+		s.Do("PUBLISH", "cs:{jobs}:done:"+queuetest.Issuer, id)
+	}
+	for _, ended := range []chan error{first, second} {
+		if err := <-ended; err != nil {
+			t.Errorf("ours: %v", err)
+		}
 	}
 }
 

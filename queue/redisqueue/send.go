@@ -51,8 +51,8 @@ func (c *Client) send(ctx context.Context, batch []queue.Outgoing) error {
 	rest := batch
 	return c.do(ctx, "send", func(ctx context.Context) error {
 		pipe := c.rdb.Pipeline()
-		cmds := make([]*redis.StringCmd, len(rest))
-		for i, m := range rest {
+		sent, cmds := rest, make([]*redis.StringCmd, len(rest))
+		for i, m := range sent {
 			cmds[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: laneKey(m.Lane), Values: []any{"e", m.Message}})
 		}
 		_, err := pipe.Exec(ctx)
@@ -62,13 +62,23 @@ func (c *Client) send(ctx context.Context, batch []queue.Outgoing) error {
 		var left []queue.Outgoing
 		for i, cmd := range cmds {
 			if cmd.Err() != nil {
-				left = append(left, rest[i])
+				left = append(left, sent[i])
 			}
 		}
 		// None: the pipeline failed before it was sent, see exec.
 		if len(left) > 0 {
 			rest = left
 		}
-		return err
+		return ofLane(err, cmds, sent)
 	})
+}
+
+// ofLane names the lane of the first message that Redis would not take, where that lane may be why: others of the batch may be in theirs.
+func ofLane(err error, cmds []*redis.StringCmd, batch []queue.Outgoing) error {
+	for i, cmd := range cmds {
+		if fault := cmd.Err(); fromServer(fault) && (reason(fault) == queue.ReasonPermission || reason(fault) == queue.ReasonData) {
+			return fmt.Errorf("lane %s: %w", batch[i].Lane, fault)
+		}
+	}
+	return err
 }

@@ -25,18 +25,22 @@ type subscriber struct {
 	client *Client
 	closer *closer // counts the goroutine that listens
 
-	mu      sync.Mutex
-	running bool
-	fault   error                           // why nothing is heard; nil while, as far as is known, something is
-	pubsub  *redis.PubSub                   // of the session that goes on, or nil
-	waiters map[string]map[*waiter]struct{} // by channel; channels stay until close
+	mu        sync.Mutex
+	running   bool
+	fault     error                           // why nothing is heard; nil while, as far as is known, something is
+	pubsub    *redis.PubSub                   // of the session that goes on, or nil
+	questions []string                        // what it has asked for and has no reply to, in order: channels, and "" for a sign of life
+	barred    map[string]bool                 // channels that we may not hear; who joins one asks for it anew
+	waiters   map[string]map[*waiter]struct{} // by channel; channels stay until close
 }
 
 // errNoAnswer is why for as long as nothing has come: since the beginning, or since a sign of life was asked for.
 var errNoAnswer = &queue.UnavailableError{Op: "wait", Reason: queue.ReasonTimeout, Err: errors.New("no answer so far")}
 
 func newSubscriber(c *Client) *subscriber {
-	return &subscriber{client: c, closer: newCloser(c.closer.ctx), waiters: map[string]map[*waiter]struct{}{}, fault: errNoAnswer}
+	return &subscriber{
+		client: c, closer: newCloser(c.closer.ctx), fault: errNoAnswer, barred: map[string]bool{}, waiters: map[string]map[*waiter]struct{}{},
+	}
 }
 
 func (s *subscriber) close() {
@@ -61,12 +65,14 @@ func (s *subscriber) join(channel string, w *waiter) error {
 	case !s.running:
 		s.running = true
 		go s.run()
-	case known:
+	case known && !s.barred[channel]:
 		// It may be that no word of a subscription comes any more.
 		w.tellAll()
 	case s.pubsub != nil:
 		// One write of a few bytes. When it fails the session ends, and the next
 		// one begins with all channels.
+		delete(s.barred, channel)
+		s.questions = append(s.questions, channel)
 		if err := s.pubsub.Subscribe(s.closer.ctx, channel); err != nil {
 			_ = s.pubsub.Close()
 		}
@@ -122,20 +128,20 @@ func (s *subscriber) session() (heard bool, err error) {
 		s.mu.Unlock()
 		_ = pubsub.Close()
 	}()
-	asked := false // for a sign of life
-	for {
+	for asked := false; ; { // for a sign of life
 		message, err := pubsub.ReceiveTimeout(s.closer.ctx, subscriberQuiet)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
 			asked = true
-			s.setFault(errNoAnswer)
-			if err := pubsub.Ping(s.closer.ctx); err != nil {
+			if err := s.askForSign(pubsub); err != nil {
 				return heard, err
 			}
 			continue
 		}
-		if err != nil && !(asked && isSign(err)) {
-			return heard, err
+		if err != nil {
+			if err = s.refused(err); err != nil {
+				return heard, err
+			}
 		}
 		if asked || !heard {
 			s.setFault(nil)
@@ -143,7 +149,10 @@ func (s *subscriber) session() (heard bool, err error) {
 		heard, asked = true, false
 		switch m := message.(type) {
 		case *redis.Subscription:
+			s.answered()
 			s.tell(m.Channel, (*waiter).tellAll)
+		case *redis.Pong:
+			s.answered()
 		case *redis.Message:
 			words := toldIn(m.Payload)
 			s.tell(m.Channel, func(w *waiter) { w.tell(words) })
@@ -152,32 +161,81 @@ func (s *subscriber) session() (heard bool, err error) {
 	}
 }
 
+// askForSign asks Redis whether it is still there.
+func (s *subscriber) askForSign(pubsub *redis.PubSub) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = errNoAnswer
+	s.questions = append(s.questions, "")
+	return pubsub.Ping(s.closer.ctx)
+}
+
+// answered takes the oldest question, to which there is a reply now. Redis answers in order.
+func (s *subscriber) answered() (question string, pending bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.questions) == 0 {
+		return "", false
+	}
+	question, s.questions = s.questions[0], s.questions[1:]
+	return question, true
+}
+
+// refused returns err unless the session goes on in spite of it: when it answers the question for one channel, which we may not
+// hear, that is the affair of those who wait on that channel; they asked for a queue that is not theirs, and all others go on.
+func (s *subscriber) refused(err error) error {
+	if !fromServer(err) {
+		return err
+	}
+	channel, pending := s.answered()
+	switch {
+	case pending && channel == "" && isSign(err):
+		return nil
+	case pending && channel != "" && reason(err) == queue.ReasonPermission:
+		s.bar(channel, unavailable("wait", err))
+		return nil
+	}
+	return err
+}
+
+// bar ends every Wait on channel, which we may not hear.
+func (s *subscriber) bar(channel string, why error) {
+	s.mu.Lock()
+	s.barred[channel] = true
+	s.mu.Unlock()
+	s.tell(channel, func(w *waiter) { w.fail(why) })
+}
+
 // isSign says whether err is a sign of life all the same: while Redis cannot write to its disk it answers PING with MISCONF,
 // and goes on to pass on what is published.
 func isSign(err error) bool { return fromServer(err) && reason(err) == queue.ReasonReadOnly }
 
-// connect subscribes to every channel. The lock is not held over the network, so
-// that nobody's Wait is late to end; who joins meanwhile is subscribed after it.
+// connect subscribes to every channel, to each by itself: of several in one command Redis would say only that one of them may not be
+// heard. The lock is not held over the network, so that nobody's Wait is late to end; who joins meanwhile is subscribed after it.
 func (s *subscriber) connect() (*redis.PubSub, error) {
 	s.mu.Lock()
 	channels := slices.Collect(maps.Keys(s.waiters))
 	s.mu.Unlock()
 	pubsub := s.client.rdb.Subscribe(s.closer.ctx)
-	if err := pubsub.Subscribe(s.closer.ctx, channels...); err != nil {
-		_ = pubsub.Close()
-		return nil, err
+	for _, c := range channels {
+		if err := pubsub.Subscribe(s.closer.ctx, c); err != nil {
+			_ = pubsub.Close()
+			return nil, err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.waiters {
 		if !slices.Contains(channels, c) {
+			channels = append(channels, c)
 			if err := pubsub.Subscribe(s.closer.ctx, c); err != nil {
 				_ = pubsub.Close()
 				return nil, err
 			}
 		}
 	}
-	s.pubsub = pubsub
+	s.pubsub, s.questions = pubsub, channels
+	clear(s.barred)
 	return pubsub, nil
 }
 
