@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,26 +149,18 @@ func (s redisSection) config(file *strict.File, name string, base folder) redisq
 	if (s.Cert == "") != (s.Key == "") {
 		fault("cert", "cert and key come together")
 	}
-	read := func(key, path string, from func(string) ([]byte, error)) []byte {
-		if path == "" {
-			return nil
+	read := s.credentials(base, func(key string, err error) { fault(key, "%s", textOf(err)) })
+	c.Password, c.CA, c.Cert, c.Key = read.Password, read.CA, read.Cert, read.Key
+	if s.SentinelPasswordFile != "" {
+		var err error
+		if c.SentinelPassword, err = readPassword(base.path(s.SentinelPasswordFile)); err != nil {
+			fault("sentinel_password_file", "%s", textOf(err))
 		}
-		data, err := from(base.path(path))
-		if err != nil {
-			fault(key, "%s", textOf(err))
-		}
-		return data
 	}
-	c.CA, c.Cert, c.Key = read("ca", s.CA, readText), read("cert", s.Cert, readText), read("key", s.Key, readSecret)
-	password := func(key, path string) string {
-		text := strings.TrimRight(string(read(key, path, readSecret)), "\r\n")
-		if strings.ContainsAny(text, "\r\n") {
-			fault(key, "%s has more than one line", path)
-		}
-		return text
+	c.Renew = func() (again redisqueue.Credentials, first error) {
+		again = s.credentials(base, func(key string, err error) { first = cmp.Or(first, fmt.Errorf("%s: %w", key, err)) })
+		return again, first
 	}
-	c.Password = password("password_file", s.PasswordFile)
-	c.SentinelPassword = password("sentinel_password_file", s.SentinelPasswordFile)
 	// Dial connects to nothing: it only judges the settings.
 	client, err := redisqueue.Dial(c)
 	if err == nil {
@@ -185,6 +178,38 @@ func (s redisSection) config(file *strict.File, name string, base folder) redisq
 		file.Fault(name, "%v", err)
 	}
 	return c
+}
+
+// credentials reads what of the section may change while a connection lives. Faults are told to fault.
+func (s redisSection) credentials(base folder, fault func(key string, err error)) (got redisqueue.Credentials) {
+	read := func(key, path string, from func(string) ([]byte, error)) []byte {
+		if path == "" {
+			return nil
+		}
+		data, err := from(base.path(path))
+		if err != nil {
+			fault(key, err)
+		}
+		return data
+	}
+	got.CA, got.Cert, got.Key = read("ca", s.CA, readText), read("cert", s.Cert, readText), read("key", s.Key, readSecret)
+	if s.PasswordFile != "" {
+		var err error
+		if got.Password, err = readPassword(base.path(s.PasswordFile)); err != nil {
+			fault("password_file", err)
+		}
+	}
+	return got
+}
+
+// readPassword reads the one line of a file that only its owner can read.
+func readPassword(path string) (string, error) {
+	data, err := readSecret(path)
+	text := strings.TrimRight(string(data), "\r\n")
+	if err == nil && strings.ContainsAny(text, "\r\n") {
+		err = fmt.Errorf("%s has more than one line", path)
+	}
+	return text, err
 }
 
 func readText(path string) ([]byte, error) { return readFile(path, textFileMax) }

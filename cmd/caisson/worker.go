@@ -49,8 +49,9 @@ func workerCommand() *cobra.Command {
 		Long: `Runs until it is told to stop. SIGTERM or an interrupt drains: nothing more is taken, what runs may finish
 within the drain time, the rest goes back. A second one cuts at once.
 
-The policy file is read again when it changes, and on SIGHUP; a faulty one is reported and the old one stays in force. Whatever else worker.toml
-names, keys and certificates too, is read when the worker starts: a second worker beside it, or a restart, takes it over.
+The policy file is read again when it changes, and on SIGHUP; a faulty one is reported and the old one stays in force. Redis's password and
+certificates are read again with each new connection. Whatever else worker.toml names, and the file itself, is read when the worker starts: a second
+worker beside it, or a restart, takes it over.
 Metrics and health are on the address of [http] in worker.toml, by default ` + httpAddressDefault + `.`,
 		Example: "  caisson worker --config worker.toml",
 		Args:    exactly(),

@@ -2,12 +2,8 @@ package redisqueue
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // bounded is a connection on which no reply has more than replyBytesMax bytes. go-redis allocates what a reply declares, and whoever can
@@ -15,18 +11,6 @@ import (
 type bounded struct {
 	net.Conn
 	replies passing
-}
-
-// dialBounded returns how to connect: as go-redis does by itself, with replies bounded.
-func (c *Config) dialBounded(tlsConf *tls.Config) func(context.Context, string, string) (net.Conn, error) {
-	dial := redis.NewDialer(&redis.Options{DialTimeout: c.DialTimeout, TLSConfig: tlsConf})
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &bounded{Conn: conn, replies: passing{values: 1}}, nil
-	}
 }
 
 // Read reads what the server sends, until a reply is too large. The connection is of no use then: its reader was in the midst of it.

@@ -3,7 +3,6 @@ package redisqueue
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -52,6 +51,11 @@ type Config struct {
 	Cert []byte
 	Key  []byte
 
+	// Renew, unless nil, is asked before each new connection for the credentials that are good by then, so that passwords and
+	// certificates can be replaced while a Client lives; connections that are there go on. One call at a time. Where it errs,
+	// or gives what Dial would refuse, those before are used, and errors that come say so. SentinelPassword stays.
+	Renew func() (Credentials, error)
+
 	// ServerName is the name to check each certificate for. Default: the host that is dialled. With Master or Cluster that
 	// host is what a Sentinel or a node announced, so whoever controls one of them chooses which of CA's certificates is
 	// asked for; with ServerName all servers, Sentinels too, need a certificate for this one name.
@@ -70,8 +74,9 @@ type Config struct {
 // Client is a pool of connections to one Redis, or to the nodes of one cluster. It is safe for concurrent use.
 // It connects when it is first needed, and again whenever that fails.
 type Client struct {
-	rdb  redis.UniversalClient
-	conf Config // as given, with defaults
+	rdb       redis.UniversalClient
+	conf      Config // as given, with defaults
+	connector *connector
 
 	closer *closer // counts reads whose caller has returned
 }
@@ -88,25 +93,27 @@ func Dial(c Config) (*Client, error) {
 		return nil, err
 	}
 	quiet.Do(logging.Disable)
-	return &Client{rdb: open(c, tlsConf), conf: c, closer: newCloser(context.Background())}, nil
+	k := newConnector(c, tlsConf)
+	return &Client{rdb: open(c, k), conf: c, connector: k, closer: newCloser(context.Background())}, nil
 }
 
 // open makes the client that c asks for. All three kinds have the same settings: replies are parsed by us (see reply.go),
 // so protocol 2; and go-redis would send a command again that may have been done already, so no retries: Client.do
 // does, for calls that are built for it. A cluster client follows redirections, and may send again what it sent to a node
-// that went away; every call can be made again.
-func open(c Config, tlsConf *tls.Config) redis.UniversalClient {
+// that went away; every call can be made again. Its own TLSConfig stands behind our dialler: nothing goes out without TLS,
+// whoever dials.
+func open(c Config, k *connector) redis.UniversalClient {
 	switch {
 	case c.Master != "":
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: c.Master, SentinelAddrs: c.seeds(), SentinelUsername: c.SentinelUser, SentinelPassword: c.SentinelPassword,
-			Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
+			CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,
 			MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
 		})
 	case c.Cluster:
 		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: c.seeds(), Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
+			Addrs: c.seeds(), CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,
 			// Policies come from COMMAND, which no role may send; every command here goes to the node of its key.
 			DisableRoutingPolicies: true,
 			MaxRetries:             -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
@@ -115,7 +122,7 @@ func open(c Config, tlsConf *tls.Config) redis.UniversalClient {
 		})
 	}
 	return redis.NewClient(&redis.Options{
-		Addr: c.seeds()[0], Username: c.User, Password: c.Password, TLSConfig: tlsConf, Dialer: c.dialBounded(tlsConf), Protocol: 2, DisableIdentity: true,
+		Addr: c.seeds()[0], CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -171,10 +178,6 @@ func (c *Config) check() (*tls.Config, error) {
 	case "default":
 		fault("User", `"default" is refused; make an ACL user, see docs/reference/redis.md`)
 	}
-	if c.Password == "" {
-		// go-redis sends no AUTH at all without one and would be "default".
-		fault("Password", "missing")
-	}
 	if c.ServerName == "" && c.Master == "" && !c.Cluster {
 		c.ServerName = host
 	}
@@ -192,9 +195,8 @@ func (c *Config) check() (*tls.Config, error) {
 	if c.Connections < 2 || c.Connections > 1024 {
 		fault("Connections", "%d is not within 2 to 1024", c.Connections)
 	}
-	tlsConf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	faults = append(faults, c.checkPEM(tlsConf)...)
-	return tlsConf, errors.Join(faults...)
+	tlsConf, more := c.credentials().check(c.ServerName)
+	return tlsConf, errors.Join(append(faults, more...)...)
 }
 
 // checkWhere checks what says where to connect to, and returns the host of Addr.
@@ -232,29 +234,6 @@ func (c *Config) checkWhere(fault func(field, format string, args ...any)) (host
 		}
 	}
 	return host
-}
-
-func (c *Config) checkPEM(tlsConf *tls.Config) []error {
-	var faults []error
-	if len(c.CA)+len(c.Cert)+len(c.Key) > caBytesMax {
-		return []error{&ConfigError{Field: "CA", Text: fmt.Sprintf("CA, Cert and Key have more than %d bytes", caBytesMax)}}
-	}
-	tlsConf.RootCAs = x509.NewCertPool()
-	if len(c.CA) == 0 {
-		faults = append(faults, &ConfigError{Field: "CA", Text: "missing"})
-	} else if !tlsConf.RootCAs.AppendCertsFromPEM(c.CA) {
-		faults = append(faults, &ConfigError{Field: "CA", Text: "holds no certificate in PEM"})
-	}
-	if len(c.Cert) == 0 && len(c.Key) == 0 {
-		return faults
-	}
-	pair, err := tls.X509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		// The library's text names the fault and never the key's bytes.
-		return append(faults, &ConfigError{Field: "Cert", Text: "with Key: " + err.Error()})
-	}
-	tlsConf.Certificates = []tls.Certificate{pair}
-	return faults
 }
 
 func orDefault(d *time.Duration, value time.Duration) {

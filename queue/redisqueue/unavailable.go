@@ -43,7 +43,7 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 		tries--
 		if tries == 0 || !stale(err) {
 			c.askAnew(err)
-			return unavailable(op, err)
+			return unavailable(op, c.connector.explain(err))
 		}
 	}
 }
