@@ -9,12 +9,12 @@
 //
 //	Send    -> lane                             any number of copies
 //	Claim   -> a Delivery, leased to one worker
-//	Start   -> Granted: run it                  or Replayed, Duplicate, Conflict, Lost
-//	Renew   -> the lease lasts on               while the work takes
+//	Start   -> Granted: run it                  or Replayed, Duplicate, Conflict, Lost, Waits, Throttled, Taken
+//	Renew   -> the lease is extended            while the work lasts
 //	Settle  -> Done, Dead                       final
 //	           Retry, Park                      it waits in the due set, see Maintainer.Promote
 //	           Release                          back to its lane at once
-//	           Drop                             this copy is forgotten, the message is not
+//	           Drop                             this copy is deleted, the message is not
 //
 // A lease is fenced: a Settlement is applied only while its token is the
 // newest one given out for that message, whatever any clock says. So a worker

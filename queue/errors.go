@@ -9,8 +9,8 @@ import (
 // it was settled without one, or the result's time to live has passed.
 var ErrNoResult = errors.New("queue: no result")
 
-// ErrClosed reports a call on something that was closed, or closed while the call went on. It is final. What a call that it
-// ended had already sent may have been done, as with *UnavailableError.
+// ErrClosed reports a call on something that is closed, or was closed during the call. It is final. What the call had already
+// sent may have been done, as with *UnavailableError.
 var ErrClosed = errors.New("queue: closed")
 
 // Reason says why a broker could not serve. Values are stable: they go to logs,
@@ -31,10 +31,9 @@ const (
 	ReasonData       Reason = "data"        // a key holds something that this room did not write
 )
 
-// UnavailableError reports that the broker did not do what was asked, or that
-// it is not known whether it did. It is never final: every call of this room can
-// be made again. Of a Send that failed some messages may have arrived; sending
-// the same bytes again is safe, for a second copy never runs.
+// UnavailableError reports that the broker did not do what was asked, or that it is not known whether it did. It is never final:
+// every call of this room can be made again. Some messages of a Send that failed may have arrived; sending the same bytes again is
+// safe, for a second copy never runs.
 type UnavailableError struct {
 	Op     string // "claim", "settle", ...
 	Reason Reason
@@ -51,11 +50,10 @@ func (e *UnavailableError) Code() string { return "queue.unavailable" }
 // Unwrap returns what the client library said.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// FieldError reports an argument that this room cannot accept. It is final and
-// our caller's mistake, not the broker's.
+// FieldError reports an argument that is refused. It is final: the caller's mistake, not the broker's.
 type FieldError struct {
-	Field string
-	Text  string
+	Field string // the argument, such as "tenant"
+	Text  string // what is wrong, and what is wanted
 }
 
 func (e *FieldError) Error() string { return "queue: " + e.Field + ": " + e.Text }

@@ -19,7 +19,7 @@ const (
 	EventDead     EventKind = "dead"    // its attempts are used up, or its time
 )
 
-// An Event is for dashboards and programs that watch; nothing is decided by it, and some may be lost.
+// An Event is for dashboards and other observers. Events may be lost, and nothing is decided by them.
 type Event struct {
 	Kind     EventKind
 	At       time.Time // by the worker's clock
@@ -33,19 +33,23 @@ type Event struct {
 	Progress string // of progress: at most ProgressBytesMax bytes, as the guest said it
 }
 
-// Events carries events from workers to those who watch.
+// Events carries events from workers to observers.
 type Events interface {
-	// Emit appends batch, all of one queue, in one write. About EventsMax writes are kept.
+	// Emit appends batch, all of one queue, in one write. About EventsMax writes are kept. batch is not kept after the call.
+	// Errors: *FieldError (final, nothing was written), *UnavailableError, ctx's.
 	Emit(ctx context.Context, queue string, batch []Event) error
 
-	// Follow calls got for each event after the cursor ("": from now on; "0": from the oldest kept), until ctx ends, and
-	// returns ctx's error, or a *UnavailableError that waiting cannot mend. cursor is where to go on later.
+	// Follow calls got for each event after the cursor ("": from now on; "0": from the oldest kept) until ctx ends. got is told
+	// the cursor to continue from later. It does not poll, and it reconnects by itself.
+	// Errors: ctx's; a *UnavailableError that waiting does not cure (ReasonAuth, ReasonPermission, ReasonData); *FieldError (final);
+	// ErrClosed.
 	Follow(ctx context.Context, queue, after string, got func(cursor string, e Event)) error
 }
 
-// Progress keeps the newest report of each running message.
+// Progress stores the newest report of each running message.
+// Errors of all methods: *FieldError (final), *UnavailableError, ctx's.
 type Progress interface {
-	// Report keeps text for the message for ttl.
+	// Report stores text, at most ProgressBytesMax bytes, for the message, for ttl.
 	Report(ctx context.Context, lane Lane, id, text string, ttl time.Duration) error
 
 	// Progress returns the newest report and when it was made; "" and the zero time when there is none.

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// A Gate is a bound that all workers of a queue share: how many of its messages may run at a time, and how often one
-// may begin. Several may stand before one message; it passes all or none.
+// A Gate is a limit that all workers of a queue share: how many messages behind it may run at a time, and how often one may start.
+// A message may have several gates; it passes all of them or none.
 type Gate struct {
-	// Name names the counter within the queue, by the grammar of CheckID. Whoever makes it says what it counts for: a
-	// tenant, a task, a principal.
+	// Name names the gate within the queue, by the grammar of CheckID. Its maker decides what it counts: messages of a tenant, a
+	// task, a principal.
 	Name string
 
 	// InFlight is the most messages that may run at a time behind this gate, 1 to InFlightMax; 0: no such bound.
 	InFlight int
 
-	// Every is the least time between two that begin, on average, and Burst how many may begin at once after a quiet
-	// time (1 to BurstMax). Every 0: no such bound. Source of the rule: the generic cell rate algorithm, ITU-T I.371.
+	// Every is the least average time between two starts, 1 us to StateTTLMax, and Burst how many may start at once after a quiet
+	// time (1 to BurstMax). Every 0: no such bound. Source: the generic cell rate algorithm, ITU-T I.371.
 	Every time.Duration
 	Burst int
 }
 
-// Check says whether g can be a gate.
+// Check reports what is wrong with g, nil if it can be used.
 // Errors, final: *FieldError.
 func (g Gate) Check() error {
 	if err := CheckID("gate", g.Name); err != nil {
@@ -39,13 +39,14 @@ func (g Gate) Check() error {
 	return nil
 }
 
-// Unique asks that of all messages of one tenant with the same key only the first runs within a window.
+// Unique asks that of all messages of one tenant with the same key only the first runs within a window. The zero Unique asks
+// nothing.
 type Unique struct {
 	Key    string        // by the grammar of CheckID: a digest of what the sender chose
 	Window time.Duration // from the first one's start, 1 ms to StateTTLMax
 }
 
-// Check says whether u can be asked; the zero value asks nothing.
+// Check reports what is wrong with u, nil if it can be asked.
 // Errors, final: *FieldError.
 func (u Unique) Check() error {
 	if u.Key == "" {

@@ -7,31 +7,32 @@ import (
 
 // Results reads what workers left for a sender. It needs no right over lanes.
 type Results interface {
-	// Result returns the result kept for a message, ErrNoResult when none is.
-	// The bytes are the broker's word only: open them with the worker's key.
+	// Result returns the result kept for a message. The bytes belong to the caller. They are the broker's word: open them with the
+	// worker's key.
+	// Errors: ErrNoResult when none is kept; *FieldError (final), *UnavailableError, ErrClosed, ctx's.
 	Result(ctx context.Context, queue, resultKey, id string) ([]byte, error)
 
-	// Wait calls got once for each id as its result comes, one call at a time and
-	// in any order, and returns nil when all have come. Where something stands in a result's place that cannot be one, got is
-	// called without a result: Result says why, and a worker may yet put the result there. It outlives losses of the
-	// connection. It ends early with ctx's error, joined with a *UnavailableError if the broker could not be used just then, or
-	// with a *UnavailableError that waiting cannot mend (ReasonAuth, ReasonPermission), or with ErrClosed.
+	// Wait calls got once for each id as its result arrives, one call at a time and in any order, and returns nil when all have
+	// arrived. It does not poll, and it reconnects by itself. When the key of a result holds something that cannot be one, got is
+	// called with a nil result: Result says why, and a worker may still write the result there.
+	// Errors: ctx's, joined with a *UnavailableError if the broker could not be used at that moment; a *UnavailableError that waiting
+	// does not cure (ReasonAuth, ReasonPermission); *FieldError (final); ErrClosed.
 	Wait(ctx context.Context, queue, resultKey string, ids []string, got func(id string, result []byte)) error
 }
 
-// DeadLetter is a message that ended without a run that counted, and why.
+// A DeadLetter is a message that was refused or has failed for good, with the reason. All of it is the broker's word.
 type DeadLetter struct {
-	Entry   string // its name, and the place to page on from
-	Code    string
-	Reason  string
-	Lane    Lane
-	ID      string // "" when the message was never verified
-	Message []byte // at most MessageBytesMax bytes of it; nil when it had vanished
-	Worker  string
-	At      time.Time
+	Entry   string    // the letter's name, and the cursor of the next page
+	Code    string    // of the refusal or failure, such as "policy.denied"
+	Reason  string    // for people, at most ReasonBytesMax bytes
+	Lane    Lane      // where the message came from
+	ID      string    // "" when the message was never verified
+	Message []byte    // at most MessageBytesMax bytes of it, owned by the caller; nil when it had been deleted from its lane
+	Worker  string    // the name of the worker that settled it
+	At      time.Time // when, by the broker's clock
 }
 
-// Phase is where a message stands.
+// Phase is the stage of life that a message is in.
 type Phase string
 
 const (
@@ -59,21 +60,22 @@ type Depth struct {
 	Running int64 // claimed and not settled
 }
 
-// Depths counts lanes, and the sets of their queues.
+// Depths counts the messages of lanes, and of the sets of their queues.
 type Depths struct {
 	Lanes []Depth          // in the order asked for
 	Due   map[string]int64 // by queue: parked or to be retried
 	Dead  map[string]int64 // by queue: dead letters kept
 }
 
-// Inspector looks at a queue and changes nothing.
+// An Inspector reads the state of queues and changes nothing.
+// Errors of all methods: *FieldError (final), *UnavailableError, ctx's.
 type Inspector interface {
-	// DeadLetters returns up to n (1 to PageMax) letters, oldest first, after the
-	// entry named (none: from the first). Of large ones it returns fewer: only when there is none the letters end.
+	// DeadLetters returns up to n (1 to PageMax) letters, oldest first, after the entry named ("": from the first). It returns
+	// fewer when letters are large; only an empty page means that there are no more.
 	DeadLetters(ctx context.Context, queue, after string, n int) ([]DeadLetter, error)
 
-	// State returns what is kept about the message of that id. Only lane's queue
-	// and tenant count.
+	// State returns what is kept about the message of that id, with PhaseUnknown when that is nothing. Only lane's queue and tenant
+	// count.
 	State(ctx context.Context, lane Lane, id string) (TaskState, error)
 
 	// Depth counts the lanes named, 1 to LanesMax.

@@ -47,7 +47,7 @@ func (l Lane) String() string {
 	return l.Queue + "/" + l.Tenant + "/" + l.Priority.String()
 }
 
-// Check says whether l can be a lane.
+// Check reports what is wrong with l, nil if it can be a lane.
 // Errors, final: *FieldError.
 func (l Lane) Check() error {
 	if err := CheckName("queue", l.Queue); err != nil {
@@ -62,7 +62,7 @@ func (l Lane) Check() error {
 	return nil
 }
 
-// CheckName says whether s can name a queue or a tenant: [a-z0-9][a-z0-9._-]{0,63}
+// CheckName refuses s unless it can name a queue or a tenant: [a-z0-9][a-z0-9._-]{0,63}
 // without "..". The grammar keeps names from being more than a part of a key:
 // no colon, no brace, no glob. field is used in the error only.
 // Errors, final: *FieldError.
@@ -83,7 +83,7 @@ func CheckName(field, s string) error {
 	return nil
 }
 
-// CheckID says whether s can be a message id, a result key or a token:
+// CheckID refuses s unless it can be a message id, a result key or a token:
 // [A-Za-z0-9_-]{1,64}. field is used in the error only.
 // Errors, final: *FieldError.
 func CheckID(field, s string) error {
@@ -106,7 +106,7 @@ var idBytes = func() (ok [256]bool) {
 	return ok
 }()
 
-// CheckDigest says whether s can be a digest: 1 to 128 bytes of printable ASCII
+// CheckDigest refuses s unless it can be a digest: 1 to DigestBytesMax (128) bytes of printable ASCII
 // without a space or a bar.
 // Errors, final: *FieldError.
 func CheckDigest(s string) error {

@@ -4,8 +4,8 @@ import "time"
 
 // Bounds on what crosses this room. A broker refuses more with *FieldError.
 const (
-	// StartLate is the part of a lease that may be over when Start grants it: what was claimed less long ago keeps its lease, so
-	// that the plain case writes nothing more. 0.25 in lua/begin.lua of redisqueue.
+	// StartLate is the part of a lease, one in so many, that may be over when Start grants it: a delivery that was claimed more
+	// recently keeps its lease, which saves a write in the common case. It is 0.25 in lua/begin.lua of redisqueue.
 	StartLate = 4
 
 	// NameBytesMax bounds a queue's or tenant's name: names become parts of keys.
@@ -18,8 +18,8 @@ const (
 	// DigestBytesMax bounds a digest's text ("sha256:" and 64 hex digits are 71).
 	DigestBytesMax = 128
 
-	// MessageBytesMax bounds a message at Send, and how much of a message a dead
-	// letter keeps. An envelope is at most 256 KiB and its frame; the rest is slack.
+	// MessageBytesMax bounds a message at Send, and how much of a message a dead letter keeps. An envelope is at most 256 KiB; the
+	// rest is room for other formats.
 	MessageBytesMax = 512 << 10
 
 	// ResultBytesMax bounds a stored result: the largest task result of
@@ -57,14 +57,14 @@ const (
 	// InputsBytesMax bounds the results that one message is given together: they become its payload, in memory.
 	InputsBytesMax = 64 << 20
 
-	// SuspectCrashes is how many crashes make a message a suspect. When a worker dies, all that it had counts a crash,
-	// whichever was to blame; so from then on a broker grants suspects one at a time in each queue, and the next crash tells.
+	// SuspectCrashes is how many crashes make a message a suspect. When a worker dies, every message that it ran counts a crash,
+	// whichever was to blame. So a broker grants suspects one at a time in each queue: the next crash shows which one it is.
 	SuspectCrashes = 2
 
 	// GatesMax bounds the gates before one message: queue, tenant, task and principal, each with either bound.
 	GatesMax = 8
 
-	// InFlightMax and BurstMax bound a gate's numbers: a set of that many members is still small for a broker.
+	// InFlightMax and BurstMax bound a gate's numbers: a broker handles a set of that many members easily.
 	InFlightMax = 65536
 	BurstMax    = 65536
 

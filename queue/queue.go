@@ -14,8 +14,8 @@ type Outgoing struct {
 
 // A Sender puts messages into lanes. It needs no other right than that.
 type Sender interface {
-	// Send writes the whole batch in one pipelined write (more than BatchMax, and
-	// more than some MiB, go in several). nil means that the broker has taken all of them.
+	// Send writes the whole batch in one pipelined write; more than BatchMax messages, or more than some MiB, go in several.
+	// nil means that the broker has taken all of them.
 	// Errors: *FieldError (final, nothing was sent), *UnavailableError (some may
 	// have been taken; sending the same bytes again is safe).
 	Send(ctx context.Context, batch []Outgoing) error
@@ -23,7 +23,7 @@ type Sender interface {
 
 // Claim says what a worker is ready to take.
 type Claim struct {
-	Lanes []Lane        // 1 to LanesMax, all of one queue, and always the same; see Queue.Claim for whose turn it is
+	Lanes []Lane        // 1 to LanesMax, all of one queue; the same at each call, so that each gets its turn (see Queue.Claim)
 	Max   int           // 1 to BatchMax
 	Wait  time.Duration // how long to wait for the first message; 0 means only what is there
 }
@@ -33,21 +33,20 @@ type Delivery struct {
 	Lane    Lane
 	Entry   string // the broker's name for it within the lane
 	Message []byte // owned by the caller
-	Token   string // the fence that Start puts up; of this delivery alone
+	Token   string // the fencing token that Start records; unique to this delivery
 
-	// Fault is "" or says why the entry is no message: it did not come from a
-	// Sender. It can be settled with Dead or Drop and never starts.
+	// Fault says why the entry is no message, that is, did not come from a Sender; "" for a message. An entry with a fault can be
+	// settled with Dead or Drop, and cannot be started.
 	Fault string
 
-	// Leased is, by the broker's clock, no later than when this lease began; the zero time where the broker does not say.
+	// Leased is a lower bound of when this lease began, by the broker's clock; zero where the broker does not say.
 	Leased time.Time
 
-	// Redelivered says that a lease on it ran out before.
+	// Redelivered says that an earlier lease on the entry has run out.
 	Redelivered bool
 }
 
-// Unstarted returns the lease of a delivery that did not get as far as Start,
-// to settle it with Dead, Release or Drop, or to renew it until it does.
+// Unstarted returns the lease of a delivery that was not started, to settle it with Dead, Release or Drop, or to renew it.
 func (d Delivery) Unstarted() Lease { return Lease{Lane: d.Lane, Entry: d.Entry} }
 
 // Start asks to begin work on a delivery that has been verified.
@@ -57,17 +56,17 @@ type Start struct {
 	Digest   string    // of the whole message; equal digests are the same message
 	Expires  time.Time // when the message expires; its state is kept for StateGrace longer
 
-	// ResultKey is where the results of the message's sender are kept, see Settlement. Required with After.
+	// ResultKey is the key under which the sender's results are kept, see Settlement. Required with After.
 	ResultKey string
 
-	// Plan is "" or names what the message is a step of; orders to cancel are kept for the plan as for the message.
+	// Plan names the plan that the message is a step of, or is "". An order to cancel may name the plan instead of the message.
 	Plan string
 
-	// After are the ids of the messages, of the same lane's queue and tenant, whose results this one needs: at most
-	// AfterMax. While one has none, the answer is Waits.
+	// After are the ids of the messages whose results this one needs, at most AfterMax, all of the lane's queue and tenant. While
+	// one of them has no result, the answer is Waits.
 	After []string
 
-	// Unique, when it has a key, and Gates, at most GatesMax, are asked when the message is about to be granted.
+	// Unique (if it has a key) and Gates (at most GatesMax) are checked just before the message is granted.
 	Unique Unique
 	Gates  []Gate
 
@@ -76,7 +75,7 @@ type Start struct {
 	Unasked bool
 }
 
-// Check says whether s can be asked.
+// Check reports what is wrong with s, nil if it can be asked.
 // Errors, final: *FieldError.
 func (s Start) Check() error {
 	lease := s.Delivery.Unstarted()
@@ -148,26 +147,26 @@ type State int
 const (
 	// Granted: the message is this worker's to run.
 	Granted State = iota + 1
-	// Replayed: the same bytes have ended already. Drop it, by the lease of the answer: see Lease.
+	// Replayed: the same bytes have already ended. Settle with Drop, under the lease of the answer (see Lease).
 	Replayed
-	// Duplicate: the same bytes wait, or run, as another entry. Drop it, likewise.
+	// Duplicate: the same bytes wait or run as another entry. Settle with Drop, under the lease of the answer.
 	Duplicate
-	// Conflict: the id was used for other bytes. Let it be Dead.
+	// Conflict: the id was used for other bytes. Settle with Dead.
 	Conflict
-	// Lost: the entry belongs to another worker by now. Forget it.
+	// Lost: the entry belongs to another worker by now. Nothing is to be settled.
 	Lost
-	// Waits: a result in After is missing. The broker has parked the message; it comes again when the last of them
-	// has been settled (see Settlement.Wake), or when it expires. Forget it.
+	// Waits: a result in After is missing. The broker has parked the message. It is delivered again when the last of them has
+	// been settled (see Settlement.Wake), or when it expires. Nothing is to be settled.
 	Waits
-	// Throttled: a gate is closed, or the message is a suspect (see SuspectCrashes) and another one runs. The broker has
-	// parked the message until it may pass. Forget it.
+	// Throttled: a gate is closed, or the message is a suspect (see SuspectCrashes) and another suspect runs. The broker has
+	// parked the message until it may pass. Nothing is to be settled.
 	Throttled
-	// Taken: the unique key is another message's, Started.First. Nothing was granted, but the lease can be settled
-	// with Dead, so that the sender is told.
+	// Taken: another message, Started.First, holds the unique key. The message must not run; settle with Dead, so that the
+	// sender is told.
 	Taken
 )
 
-// String returns the word for s.
+// String returns s as one lower-case word, "invalid" for the zero State.
 func (s State) String() string {
 	switch s {
 	case Granted:
@@ -190,37 +189,43 @@ func (s State) String() string {
 	return "invalid"
 }
 
-// Started is what became of one Start, in the same place of the batch.
+// Started is the answer to one Start; answers are in the order of the batch.
 type Started struct {
 	State State
 	Lease Lease // with a token when State is Granted or Taken; without one otherwise
 
-	Attempt int // 1 for the first; of Granted only
-	Crashes int // how often a lease ran out, or was settled with Retry's crash; of Granted only
+	// Set when State is Granted:
 
-	// Cancels are the orders kept for the message or its plan (see Orders.Cancel), as the broker gives them: they mean
-	// nothing until their signatures hold. Of Granted only.
+	Attempt int // of this run, 1 for the first
+	Crashes int // earlier runs whose lease ran out, or that were settled with Retry and crash
+
+	// Cancels are the orders to cancel that are kept for the message or its plan (see Orders.Cancel). They are the broker's word:
+	// verify their signatures first.
 	Cancels [][]byte
 
-	// Inputs are the results of After, in its order, as the broker gives them; one that was deleted meanwhile is empty.
-	// Of Granted only. None when the message has expired, or when they have more than InputsBytesMax bytes together.
+	// Inputs are the results of After, in its order; one that was deleted meanwhile is empty. They are the broker's word: verify
+	// them. Inputs is nil when the message has expired, or when they have more than InputsBytesMax bytes together.
 	Inputs [][]byte
 
-	// First is the id that holds the unique key. Of Taken only.
-	First string
+	// Set when State is Taken:
+
+	First string // the id of the message that holds the unique key
 }
 
-// A Lease is the right to settle one entry.
-// Token is "" for a delivery that was not granted. One that has an ID all the same is of a copy, as Start answered: it can be
-// settled only where the message has ended, or another entry can lead to its run. Between Start and Settle another server can
-// have taken the place of the one that knew so, and there the copy may be the message itself.
+// A Lease is the right to settle one entry. There are three kinds:
+//
+//   - with Token: of a delivery that Start granted (or answered with Taken); ID is its message.
+//   - without Token and ID: of a delivery that was not started, see Delivery.Unstarted.
+//   - with ID only: of a copy, when Start answered Replayed or Duplicate. Drop removes it only if the message has ended or another
+//     entry can still lead to its run: a failover between Start and Settle may have lost both, and then the copy is the message.
 type Lease struct {
 	Lane  Lane
 	Entry string
 	ID    string
 	Token string
 
-	// Gates are the names of those with InFlight that it passed, with spaces between: renewed and freed with the lease.
+	// Gates are the names of the gates with InFlight that the message has passed, separated by spaces. Their places are renewed
+	// and freed with the lease.
 	Gates string
 }
 
@@ -228,32 +233,28 @@ type Lease struct {
 // safe for concurrent use and take batches of at most BatchMax.
 // Errors of all methods: *FieldError (final), *UnavailableError, ctx's.
 type Queue interface {
-	// Claim waits in the broker, never by sleeping and asking again, and returns
-	// as soon as one message is there: from 0 (Wait has passed) to Max of them.
-	// Lanes of one priority share alike, and one with few messages does not wait
-	// for one with many. Where several priorities have many, they share 6 to 3 to 1.
-	// When ctx ends it returns ctx's error at once and loses nothing.
+	// Claim blocks in the broker (it does not poll) and returns as soon as one message is there: 1 to Max deliveries, or none after
+	// Wait. Lanes of one priority get equal shares, and a lane with few messages does not wait for one with many. Busy
+	// priorities share 6 to 3 to 1. When ctx ends, Claim returns ctx's error at once; what it had claimed goes back to its lane.
 	Claim(ctx context.Context, c Claim) ([]Delivery, error)
 
-	// Start records that work begins, and grants each message to one worker only. Its lease began when Start was asked, or
-	// up to a StartLate-th of a lease before.
-	// Asking again with the same delivery gives the same answer.
+	// Start records that work begins, and grants each message to one worker only. The lease counts from this call, or from up to
+	// a StartLate-th of a lease before it. Start is idempotent: the same delivery gets the same answer.
 	Start(ctx context.Context, batch []Start) ([]Started, error)
 
-	// Renew lets the leases last on, and returns those that are lost: work on
-	// them should end, for nothing of it can be settled.
+	// Renew extends the leases by a whole lease from now, and returns those that are lost. Work under a lost lease should end, for
+	// nothing of it can be settled.
 	Renew(ctx context.Context, batch []Lease) (lost []Lease, err error)
 
-	// Settle ends leases. Answers stand in the same places. Settling again what
-	// has been settled under the same lease answers Applied and changes nothing.
+	// Settle ends leases; answers are in the order of the batch. Settle is idempotent: the same settlement under the same lease
+	// answers Applied again and changes nothing.
 	Settle(ctx context.Context, batch []Settlement) ([]Settled, error)
 }
 
 // Recovered is what Recover found.
 type Recovered struct {
 	Deliveries []Delivery
-	// Vanished counts entries that were leased but deleted from their lane by
-	// somebody else, so that nothing is left to deliver.
+	// Vanished counts leased entries that somebody else deleted from their lane, so that nothing is left to deliver.
 	Vanished int
 	// Retired counts dead workers whose names were removed from lanes.
 	Retired int
@@ -261,16 +262,14 @@ type Recovered struct {
 
 // A Maintainer does the periodic work of a queue: it moves due messages into their lanes and recovers the deliveries of dead
 // workers. Every worker runs one; any number may run at a time.
+// Errors of all methods: *FieldError (final), *UnavailableError, ctx's.
 type Maintainer interface {
-	// Promote moves messages whose time has come from the due set back into
-	// their lanes: at most max (1 to BatchMax), so call again while n is max.
-	// next is when the next one is due, zero when none waits. Due is by the
-	// broker's clock.
+	// Promote moves at most max (1 to BatchMax) messages that are due, by the broker's clock, into their lanes; call it again while
+	// n is max. next is when the next message is due, by our clock; zero when none waits.
 	Promote(ctx context.Context, queue string, max int) (n int, next time.Time, err error)
 
-	// Recover takes over at most max (1 to BatchMax) deliveries whose lease has
-	// run out. Start them like others. Call again at once while it returns any,
-	// else every second or so.
+	// Recover takes over at most max (1 to BatchMax) deliveries whose lease has run out; start them like others. Call it again at
+	// once while it returns any, else every second or so.
 	Recover(ctx context.Context, lanes []Lane, max int) (Recovered, error)
 
 	// LeftOut returns the lanes that claims skip for now because their key holds something that is no lane. It sends nothing to

@@ -29,19 +29,19 @@ type Verdict struct {
 	reason  string
 }
 
-// Done ends the message: it was run, whether the task succeeded or failed for good.
+// Done ends the message, whose task has succeeded.
 func Done() Verdict { return Verdict{outcome: OutcomeDone} }
 
-// Retry lets the message run again at or after at (at once when it is past).
-// With crash it counts as a crash of ours, else as a failed attempt.
+// Retry lets the message run again at or after at; at once if at is past. With crash it counts as a crash, which is the runner's,
+// else as a failed attempt, which is the task's.
 func Retry(at time.Time, crash bool) Verdict {
 	return Verdict{outcome: OutcomeRetry, at: at, crash: crash}
 }
 
-// Park lets the message wait until then; nothing is counted.
+// Park lets the message wait until the given time. No attempt is counted.
 func Park(until time.Time) Verdict { return Verdict{outcome: OutcomePark, at: until} }
 
-// Release gives the message back to its lane at once; nothing is counted.
+// Release puts the message back into its lane at once. No attempt is counted.
 func Release() Verdict { return Verdict{outcome: OutcomeRelease} }
 
 // Dead ends the message and keeps it as a dead letter. code is a refusal's code
@@ -50,7 +50,7 @@ func Dead(code, reason string) Verdict {
 	return Verdict{outcome: OutcomeDead, code: code, reason: cut(reason, ReasonBytesMax)}
 }
 
-// Drop forgets this copy of a message and leaves the message's state alone.
+// Drop deletes this copy of a message and leaves the message's state alone.
 func Drop() Verdict { return Verdict{outcome: OutcomeDrop} }
 
 // Outcome returns the kind of v, 0 for the zero value.
@@ -92,17 +92,17 @@ type Settlement struct {
 	Lease   Lease
 	Verdict Verdict
 
-	// Result, when there is one, is kept under ResultKey (the issuer's key id)
-	// and Lease.ID for ResultTTL, and waiters are told. Done and Dead only, with a lease from Start.
+	// Result, if not empty, is stored under ResultKey (the issuer's key id) and Lease.ID for ResultTTL (1 ms to StateTTLMax), and
+	// waiters are told. At most ResultBytesMax bytes; not kept after the call. Only with Done or Dead, and a lease from Start.
 	Result    []byte
 	ResultKey string
 	ResultTTL time.Duration
 
-	// Wake lets those go on that wait for this message's result (Start.After). Done and Dead only; for steps of plans.
+	// Wake wakes the messages that wait for this one's result (Start.After). For steps of plans, with Done and Dead.
 	Wake bool
 }
 
-// Check says whether s makes sense: the verdict fits the lease and is bounded.
+// Check reports what is wrong with s, nil if the verdict fits the lease and everything is within its bounds.
 // Errors, final: *FieldError.
 func (s Settlement) Check() error {
 	if err := s.Lease.check(); err != nil {
@@ -189,7 +189,7 @@ func (l Lease) checkGates() error {
 	return nil
 }
 
-// Check says whether l can be a lease.
+// Check reports what is wrong with l, nil if it can be a lease.
 // Errors, final: *FieldError.
 func (l Lease) Check() error { return l.check() }
 
@@ -199,10 +199,10 @@ type Settled int
 const (
 	// Applied: the verdict stands.
 	Applied Settled = iota + 1
-	// LeaseLost: the message is another worker's by now, or has ended. Nothing was changed.
+	// LeaseLost: the message belongs to another worker by now, or has ended. Nothing was changed.
 	LeaseLost
-	// Vanished: the verdict needed the message, and its entry had been deleted by
-	// somebody. It became a dead letter without bytes, with the code CodeVanished.
+	// Vanished: the verdict needed the message, but somebody had deleted its entry. It became a dead letter without bytes, with
+	// the code CodeVanished.
 	Vanished
 )
 

@@ -7,11 +7,11 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// What comes alone to a worker with a runner to spare goes all its way on the goroutine that claimed it: opened, started,
-// run, signed and settled. On an idle worker each hand-over to another goroutine is a wait for a processor, of which there
-// were six in a task's way.
+// A delivery that comes alone, while a runner is free, is handled from end to end by the goroutine that claimed it: opened,
+// started, run, signed and settled. On an idle worker each hand-over to another goroutine waits for a processor, and the
+// pipeline has six of them.
 
-// claim reads the post's lanes while there is room, until ctx ends. It returns when all that it brought is started.
+// claim reads the post's lanes while there is room, until ctx ends. It returns when everything that it claimed is started.
 func (w *Worker) claim(ctx context.Context, p *post) {
 	w.awaitOrders(ctx, p)
 	started := make(chan struct{})
@@ -20,7 +20,7 @@ func (w *Worker) claim(ctx context.Context, p *post) {
 	p.intakes.Wait()
 }
 
-// claimBeside claims from a goroutine of its own. It ends when what it brought is with the runners, or has ended.
+// claimBeside claims on a goroutine of its own, which ends when the runners have what it claimed, or when it has run that itself.
 func (w *Worker) claimBeside(ctx context.Context, p *post, before <-chan struct{}) {
 	p.intakes.Add(1)
 	go func() {
@@ -29,16 +29,16 @@ func (w *Worker) claimBeside(ctx context.Context, p *post, before <-chan struct{
 			p.intakes.Done()
 			return
 		}
-		w.runners.Add(1) // before the other: a drain waits for intakes, and then for runners
+		w.runners.Add(1) // before intakes.Done: a drain waits for intakes, and then for runners
 		p.intakes.Done()
 		defer w.runners.Done()
 		w.runAlone(b, runner)
 	}()
 }
 
-// claimNext claims until it has a batch, and takes that in; before is closed when the batch before it has been. The next
-// claim goes out meanwhile, but for a batch of one: what comes while that is being started comes together. It returns
-// what its caller is to run itself, on the place of a runner.
+// claimNext claims until it has a batch, and takes it in; before is closed when the previous batch has been taken in. The next claim
+// goes out meanwhile, except for a batch of one: then it waits for the start, so that what arrives in that time comes as one batch.
+// If the caller is to run the delivery itself, claimNext returns it with the runner's place.
 func (w *Worker) claimNext(ctx context.Context, p *post, before <-chan struct{}) (alone *begun, runner int) {
 	batch := w.claimSome(ctx, p)
 	if len(batch) == 0 {
@@ -65,7 +65,7 @@ func (w *Worker) claimNext(ctx context.Context, p *post, before <-chan struct{})
 	return nil, 0
 }
 
-// runAlone runs b and settles it, unless settlements are under way with which its own can go.
+// runAlone runs b and settles it, unless other settlements are under way: then it joins the next batch.
 func (w *Worker) runAlone(b *begun, runner int) {
 	b.alone = true
 	w.runOn(runner, b)
@@ -78,7 +78,7 @@ func (w *Worker) runAlone(b *begun, runner int) {
 	asked := time.Now()
 	settled, err := w.cfg.Broker.Settle(w.work, []queue.Settlement{e.settlement})
 	if err != nil {
-		b.post.ended.again(e) // the settler knows what to do about it
+		b.post.ended.again(e) // the settler retries
 		return
 	}
 	b.post.broker.up(w.log, actSettle)

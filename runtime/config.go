@@ -15,7 +15,7 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// Broker is what the worker needs of a broker: the way of a task, and the care for what waits or was left.
+// Broker is what the worker needs of a broker: to claim, start and settle work, and the periodic maintenance.
 type Broker interface {
 	queue.Queue
 	queue.Maintainer
@@ -27,13 +27,13 @@ type Config struct {
 	// Broker carries the work. Required; the worker does not close it.
 	Broker Broker
 
-	// Listener hears orders of operators and senders, Admin carries them out, and Modes remembers over restarts which
-	// queues are paused. All or none: without them the worker obeys no order.
+	// Listener receives orders of operators and senders, Admin carries them out, and Modes remembers over restarts which
+	// queues are paused. All three or none: without them the worker obeys no order.
 	Listener queue.Listener
 	Admin    queue.Admin
 	Modes    Modes
 
-	// Events is told what happens to messages, and Progress how far tasks say they are. nil: nobody is.
+	// Events receives what happens to messages, Progress what tasks report of their progress. nil: neither is written.
 	Events   queue.Events
 	Progress queue.Progress
 
@@ -67,25 +67,24 @@ type Config struct {
 	// Limits bound how many of these may be of one queue, tenant or task, each up to Concurrency. Default: none.
 	Limits Limits
 
-	// Lease is how long a delivery belongs to this worker without a sign of life, LeaseMin to LeaseMax.
-	// Must be the broker's. Default 15 s.
+	// Lease is how long a delivery belongs to this worker without a renewal, LeaseMin to LeaseMax. It must be the same as the
+	// broker's. Default 15 s.
 	Lease time.Duration
 
-	// Drain is how long running tasks may go on after Run's context has ended. Default 30 s; DrainNone cuts
-	// at once.
+	// Drain is how long running tasks may go on after Run's context has ended, at most 1 h. Default 30 s; DrainNone cuts at once.
 	Drain time.Duration
 
 	// ResultTTL is how long a result is kept for its sender, 1 s to 7 days. Default 1 h.
 	ResultTTL time.Duration
 
-	// Logger is where outcomes are said. Default: nothing is said.
+	// Logger receives the log. Default: nothing is logged.
 	Logger hclog.Logger
 
 	// Clock tells the time by which messages are judged. Default time.Now.
 	Clock func() time.Time
 }
 
-// DrainNone as Config.Drain means that nothing running is waited for.
+// DrainNone as Config.Drain means not to wait for running tasks.
 const DrainNone = time.Duration(-1)
 
 const (
@@ -97,7 +96,7 @@ const (
 	resultTTLMax     = 7 * 24 * time.Hour
 )
 
-// A ConfigError names one faulty field of Config. [Open] joins all of them.
+// A ConfigError reports one faulty field of Config. [Open] joins all of them.
 type ConfigError struct {
 	Field string // as in Config
 	Text  string // what is wrong and what is expected
@@ -168,7 +167,7 @@ func (c Config) check() error {
 	return errors.Join(faults...)
 }
 
-// checkKey holds the worker's key against the policy: a result that no sender would accept is not worth a run.
+// checkKey checks the worker's key against the policy: senders would refuse results under an unlisted key.
 func (c Config) checkKey() []error {
 	if c.Key.Public().Purpose() != envelope.Worker {
 		return []error{&ConfigError{Field: "Key", Text: "is not a worker key: make one with `caisson key new worker`"}}

@@ -10,17 +10,17 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// ended remembers which messages this worker has settled, until they expire, so that one whose state somebody deleted
+// ended remembers which messages this worker has settled, until they expire, so that a message whose state somebody deleted
 // from the broker does not run on this worker again.
 //
-// It takes memory for what it remembers and no more: it is made of endedShards tables, each of sets of endedWays entries. When
-// all of a set are in use its table doubles, up to endedSets; a full set of such a table forgets what expires first.
+// It is a set-associative table whose memory grows with its contents: endedShards tables, each of sets of endedWays entries. When
+// a set is full its table doubles, up to endedSets sets; after that a full set forgets the entry that expires first.
 //
-// An entry is 10 bytes of the message's SHA-256, the second after which it may be forgotten, and how it ended.
+// An entry is 10 bytes of the message's SHA-256, the second after which it may be forgotten, and how the message ended.
 type ended struct {
 	seed   maphash.Seed
 	mu     sync.Mutex
-	start  time.Time // what times of deaths are counted from; zero until the first add
+	start  time.Time // the origin of endedEntry.died; zero until the first add
 	shards [endedShards][]endedSet
 }
 
@@ -28,30 +28,29 @@ type endedSet [endedWays]endedEntry
 
 type endedEntry struct {
 	digest [10]byte
-	code   uint16 // codeSum of its code, of a dead letter
-	until  uint32 // seconds since 1970; 0: free
-	died   uint32 // deathUnits since ended.start; 0: it is no dead letter
-	doubt  bool   // a dead letter that came again, and there was no order that requeued it yet
+	code   uint16 // of a dead letter: codeSum of its code
+	until  uint32 // when it may be forgotten, in seconds since 1970; 0: the entry is free
+	died   uint32 // of a dead letter: when, in deathUnits since ended.start; else 0
+	doubt  bool   // of a dead letter: it was delivered again, and no order to requeue it was heard yet
 }
 
-// deathUnit is what times of deaths are kept in. They wrap after five days, when whatever has died before has long
-// expired.
+// deathUnit is the resolution of endedEntry.died. It wraps after five days, when the message has long expired.
 const deathUnit = 100 * time.Microsecond
 
-// A death is when and by which code a message became a dead letter; of what did not, the zero death.
+// A death says when a message became a dead letter, and with which code. The zero death: it did not.
 type death struct {
 	at   time.Time
 	code uint16
 }
 
-// codeSum is what is remembered of a code.
+// codeSum returns 16 bits of a checksum of a code.
 func codeSum(code string) uint16 { return uint16(crc32.ChecksumIEEE([]byte(code))) }
 
-// coded reports whether d was by that code, or one that looks the same.
+// coded reports whether d had that code, or one with the same codeSum.
 func (d death) coded(code string) bool { return d.code == codeSum(code) }
 
-// add remembers the message of digest until it expires; now is the instant that others have expired by. d is zero if it is
-// no dead letter.
+// add remembers the message of digest until it expires. Entries that have expired at now may be overwritten. d is zero unless
+// the message is a dead letter.
 func (e *ended) add(digest envelope.Digest, now, expires time.Time, d death) {
 	entry := endedEntry{digest: [10]byte(digest[:10]), code: d.code, until: seconds(expires) + 1}
 	e.mu.Lock()
@@ -76,10 +75,10 @@ func (e *ended) add(digest envelope.Digest, now, expires time.Time, d death) {
 	*(*shard)[at%len(*shard)].first() = entry
 }
 
-// seconds is t as entries keep it.
+// seconds returns t in seconds since 1970, as entries keep it.
 func seconds(t time.Time) uint32 { return uint32(max(t.Unix(), 0)) }
 
-// first returns what of s is free or expires first.
+// first returns a free entry of s or, if there is none, the one that expires first.
 func (s *endedSet) first() *endedEntry {
 	at := 0
 	for i := range s {
@@ -90,8 +89,8 @@ func (s *endedSet) first() *endedEntry {
 	return &s[at]
 }
 
-// double makes a shard's table one of twice as many sets, without what has expired by now. What was in a set comes into one of
-// two, so that there is room for it.
+// double rehashes a shard's table into twice as many sets, without the entries that have expired. The entries of one set go
+// into two, so that there is room for all.
 func (e *ended) double(shard *[]endedSet, now uint32) {
 	more := make([]endedSet, 2*len(*shard))
 	for i := range *shard {
@@ -105,7 +104,7 @@ func (e *ended) double(shard *[]endedSet, now uint32) {
 	*shard = more
 }
 
-// has reports whether the message of digest was settled here, and, if as a dead letter, its death.
+// has reports whether the message of digest was settled here and, if as a dead letter, its death.
 func (e *ended) has(digest envelope.Digest) (known bool, d death) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -118,7 +117,7 @@ func (e *ended) has(digest envelope.Digest) (known bool, d death) {
 	return true, death{e.start.Add((now - time.Duration(ago)) * deathUnit), entry.code}
 }
 
-// forget lets the message of digest be new.
+// forget removes the message of digest.
 func (e *ended) forget(digest envelope.Digest) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -127,7 +126,7 @@ func (e *ended) forget(digest envelope.Digest) {
 	}
 }
 
-// doubt reports whether the message of digest, which is known, came again for the first time.
+// doubt reports whether a known message was delivered again for the first time, and remembers that it was.
 func (e *ended) doubt(digest envelope.Digest) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -157,8 +156,8 @@ func (e *ended) find(digest envelope.Digest) *endedEntry {
 	return nil
 }
 
-// place returns where an entry belongs: its shard, and a number that modulo the shard's sets is its set. The seed keeps senders
-// from choosing messages for one set.
+// place returns the shard of an entry, and a number that modulo the number of the shard's sets is its set. The seed keeps senders
+// from choosing messages that all fall into one set.
 func (e *ended) place(digest [10]byte) (shard *[]endedSet, at int) {
 	hash := maphash.Comparable(e.seed, binary.LittleEndian.Uint64(digest[:]))
 	return &e.shards[hash%endedShards], int(hash / endedShards % endedSets)

@@ -9,17 +9,17 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// events are what happened at one post and has not been emitted yet. They are for those who watch: when the broker does
-// not take them as fast as they come, some are dropped and counted, and no task waits for it.
+// events are the events of one post that have not been written yet. When they come faster than the broker takes them, some are
+// dropped and counted; no task waits for them.
 type events struct {
 	on      bool
 	mu      sync.Mutex
 	waiting []queue.Event
-	spare   []queue.Event // where the next are gathered while those before are written
+	spare   []queue.Event // the other of two buffers: one is filled while the other is written
 	some    chan struct{}
 }
 
-// note adds an event about b, if anybody wants to know.
+// note adds an event about b, if events are written at all.
 func (w *Worker) note(b *begun, kind queue.EventKind, code, progress string) {
 	p := b.post
 	if !p.events.on {
@@ -46,7 +46,7 @@ func (w *Worker) note(b *begun, kind queue.EventKind, code, progress string) {
 	}
 }
 
-// noteEnd adds the event for how a delivery ended.
+// noteEnd adds the event for the end of a delivery.
 func (w *Worker) noteEnd(e *ending) {
 	b, r := e.begun, &e.report
 	if b == nil || !b.post.events.on {
@@ -68,7 +68,7 @@ func (w *Worker) noteEnd(e *ending) {
 	}
 }
 
-// emit writes the post's events, in batches, until ctx ends, and then those that are left.
+// emit writes the post's events in batches until ctx ends, and then the rest.
 func (w *Worker) emit(ctx context.Context, p *post) {
 	failing := false
 	for last := false; !last; {
@@ -95,21 +95,21 @@ func (w *Worker) emit(ctx context.Context, p *post) {
 			}
 		}
 		failing = err != nil
-		clear(batch) // what they name is not kept
+		clear(batch) // so that the buffer keeps no strings alive
 		p.events.mu.Lock()
 		p.events.spare = batch[:0]
 		p.events.mu.Unlock()
 	}
 }
 
-// reports are the newest words of running tasks that have not been passed on.
+// reports are the newest progress reports of running tasks that have not been written yet.
 type reports struct {
 	mu      sync.Mutex
 	waiting map[*begun]string
 	some    chan struct{}
 }
 
-// report takes what the guest of b says of how far it is. The newest counts.
+// report takes a progress report of b's guest, in place of the one before.
 func (w *Worker) report(b *begun, text string) {
 	w.reports.mu.Lock()
 	w.reports.waiting[b] = text // as many as there are runners
@@ -120,7 +120,7 @@ func (w *Worker) report(b *begun, text string) {
 	}
 }
 
-// passOn writes the newest reports, of each task at most one in reportEvery, until ctx ends.
+// passOn writes the newest reports until ctx ends, at most one of each task within reportEvery.
 func (w *Worker) passOn(ctx context.Context) {
 	failing := false
 	for {
@@ -150,7 +150,7 @@ func (w *Worker) passOn(ctx context.Context) {
 	}
 }
 
-// reporter returns where the guest of b reports its progress to; nil where nobody would read it.
+// reporter returns the function by which b's guest reports its progress, nil if nobody would read it.
 func (w *Worker) reporter(b *begun) func(text string) {
 	if w.cfg.Progress == nil && !b.post.events.on {
 		return nil

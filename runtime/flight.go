@@ -8,7 +8,7 @@ import (
 	"github.com/caisson-run/caisson/runtime/policy"
 )
 
-// flight is what the worker holds leases for, by lease token.
+// flight holds the deliveries that the worker has leases for, by lease token.
 type flight struct {
 	mu   sync.Mutex
 	held map[string]*begun
@@ -38,7 +38,7 @@ func (f *flight) len() int {
 	return len(f.held)
 }
 
-// leases returns a copy of what is to be renewed in one queue.
+// leases returns the leases to renew in one queue.
 func (f *flight) leases(name string) []queue.Lease {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,8 +51,8 @@ func (f *flight) leases(name string) []queue.Lease {
 	return leases
 }
 
-// cancel ends every run that a, which was read at the time heard, cancels, and what is to run, and returns how many. It spares
-// what a names and may not cancel.
+// cancel ends all deliveries that a cancels, running or waiting for a runner, and returns how many; heard is when a was read.
+// spared counts those that a names but may not cancel.
 func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n, spared int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *flight) cancel(a policy.AuthorisedOrder, heard time.Time) (n, spared in
 	return n, spared
 }
 
-// sinceCancel returns how long ago the order was read that ended b's run, 0 if it came before b could be found here.
+// sinceCancel returns how long ago the order that ended b's run was read; 0 if that was before b was added.
 func (f *flight) sinceCancel(b *begun) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,8 +84,7 @@ func (f *flight) sinceCancel(b *begun) time.Duration {
 	return time.Since(b.cancelled)
 }
 
-// renew notes that the leases of a batch were asked for at a time and given, all but those that are lost: what waits for its
-// runner is not to begin because of one of these.
+// renew records that the leases of batch, except lost, were renewed by a call made at asked. overdue goes by it.
 func (f *flight) renew(batch, lost []queue.Lease, asked time.Time) {
 	gone := make(map[string]bool, len(lost))
 	for _, lease := range lost {
@@ -100,17 +99,16 @@ func (f *flight) renew(batch, lost []queue.Lease, asked time.Time) {
 	}
 }
 
-// overdue reports whether b's lease has run out as far as this worker can know: it was stopped, starved or cut off for so
-// long. Another worker may have run the task by now, and ended it. What begins to run in spite of it could settle nothing.
+// overdue reports whether b's lease has run out as far as this worker can know, because it was stopped, starved or cut off.
+// Another worker may have run the task by now, and a run that begins in spite of that could settle nothing.
 func (f *flight) overdue(b *begun, lease time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return time.Since(b.renewed) >= lease
 }
 
-// lose ends the run that a lost lease belonged to, and reports whether there was one. Its outcome would be fenced off, so
-// its work is in vain. What has an outcome already is left alone: its lease may be gone because it is settled just now, and
-// if it is not, that is said then.
+// lose ends the run whose lease was lost, and reports whether there was one: its outcome would be fenced off. A delivery that has an
+// outcome already is left alone. Its lease may be gone because it has just been settled; if not, the settlement will say so.
 func (f *flight) lose(lease queue.Lease) bool {
 	f.mu.Lock()
 	b := f.held[lease.Token]

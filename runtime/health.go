@@ -13,7 +13,7 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// act is one of the things that the worker asks of the broker all the time. Each is watched on its own: a Redis that
+// act is one of the calls that the worker makes to the broker all the time. The health of each is tracked by itself: a Redis that
 // is full hands out work and refuses to record it.
 type act string
 
@@ -26,17 +26,17 @@ const (
 	actRecover act = "recover"
 )
 
-// acts orders them for whoever asks for one reason.
+// acts are all of them; the reason of the first that fails is the one that is shown.
 var acts = [...]act{actClaim, actStart, actSettle, actRenew, actPromote, actRecover}
 
-// everywhere are the reasons that keep the broker from all acts alike, for all workers: any act that goes well says that they are gone. Other reasons
-// are of one act, as where memory is short, a right is missing, or a reply is too large for the line.
+// everywhere are the reasons that make all acts fail, for all workers: an act that succeeds shows that they are gone. Other reasons
+// concern one act: memory is short, a right is missing, a reply is too large.
 var everywhere = map[queue.Reason]bool{
 	queue.ReasonConnection: true, queue.ReasonLoading: true, queue.ReasonReadOnly: true, queue.ReasonAuth: true,
 	queue.ReasonCluster: true, queue.ReasonMasterDown: true, queue.ReasonBusy: true,
 }
 
-// reasonOf returns why the broker did not do what was asked; "" when it did not say. Of what it did not answer before our own deadline it is the time.
+// reasonOf returns why the broker did not do what was asked, "" if that is not known. Our own deadline is ReasonTimeout.
 func reasonOf(err error) queue.Reason {
 	var u *queue.UnavailableError
 	switch {
@@ -48,14 +48,14 @@ func reasonOf(err error) queue.Reason {
 	return ""
 }
 
-// brokerHealth remembers which acts on one queue fail, so that a change is said once and not at each attempt. Each queue has its own: in
-// a cluster one may be gone while others are served.
+// brokerHealth tracks which acts on one queue fail, so that a change is logged once and not at each attempt. Each queue has its
+// own, since in a cluster one queue may be away while others are served.
 type brokerHealth struct {
 	queue string // for the log
 
 	mu      sync.Mutex
 	failing map[act]failing
-	why     string        // what reason says; "" while no act fails
+	why     string        // the reason that is shown; "" while no act fails
 	again   chan struct{} // closed when an act that failed goes well again; nil while nobody waits for it
 }
 
@@ -83,8 +83,8 @@ func (b *brokerHealth) down(log hclog.Logger, a act, err error) {
 	}
 }
 
-// up records that an act went well. Failures of other acts that were not tried again for healthMemory, or for healthBrief where the reason was
-// everywhere, are forgotten: what failed to start may be another worker's by now.
+// up records that an act succeeded. Failures of other acts are forgotten when those were not tried again for healthMemory (healthBrief
+// for a reason in everywhere): a delivery that failed to start may be another worker's by now, and is never tried again.
 func (b *brokerHealth) up(log hclog.Logger, a act) {
 	b.mu.Lock()
 	if len(b.failing) == 0 {
@@ -114,8 +114,8 @@ func (b *brokerHealth) up(log hclog.Logger, a act) {
 	}
 }
 
-// pause waits before the next attempt at an act that fails, as long as brokerPause says, but no longer than until another act that failed goes well
-// again: what this worker has outcomes of is to be settled before others take it over. It reports whether ctx still goes on.
+// pause waits for brokerPause before the next attempt at an act that failed. It ends early when another act that failed succeeds
+// again, so that outcomes are settled before other workers take over their deliveries. It reports whether ctx still goes on.
 func (b *brokerHealth) pause(ctx context.Context, attempt int) bool {
 	b.mu.Lock()
 	if b.again == nil {
@@ -135,8 +135,8 @@ func (b *brokerHealth) pause(ctx context.Context, attempt int) bool {
 	}
 }
 
-// stuck reports whether outcomes cannot be written, or leases not be renewed: what would begin now would run in vain, and again and again, each time as if
-// it had taken its runner with it. It is not so because of one reply that is late: then others may well be in time.
+// stuck reports whether outcomes cannot be written or leases cannot be renewed. A run that begins then is in vain, and each lease that
+// runs out counts as a crash of the message. One late reply (ReasonTimeout) does not count: others may well be in time.
 func (b *brokerHealth) stuck() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,15 +161,15 @@ func (b *brokerHealth) judge() bool {
 	return b.why != before
 }
 
-// trouble says why the broker cannot be used; "" when it can. Where that is so for some queues only, they are named.
+// trouble returns why the broker cannot be used, "" when it can. If only some queues are affected, it names them.
 func (w *Worker) trouble() string {
 	return w.reasons(func(p *post) string { return p.broker.reason() })
 }
 
-// deaf says why orders are not heard; "" while they are. Where that is so for some queues only, they are named.
+// deaf returns why orders are not received, "" while they are. If only some queues are affected, it names them.
 func (w *Worker) deaf() string { return w.reasons(func(p *post) string { return p.hearing.reason() }) }
 
-// reasons returns the first reason that a post has, and behind it the queues that have one, when not all have.
+// reasons returns the first reason of a post, followed by the names of the queues that have one, unless all have.
 func (w *Worker) reasons(of func(p *post) string) string {
 	var why string
 	var names []string
@@ -187,15 +187,15 @@ func (w *Worker) reasons(of func(p *post) string) string {
 	return why + ": " + strings.Join(names, ", ")
 }
 
-// reason says why the queue cannot be used; "" when it can.
+// reason returns why the queue cannot be used, "" when it can.
 func (b *brokerHealth) reason() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.why
 }
 
-// hearing remembers why a queue's orders are not heard. That is no reason to begin nothing: pauses that are known hold, and what
-// runs can be cancelled again when orders are heard.
+// hearing tracks why a queue's orders are not received. Work goes on meanwhile: known pauses hold, and running tasks can be cancelled
+// once orders are received again.
 type hearing struct {
 	queue string // for the log
 
@@ -203,7 +203,7 @@ type hearing struct {
 	why string // "" while orders are heard
 }
 
-// told records what a listener says: err, or nil when orders are heard again.
+// told records what the listener reports: err, or nil when orders are received again.
 func (h *hearing) told(log hclog.Logger, err error) {
 	why := string(reasonOf(err))
 	if err != nil && why == "" {
@@ -221,14 +221,14 @@ func (h *hearing) told(log hclog.Logger, err error) {
 	}
 }
 
-// reason says why orders are not heard; "" while they are.
+// reason returns why orders are not received, "" while they are.
 func (h *hearing) reason() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.why
 }
 
-// notes says what of the worker's work does not go on though the broker can be used, a line for each.
+// notes returns a line for each part of the work that is held up although the broker can be used.
 func (w *Worker) notes() []string {
 	var lines []string
 	for _, name := range w.paused() { // by an order, so no fault

@@ -31,13 +31,13 @@ const (
 	CodeOrder     = "queue.order"     // an order to cancel is for another message than it is kept for, or for another sender's
 )
 
-// A coded error carries a refusal's code. Every error type that a room refuses with is one.
+// A coded error carries a refusal's code. Every error type for a refusal implements it.
 type coded interface {
 	error
 	Code() string
 }
 
-// codeOf returns the code of err, and the code of a defect for an error that has none.
+// codeOf returns the code of err, CodeInternal for an error that has none.
 func codeOf(err error) string {
 	var c coded
 	if errors.As(err, &c) {
@@ -46,14 +46,14 @@ func codeOf(err error) string {
 	return CodeInternal
 }
 
-// A refusal is the worker's own.
+// A refusal is a refusal that the worker itself decides.
 type refusal struct{ code, text string }
 
 func (r *refusal) Error() string { return "worker: " + r.text }
 func (r *refusal) Code() string  { return r.code }
 
-// opened is a delivery whose signature holds. message is zero when the message has expired, since then it must
-// not run; its sender is still told.
+// opened is a delivery whose signature holds. message is zero when the message has expired: it must not run, but its sender is
+// told.
 type opened struct {
 	delivery queue.Delivery
 	message  envelope.Verified
@@ -61,8 +61,8 @@ type opened struct {
 	id       string          // of the message, as text
 	digest   envelope.Digest // of the message
 	expired  error
-	asked    bool              // gates, unique key and inputs were asked for when it was started; else it must not run
-	allowed  policy.Authorised // what policy says before it begins; zero when it says no, see authorise
+	asked    bool              // its start checked gates, unique key and inputs; else it must not run
+	allowed  policy.Authorised // the policy's answer at intake; zero when it denied, see authorise
 }
 
 // begun is a delivery that this worker holds a lease for. Its run, if it gets one, ends with ctx.
@@ -73,18 +73,18 @@ type begun struct {
 	since   time.Time // when it began to wait for a runner
 	attempt int       // 1 for the first run
 	crashes int       // runs that ended with their runner
-	inputs  [][]byte  // results that a step needs, as the broker gives them; nil once they have become its payload
-	charged int64     // bytes of inputs that Worker.inputs counts
+	inputs  [][]byte  // unverified results that a step needs; nil once they have become its payload
+	charged int64     // bytes of inputs that are counted in Worker.inputs
 	renewed time.Time // when the lease began, at the latest: see queue.StartLate and flight.renew; guarded by the flight's mu
 
-	cancelled time.Time // when the order was read that ends it while it is in flight; guarded by the flight's mu
+	cancelled time.Time // when the order that cancelled it was read; zero: none; guarded by the flight's mu
 
-	over atomic.Bool // it has an outcome, which may not be written yet
+	over atomic.Bool // it has an outcome, which may not have been written yet
 
 	principal string // "" until policy has said who sent it
 
-	alone bool    // its runner settles it
-	ended *ending // for that
+	alone bool    // its runner settles it, see runAlone
+	ended *ending // the outcome that its runner settles
 
 	ctx context.Context
 	end context.CancelCauseFunc
@@ -96,8 +96,8 @@ type job struct {
 	allowed policy.Authorised
 }
 
-// takeIn verifies and starts a batch of deliveries of one queue, which room has counted, and returns those that are to run;
-// what must not run is on its way to the dead letters when it returns. It makes one round trip.
+// takeIn verifies and starts a batch of deliveries of one queue, which room has counted, in one round trip. It returns those that are
+// to run; the outcomes of all others are on their way to the settler.
 func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []*begun {
 	w.metrics.claimed.Observe(float64(len(batch)))
 	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused { // by an order that came with the batch
@@ -130,7 +130,7 @@ func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []
 		w.turnAway(p, passed[i], s)
 	}
 	w.flight.add(granted)
-	for i, at := 0, 0; i < len(started); i++ { // after they can be found by orders that are heard from now on
+	for i, at := 0, 0; i < len(started); i++ { // after flight.add, so that an order heard from now on finds them
 		if started[i].State != queue.Granted {
 			continue
 		}
@@ -150,14 +150,14 @@ func (w *Worker) handOver(started []*begun) {
 	w.ready.add(started, time.Duration(w.pace.mean.Load()), w.giveAway)
 }
 
-// openAll verifies batch, on as many goroutines as are worth it, and returns when all is done.
+// openAll verifies a batch, on one goroutine for each openEach deliveries, at most one for each processor.
 func (w *Worker) openAll(batch []queue.Delivery, now time.Time) (out []*opened, refused []error) {
 	rules := w.rules.Load()
 	out, refused = make([]*opened, len(batch)), make([]error, len(batch))
 	part := func(from, to int) {
 		for i := from; i < to; i++ {
 			if out[i], refused[i] = w.open(rules, batch[i], now); refused[i] == nil && out[i].expired == nil {
-				// A no is said at its run, when the state can end with it.
+				// A denial is acted on at its run: only after the start can the message's state end with it.
 				out[i].allowed, _ = rules.Authorize(out[i].message, now)
 			}
 		}
@@ -194,8 +194,8 @@ func (w *Worker) open(rules *rules, d queue.Delivery, now time.Time) (*opened, e
 	return o, nil
 }
 
-// leaveUnstarted lets go of deliveries that could not be started: without a record that they began they must not run.
-// While draining they go back at once; else the broker is in trouble, and their leases end by themselves.
+// leaveUnstarted gives up deliveries that could not be started: without a record of their start they must not run. While draining
+// they are released; else the broker is not available, and their leases run out.
 func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, err error) {
 	if ctx.Err() != nil {
 		for _, o := range batch {
@@ -207,9 +207,9 @@ func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, e
 	w.room.give(len(batch))
 }
 
-// start records that the batch begins. While the broker cannot be used it tries again for half a lease, after
-// which another worker may have taken the deliveries over. An attempt that is under way goes on when ctx ends: whether
-// the broker has recorded it would not be known otherwise. asked is when the broker was asked: leases count from then.
+// start records that the batch begins. While the broker cannot be used it retries for half a lease, after which another worker may
+// have taken over the deliveries. An attempt under way goes on when ctx ends, since otherwise it would not be known whether the
+// broker has recorded it. asked is when the broker was asked: leases count from then.
 func (w *Worker) start(ctx context.Context, p *post, batch []*opened) (started []queue.Started, asked time.Time, err error) {
 	if len(batch) == 0 {
 		return nil, time.Time{}, nil
@@ -220,7 +220,7 @@ func (w *Worker) start(ctx context.Context, p *post, batch []*opened) (started [
 	}
 	until := time.Now().Add(w.cfg.Lease / 2)
 	for attempt := 1; ; attempt++ {
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease) // after it the answer is worth nothing
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease) // a later answer is of no use
 		asked = time.Now()
 		started, err = w.cfg.Broker.Start(call, starts)
 		cancel()
@@ -235,8 +235,8 @@ func (w *Worker) start(ctx context.Context, p *post, batch []*opened) (started [
 	}
 }
 
-// start says what is to be asked before o begins. What waits for its time, has expired or will be refused asks for
-// nothing: it would hold what others could have.
+// start returns the queue.Start for o. A message that waits for its time, has expired or will be refused asks for no gate, unique
+// key or input: it would take them from others.
 func (o *opened) start(now time.Time) queue.Start {
 	t := &o.task
 	s := queue.Start{Delivery: o.delivery, ID: o.id, Digest: o.digest.String(), Expires: t.Expires}
@@ -264,10 +264,10 @@ func (o *opened) start(now time.Time) queue.Start {
 	return s
 }
 
-// turnAway puts aside a delivery that was not granted.
+// turnAway ends a delivery that was not granted.
 func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	if s.State == queue.Replayed && o.task.UniqueKey != "" {
-		s.State = queue.Duplicate // its sender expects copies of it, and one may come late
+		s.State = queue.Duplicate // copies of a message with a unique key are expected, even late ones
 	}
 	switch s.State {
 	case queue.Duplicate:
@@ -289,7 +289,7 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 	}
 }
 
-// begin makes a granted delivery one that can run, or be ended before it does.
+// begin makes a begun of a delivery that was started.
 func (w *Worker) begin(p *post, o *opened, s queue.Started) *begun {
 	b := &begun{opened: o, post: p, lease: s.Lease, since: time.Now(), attempt: s.Attempt, crashes: s.Crashes, inputs: s.Inputs, principal: o.allowed.Principal()}
 	// Stored, against the rule, because the lease's end comes from the renewer and not from a caller.
@@ -297,9 +297,8 @@ func (w *Worker) begin(p *post, o *opened, s queue.Started) *begun {
 	return b
 }
 
-// authorise asks policy, the last thing before a task's release is looked for, so that a key revoked or a message
-// expired while it waited for its runner does not run. It comes after the start, so that a refusal is final: the
-// message's state ends with it.
+// authorise asks the policy just before the task's release is resolved, so that nothing runs whose key was revoked, or that expired,
+// while it waited for a runner. It comes after the start, so that a refusal is final: the message's state ends with it.
 func (w *Worker) authorise(b *begun, now time.Time) (*job, error) {
 	if b.expired != nil {
 		return nil, b.expired

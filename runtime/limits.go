@@ -11,15 +11,15 @@ const (
 	// ConcurrencyMax bounds the runners of one worker: each may hold a task's whole memory.
 	ConcurrencyMax = 4096
 
-	// aheadFor is how much work, in time of all runners together, a worker has at hand beside what runs: several round
-	// trips to a broker in the same building, so that runners do not wait for the network, and little enough that what
-	// a dead worker held back is soon made good.
+	// aheadFor is how much work a worker prefetches, as the time that the runners need for it: several round trips to a broker in
+	// the same building, so that runners do not wait for the network, and little enough that what a dead worker held is made up for
+	// soon.
 	aheadFor = 20 * time.Millisecond
 
-	// aheadMax bounds the same in deliveries: two claims.
+	// aheadMax bounds the prefetched deliveries: two claims.
 	aheadMax = 512
 
-	// paceShare is the share of the newest run in the average by which the above is judged.
+	// paceShare is the weight, one in so many, of the newest run in the moving average of run times.
 	paceShare = 8
 
 	// claimMax bounds one claim, and so one start script, whatever the concurrency: a script of Redis blocks
@@ -29,18 +29,18 @@ const (
 	// openEach is how many deliveries of a batch are verified on one goroutine before it is worth to use another.
 	openEach = 16
 
-	// shareShare is the part of a lease after which a delivery that still waits, behind tasks that last longer than
-	// was foreseen, is given back.
+	// shareShare is the part of a lease, one in so many, after which a delivery that still waits for a runner, behind tasks that last
+	// longer than was foreseen, is released.
 	shareShare = 15
 
-	// endedMax and endedBytesMax bound the outcomes of one queue that wait for the broker, in number and in bytes of
-	// their results. When there are more, nothing is claimed from it.
+	// endedMax and endedBytesMax bound the outcomes of one queue that wait for the broker, in number and in bytes of their results. At
+	// the bound nothing more is claimed from the queue.
 	endedMax      = 2048
 	endedBytesMax = 64 << 20
 
-	// recentKeep is how long an outcome is kept to be written again, beyond the lease after which its message is given out again:
-	// many times the two seconds that Redis loses with its machine, and all that a master had not sent on that its replica
-	// replaces. An hour's would be tens of megabytes of what nobody asks for.
+	// recentKeep is how long an outcome is kept to be written again, beyond the lease after which its message is delivered again: many
+	// times the two seconds of writes that Redis can lose with its machine, or a failover with its master. Keeping an hour would
+	// take tens of megabytes for nothing.
 	recentKeep = time.Minute
 
 	// recentMax and recentBytesMax bound the same in number and in bytes: two seconds of work at the highest rate that one
@@ -55,8 +55,8 @@ const (
 	// settleMax bounds one settle script, for the same reason.
 	settleMax = 256
 
-	// settleEnough is how many outcomes are worth a write while another one is still under way; fewer wait for its
-	// end, so that writes are few when the broker is busy. settleWrites bounds the writes under way at a time.
+	// settleEnough is how many outcomes start a second write while one is under way; fewer wait for its end, so that writes are few
+	// when the broker is busy. settleWrites bounds the writes under way at a time.
 	settleEnough = 64
 	settleWrites = 2
 
@@ -67,10 +67,10 @@ const (
 	// within the lease and one second; half of that second is this interval.
 	maintainEvery = 500 * time.Millisecond
 
-	// maintainSoonest keeps a due time that is already past from turning the maintainer into a busy loop.
+	// maintainSoonest is the least time between two rounds of maintenance, so that a due time in the past makes no busy loop.
 	maintainSoonest = 20 * time.Millisecond
 
-	// renewShare is the part of a lease after which it is renewed: two renewals may be lost before it ends.
+	// renewShare is the part of a lease, one in so many, after which it is renewed: two renewals may fail before it ends.
 	renewShare = 3
 
 	// LeaseMin is the shortest lease. Below it a pause of Go's collector or of Redis's disk looks like death.
@@ -79,22 +79,22 @@ const (
 	// LeaseMax bounds how long a dead worker's task waits.
 	LeaseMax = 10 * time.Minute
 
-	// busyPause is when a task is taken again for which this worker had no memory within its wall time; others may take it.
+	// busyPause is how long a task is parked for which this worker had no memory within its wall time; another worker may take it.
 	busyPause = time.Second
 
-	// crashesMax is how often a task may take its runner down before it is put aside as poison.
-	// Before that it is a suspect, which runs alone among such, so that no other message is taken for it.
+	// crashesMax is how often a task may crash its runner before it is refused as poison. At one crash less it is a suspect, and
+	// suspects run one at a time, so that none is blamed for another's crash.
 	crashesMax = queue.SuspectCrashes + 1
 
 	// releaseFresh is how long a resolved release is used before the store is asked again. A new release or
 	// a revoked publisher takes effect within it.
 	releaseFresh = 2 * time.Second
 
-	// seenFresh is how long a stored release that was read for a task with a pinned module is not read again for another one: of a task with
-	// 10,000 releases each message that pins a module of its own would have all of them read. One that was published since is read at once.
+	// seenFresh is how long a stored release that was read for a pinned module is not read again for another pin. Else, for a task with
+	// 10,000 releases, each message that pins another module would have all of them read. Releases published since are read at once.
 	seenFresh = 10 * time.Second
 
-	// seenMax bounds the tasks of which that is remembered: 64 B for each release, 10,000 at most.
+	// seenMax bounds the tasks for which that is remembered: 64 bytes for each release, at most 10,000 of them.
 	seenMax = 64
 
 	// releasesMax bounds the resolved releases kept, each of which refers to a module's bytes.
@@ -104,12 +104,11 @@ const (
 	brokerBackoffMin = 50 * time.Millisecond
 	brokerBackoffMax = 5 * time.Second
 
-	// healthMemory is how long a failed act of the broker counts that is not tried again: longer than the longest
-	// pause between attempts.
+	// healthMemory is how long a failed act counts if it is not tried again: longer than the longest pause between attempts.
 	healthMemory = time.Minute
 
-	// healthBrief is the same where the reason is one that the broker has for all acts alike, and another act went well: longer than a pause and an
-	// attempt to connect.
+	// healthBrief is the same when the reason is one of everywhere and another act has succeeded: longer than a pause and an attempt to
+	// connect.
 	healthBrief = 15 * time.Second
 
 	// recoverGrace is how long this worker recovers nothing after an outage of the broker. By then the leases of all workers
@@ -129,46 +128,46 @@ const (
 	// blockedMax bounds the deliveries that wait for Config.Limits and do not count against what a worker may hold.
 	blockedMax = 512
 
-	// limitedWait is how long a claim blocks that leaves lanes out, since too much of theirs waits here; surplusWait
-	// how long, at most, a delivery is parked of whose task too much waits.
+	// limitedWait is how long a claim blocks that leaves lanes out because too much of theirs waits here; surplusWait is how long, at
+	// most, a delivery is parked of whose task too much waits.
 	limitedWait = 100 * time.Millisecond
 	surplusWait = time.Second
 
 	// onceMax bounds the orders of one queue that wait to be carried out. The broker keeps them too.
 	onceMax = 64
 
-	// cancelsMax bounds the targets of cancels that were heard and are remembered, for messages that are being started
-	// at that moment; cancelsEach the orders for one target, of which one that counts is enough.
+	// cancelsMax bounds the targets of remembered orders to cancel, which are needed for messages that are being started when the order
+	// is heard; cancelsEach bounds the orders for one target, of which one valid one is enough.
 	cancelsMax  = 4096
 	cancelsEach = 8
 
-	// ActMax bounds one act of a requeue or purge, as claimMax. Fewer are done by one worker, which knows their number; of
-	// more, each worker that hears the order does a part.
+	// ActMax bounds one act of a requeue or purge, as claimMax does a claim. Up to that many are done by one worker, which then knows
+	// their number; of more, each worker that hears the order does a part.
 	ActMax = 256
 
-	// answerAfter is how long a worker that had nothing to do for an order leaves others the time to answer it.
+	// answerAfter is how long a worker that had nothing to do for an order waits for the others to answer it.
 	answerAfter = time.Second
 
 	// standingMax bounds the orders to requeue and purge that are remembered until they expire, within an hour.
 	standingMax = 1024
 
-	// endedShards, endedSets and endedWays bound the memory of settled messages: 2^20 of them in 24 MiB. A shard is what is copied
-	// at once when it grows, 96 KiB at most, and a set what is searched; all are powers of two.
+	// endedShards, endedSets and endedWays bound the table of settled messages: 2^20 of them in 24 MiB. A shard, at most 96 KiB, is
+	// copied at once when it grows; a set is searched linearly. All are powers of two.
 	endedShards = 1 << 8
 	endedSets   = 1 << 8
 	endedWays   = 16
 
-	// requeueWait is how long a dead letter that came again waits for the order that requeued it.
+	// requeueWait is how long a dead letter that is delivered again waits for the order that requeued it.
 	requeueWait = 2 * time.Second
 
 	// inputsBytesMax bounds the payload that is made of several results: the largest result.
 	inputsBytesMax = 16 << 20
 
-	// inputsHeldMax bounds the inputs of all steps that a worker holds and that do not run yet, in bytes: two steps with the
-	// largest inputs. What is beyond is parked for inputsPause, but for a step that is alone.
+	// inputsHeldMax bounds the inputs of all steps that a worker holds and that do not run yet, in bytes: two steps with the largest
+	// inputs. Further steps are parked for inputsPause; a single step is always taken.
 	inputsHeldMax = 2 * queue.InputsBytesMax
 	inputsPause   = time.Second
 
-	// hearWithin bounds how long a worker that starts waits for the orders that are kept.
+	// hearWithin bounds how long a worker that starts waits for the stored orders.
 	hearWithin = 5 * time.Second
 )

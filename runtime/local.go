@@ -13,10 +13,10 @@ type Limits struct {
 	Queue, Tenant, Task int
 }
 
-// class is what is counted together. Kinds are told apart by which fields are set.
+// class names what is counted together: a queue, a tenant, or a task of a tenant, by which fields are set.
 type class struct{ queue, tenant, task string }
 
-// classes returns what b counts for, with the bound of each; a bound of 0 is none.
+// classes returns the classes of b with the bound of each; a bound of 0 is none.
 func (l Limits) classes(b *begun) [3]bounded {
 	t := &b.task
 	return [3]bounded{{class{queue: b.post.name}, l.Queue}, {class{tenant: t.Tenant}, l.Tenant}, {class{tenant: t.Tenant, task: t.Task}, l.Task}}
@@ -27,13 +27,13 @@ type bounded struct {
 	most int
 }
 
-// tally is how many of a class run, and how many wait for a runner.
+// tally counts how many of a class run, and how many wait for a runner.
 type tally struct{ running, waiting int }
 
 // local counts the classes that are bounded; ready's lock guards it. Without Limits it counts nothing.
 type local struct {
 	limits Limits
-	of     map[class]*tally // no more than there are deliveries
+	of     map[class]*tally // at most three for each delivery that is held
 }
 
 // count changes the tallies of b.
@@ -57,7 +57,7 @@ func (l *local) count(b *begun, running, waiting int) {
 	}
 }
 
-// blocked reports whether b may not run now, since as many as may run of one of its classes.
+// blocked reports whether b may not run now because one of its classes is at its bound.
 func (l *local) blocked(b *begun) bool {
 	if l.limits == (Limits{}) {
 		return false
@@ -70,8 +70,8 @@ func (l *local) blocked(b *begun) bool {
 	return false
 }
 
-// surplus reports whether so many wait of one of b's classes that b is better given back, and whether its lane can be
-// left out of claims until there are fewer, which for a task it cannot.
+// surplus reports whether so many of one of b's classes wait that b should be given away. byLane says that claims can leave b's lane
+// out until there are fewer: for a queue or a tenant, not for a task.
 func (l *local) surplus(b *begun, mean time.Duration) (yes, byLane bool) {
 	if l.limits == (Limits{}) {
 		return false, false
@@ -84,19 +84,19 @@ func (l *local) surplus(b *begun, mean time.Duration) (yes, byLane bool) {
 	return false, false
 }
 
-// keepWaiting is how many of a class may wait on a worker that runs most of it: once as many or, of brief tasks, what is
-// done within aheadFor.
+// keepWaiting returns how many of a class with the bound most may wait on this worker: as many again or, for brief tasks, what is done
+// within aheadFor.
 func keepWaiting(most int, mean time.Duration) int {
 	return min(max(most, int(time.Duration(most)*aheadFor/max(mean, 1))), aheadMax)
 }
 
-// full reports whether enough of a class waits, so that no more of it is to be claimed.
+// full reports whether enough of a class waits, so that claims leave it out.
 func (l *local) full(c class, most int, mean time.Duration) bool {
 	t := l.of[c]
 	return most > 0 && t != nil && t.running >= most && t.waiting > 0 && 2*t.waiting >= keepWaiting(most, mean)
 }
 
-// claimable returns those of lanes of which more may be claimed, and whether that is all of them.
+// claimable returns the lanes from which more may be claimed, and whether those are all of them.
 func (w *Worker) claimable(lanes []queue.Lane) (some []queue.Lane, all bool) {
 	limits := w.cfg.Limits
 	if limits.Queue == 0 && limits.Tenant == 0 || len(lanes) == 0 {
@@ -117,8 +117,8 @@ func (w *Worker) claimable(lanes []queue.Lane) (some []queue.Lane, all bool) {
 	return some, len(some) == len(lanes)
 }
 
-// giveAway lets go of a delivery of which more than enough wait here: to its lane, from which this worker claims no
-// more for now, or parked for a moment.
+// giveAway gives up a delivery of whose class more than enough wait here: it is released if claims leave its lane out, else parked for
+// a moment.
 func (w *Worker) giveAway(b *begun, byLane bool) {
 	if byLane {
 		w.putBack(b)

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// pace knows how fast the runners are, from which follows how much work a worker should have at hand.
+// pace measures how fast the runners are, which decides how much work the worker prefetches.
 type pace struct {
 	mean    atomic.Int64   // nanoseconds that a delivery occupies its runner, as a moving average
-	runners []atomic.Int64 // since when each is busy, as nanoseconds since paceStart; 0: it is idle
+	runners []atomic.Int64 // when each became busy, in nanoseconds since paceStart; 0: it is idle
 }
 
-// paceStart is before all that a pace is told. It is not 1970: a step of the machine's clock is no long run.
+// paceStart is the origin of a pace's times. They are monotonic, so that a step of the machine's clock is no long run.
 var paceStart = time.Now()
 
 func sincePaceStart(now time.Time) int64 { return int64(now.Sub(paceStart)) }
 
-// begin says that a runner takes up a delivery.
+// begin records that a runner begins a delivery.
 func (p *pace) begin(runner int, now time.Time) { p.runners[runner].Store(sincePaceStart(now)) }
 
-// end says that it is done with it.
+// end records that the runner has finished it.
 func (p *pace) end(runner int, now time.Time) {
 	took := max(sincePaceStart(now)-p.runners[runner].Swap(0), 1)
 	mean := p.mean.Load()
-	// A lost update among runners is one delivery that does not count.
+	// A lost update, when runners race, is one delivery that does not count.
 	p.mean.Store(max(mean+(took-mean)/paceShare, 1))
 }
 
-// ahead returns how many deliveries the runners will take up within aheadFor, beside those that they have: what each
-// did on average, or less when what it has lasts longer. Many for tasks of microseconds, so that no runner waits for a
-// round trip; none for tasks of seconds, which another worker may begin sooner.
+// ahead returns how many deliveries the runners will begin within aheadFor, beside those that they have, by the average run or, for
+// a runner whose current task is longer, by that. It is many for tasks of microseconds, so that no runner waits for a round trip,
+// and none for tasks of seconds, which another worker may begin sooner.
 func (p *pace) ahead(now time.Time) int {
 	mean, sum := float64(p.mean.Load()), 0.0
 	for i := range p.runners {
@@ -44,20 +44,20 @@ func (p *pace) ahead(now time.Time) int {
 	return min(int(sum+0.5), aheadMax)
 }
 
-// room counts the deliveries that have not ended yet, so that a worker takes no more than it can run soon.
+// room counts the deliveries that have no outcome yet, so that the worker takes no more than it can run soon.
 type room struct {
 	pace  *pace
 	ready *ready
 	held  atomic.Int64
-	below atomic.Int64  // who waits for room is woken when held is that or less
-	freed chan struct{} // holds one wake-up for those who wait
+	below atomic.Int64  // waiters are woken when held is this or less
+	freed chan struct{} // of capacity one: a wake-up for a waiter
 }
 
-// most is how many deliveries there may be now, and enough how many more are worth a claim: half of what is ahead of
-// the runners, so that claims are few when tasks are short.
+// most returns how many deliveries the worker may hold now, and how many free places are enough for a claim: half of what is ahead
+// of the runners, so that claims are few when tasks are short.
 func (r *room) most() (most, enough int) {
 	ahead := r.pace.ahead(time.Now())
-	// What limits hold up is no work for the runners that are free, and must not keep others' out.
+	// Deliveries that wait for Config.Limits are no work for free runners, and must not keep other deliveries out.
 	return len(r.pace.runners) + ahead + min(r.ready.blocked(), blockedMax), max(1, ahead/2)
 }
 
@@ -104,12 +104,12 @@ func (r *room) wake() {
 	}
 }
 
-// ready is what has started and waits for a runner, oldest first. It is bounded by room.
+// ready is the queue of started deliveries that wait for a runner, oldest first. It is bounded by room.
 type ready struct {
 	mu      sync.Mutex
-	some    sync.Cond // of mu: something came, or no more is given out
+	some    sync.Cond // of mu: waiting has grown, a place is idle, or halted is set
 	waiting []*begun
-	idle    []int // places of runners where nothing runs
+	idle    []int // the numbers of idle runners
 	halted  bool
 	local   local
 }
@@ -123,8 +123,8 @@ func newReady(limits Limits, runners int) *ready {
 	return r
 }
 
-// add takes a batch, and calls away for those that it does not take, with byLane as local.surplus says it. mean is how
-// long a task takes.
+// add appends a batch, and calls away for the deliveries that it does not take because local.surplus says so. mean is how long a
+// task takes.
 func (r *ready) add(batch []*begun, mean time.Duration, away func(b *begun, byLane bool)) {
 	type surplus struct {
 		*begun
@@ -149,7 +149,7 @@ func (r *ready) add(batch []*begun, mean time.Duration, away func(b *begun, byLa
 	}
 }
 
-// next waits for a delivery to run and a place to run it; nil when no more is given out.
+// next waits for a delivery and an idle runner; nil after halt.
 func (r *ready) next() (b *begun, runner int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,15 +173,15 @@ func (r *ready) next() (b *begun, runner int) {
 	return nil, 0
 }
 
-// place takes a place that is idle. r.mu is held.
+// place takes an idle runner. r.mu is held.
 func (r *ready) place() (runner int) {
 	runner = r.idle[len(r.idle)-1]
 	r.idle = r.idle[:len(r.idle)-1]
 	return runner
 }
 
-// lend gives a place to whoever has started b, to run it at once. ok is false when there is none, when others wait, when
-// limits hold b up and when no more is given out: then b has to be added.
+// lend takes an idle runner for b at once, for the goroutine that started b. ok is false, and b has to be added, when no runner is
+// idle, others wait, limits block b, or after halt.
 func (r *ready) lend(b *begun) (runner int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,8 +192,8 @@ func (r *ready) lend(b *begun) (runner int, ok bool) {
 	return r.place(), true
 }
 
-// done says that nothing runs on a place any more that b had, which may let another of its classes run. A runner that
-// gives back its own goes on itself; one that was lent is for another to take.
+// done gives back the runner that ran b, which may unblock another delivery of b's classes. A runner's own goroutine calls next
+// itself; for one that was lent, another goroutine has to be woken.
 func (r *ready) done(b *begun, runner int, lent bool) {
 	r.mu.Lock()
 	r.idle = append(r.idle, runner)
@@ -205,7 +205,7 @@ func (r *ready) done(b *begun, runner int, lent bool) {
 	}
 }
 
-// blocked returns how many wait that limits hold up.
+// blocked returns how many of the waiting deliveries are blocked by limits.
 func (r *ready) blocked() (n int) {
 	if r.local.limits == (Limits{}) {
 		return 0
@@ -220,7 +220,7 @@ func (r *ready) blocked() (n int) {
 	return n
 }
 
-// halt ends the giving out: a worker that drains begins nothing.
+// halt makes next and lend give out nothing more: a worker that drains begins nothing.
 func (r *ready) halt() {
 	r.mu.Lock()
 	r.halted = true
@@ -228,7 +228,7 @@ func (r *ready) halt() {
 	r.some.Broadcast()
 }
 
-// rest takes out all that waits.
+// rest removes and returns all waiting deliveries.
 func (r *ready) rest() []*begun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -237,7 +237,7 @@ func (r *ready) rest() []*begun {
 	return all
 }
 
-// excess takes out the youngest of those that have waited since before, but leaves keep.
+// excess removes and returns the deliveries that have waited since a time before the given one, except for the keep oldest.
 func (r *ready) excess(keep int, before time.Time) []*begun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -256,8 +256,8 @@ func (r *ready) excess(keep int, before time.Time) []*begun {
 	return taken
 }
 
-// share gives back what waits behind long tasks, so that another worker may run it, until ctx ends. Nothing was
-// ahead of slow runners when it was claimed but what they turned out to be slow with.
+// share releases deliveries that wait behind tasks which last longer than was foreseen when they were claimed, so that another worker
+// may run them, until ctx ends.
 func (w *Worker) share(ctx context.Context) {
 	patience := w.cfg.Lease / shareShare
 	for sleep(ctx, min(patience, maintainEvery)) {

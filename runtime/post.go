@@ -9,8 +9,8 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// A post is the worker's place at one queue. Each has goroutines of its own for all that goes to the broker, since
-// queues may lie on different servers of a cluster: what happens to one must not hold up another.
+// A post is the worker's state for one queue. Each has goroutines of its own for all calls to the broker, since queues may lie on
+// different servers of a cluster: one that is slow or away must not hold up another.
 type post struct {
 	name         string
 	broker       brokerHealth
@@ -23,7 +23,7 @@ type post struct {
 	intakes      sync.WaitGroup // claims and what they brought, until that is started; waited for by its claimer
 }
 
-// endings are outcomes on their way to the broker. They are bounded by what a post may hold: see room.
+// endings is the queue of outcomes that wait for the settler. It is bounded by what a post may hold: see room.
 type endings struct {
 	mu     sync.Mutex
 	list   []*ending
@@ -54,7 +54,7 @@ func (e *endings) signal() {
 	}
 }
 
-// close says that nothing comes any more.
+// close says that nothing more is added.
 func (e *endings) close() {
 	e.mu.Lock()
 	e.closed = true
@@ -62,7 +62,7 @@ func (e *endings) close() {
 	e.signal()
 }
 
-// begin takes one outcome that its runner writes itself, unless others wait or are being written: then it goes with them.
+// begin reports whether the runner of one may write it itself: not when others wait or are being written, for then one joins them.
 func (e *endings) begin(one *ending) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -76,7 +76,7 @@ func (e *endings) begin(one *ending) bool {
 	return true
 }
 
-// again puts back what was begun and could not be written.
+// again queues an outcome that begin had taken and that could not be written.
 func (e *endings) again(one *ending) {
 	e.mu.Lock()
 	e.writes--
@@ -85,8 +85,9 @@ func (e *endings) again(one *ending) {
 	e.signal()
 }
 
-// take begins a write of the oldest, at most settleMax, if it is worth one: one alone goes out at once. While a write is
-// under way, few wait for its end and many go out beside it. over says that there is nothing left and nothing comes.
+// take returns the oldest outcomes, at most settleMax, to be written now; nil if none should be. With no write under way even one
+// outcome goes out at once. With one under way, a second write needs settleEnough outcomes. over says that nothing is left and
+// nothing more is added.
 func (e *endings) take() (batch []*ending, over bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -102,7 +103,7 @@ func (e *endings) take() (batch []*ending, over bool) {
 	return batch, false
 }
 
-// written ends a write. The settler has to know when something waits for it.
+// written ends a write, and wakes the settler if something waited for that.
 func (e *endings) written() {
 	e.mu.Lock()
 	e.writes--
@@ -113,7 +114,7 @@ func (e *endings) written() {
 	}
 }
 
-// gone forgets what has been written or abandoned.
+// gone uncounts outcomes that have been written or abandoned.
 func (e *endings) gone(batch []*ending) {
 	size := 0
 	for _, one := range batch {
@@ -144,7 +145,7 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 			p.broker.pause(ctx, attempt)
 			continue
 		}
-		most := w.room.wait(ctx, p) // after a pause, in which other posts may have taken what there was; one that begins meanwhile ends the claim at once
+		most := w.room.wait(ctx, p) // after goAhead: during a pause other posts may have taken the room
 		if most == 0 {
 			return nil
 		}
@@ -158,7 +159,7 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 			continue
 		}
 		reading, stop := context.WithCancel(ctx)
-		unhook := context.AfterFunc(changed, stop)
+		unhook := context.AfterFunc(changed, stop) // an order to pause ends the claim at once
 		batch, err := w.cfg.Broker.Claim(reading, queue.Claim{Lanes: lanes, Max: min(most, claimMax), Wait: wait})
 		unhook()
 		cut := reading.Err() != nil && ctx.Err() == nil // by an order to pause
@@ -181,8 +182,8 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 	return nil
 }
 
-// goAhead waits while the queue is paused. It returns a context that ends at the next order to pause or resume, nil
-// when ctx ended.
+// goAhead waits while the queue is paused. It returns a context that ends at the next order to pause or resume, nil when ctx has
+// ended.
 func (w *Worker) goAhead(ctx context.Context, p *post) (changed context.Context) {
 	for ctx.Err() == nil {
 		paused, until, changed := p.orders.paused(w.cfg.Clock())
@@ -200,14 +201,14 @@ func (w *Worker) goAhead(ctx context.Context, p *post) (changed context.Context)
 	return nil
 }
 
-// maintain moves due messages back into the post's lanes and takes over what dead workers held, until ctx ends.
+// maintain promotes the post's due messages and recovers the deliveries of dead workers, until ctx ends.
 func (w *Worker) maintain(ctx context.Context, p *post) {
 	for wait := time.Duration(0); sleep(ctx, wait); {
 		wait = min(w.promote(ctx, p), w.recover(ctx, p))
 	}
 }
 
-// promote moves what is due and returns when to come again.
+// promote moves due messages into their lanes and returns how long to wait before the next call.
 func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 	n, next, err := w.cfg.Broker.Promote(ctx, p.name, promoteMax)
 	if err != nil {
@@ -229,7 +230,7 @@ func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 	return min(maintainEvery, max(time.Until(next), maintainSoonest))
 }
 
-// recover takes over what fits and returns when to come again.
+// recover takes over as many deliveries of dead workers as there is room for, and returns how long to wait before the next call.
 func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 	free := min(w.room.free(p), claimMax)
 	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 || p.broker.stuck() || time.Now().Before(p.recoverAfter) {

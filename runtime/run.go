@@ -13,7 +13,7 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// runReady is one runner: it runs what is ready until no more is given out.
+// runReady is the goroutine of one runner: it runs what is ready until ready is halted.
 func (w *Worker) runReady() {
 	for {
 		b, runner := w.ready.next()
@@ -25,7 +25,7 @@ func (w *Worker) runReady() {
 	}
 }
 
-// runOn runs b on the place of a runner.
+// runOn runs b as the runner of that number.
 func (w *Worker) runOn(runner int, b *begun) {
 	w.pace.begin(runner, time.Now())
 	w.metrics.busy.Inc()
@@ -34,19 +34,20 @@ func (w *Worker) runOn(runner int, b *begun) {
 	w.pace.end(runner, time.Now())
 }
 
-// giveBack releases what has started and not begun to run. Nothing is added any more.
+// giveBack releases what has started and not begun to run. It is called when nothing more is added.
 func (w *Worker) giveBack() {
 	for _, b := range w.ready.rest() {
 		w.putBack(b)
 	}
 }
 
-// putBack gives back b, which has not begun to run.
+// putBack releases b, which has not begun to run.
 func (w *Worker) putBack(b *begun) {
 	w.finish(b, queue.Release(), nil, report{code: "released"})
 }
 
-// runOne authorises, resolves, holds and runs one delivery, and sends its outcome on its way.
+// runOne authorises one delivery, resolves its release, checks its capabilities and runs it. Every way out passes exactly one outcome to
+// finish or to the settler.
 func (w *Worker) runOne(b *begun) {
 	if w.flight.overdue(b, w.cfg.Lease) {
 		w.putBack(b)
@@ -60,7 +61,7 @@ func (w *Worker) runOne(b *begun) {
 	}
 	t := j.task
 	if t.NotBefore.After(now) || !b.asked {
-		// Not asked: its time came, or policy changed, since it was started. It comes again and is asked then.
+		// Not asked: its time came, or the policy changed, after it was started. It is delivered again, and asks then.
 		w.finish(b, queue.Park(t.NotBefore), nil, report{code: "parked"})
 		return
 	}
@@ -105,8 +106,8 @@ func (w *Worker) runOne(b *begun) {
 	w.conclude(j, release, outcome, began)
 }
 
-// beginRun is the last that comes before j's guest, and returns when that is. Its release, a template or a place may have been waited for since runOne looked at the
-// lease, and all of this process may have been stopped meanwhile.
+// beginRun is called just before j's guest begins, and returns the time. It checks the lease again: since runOne did, j may have waited for
+// its release, a template or a cell, or the whole process may have been stopped.
 func (w *Worker) beginRun(j *job) time.Time {
 	switch {
 	case w.flight.overdue(j.begun, w.cfg.Lease):
@@ -117,8 +118,8 @@ func (w *Worker) beginRun(j *job) time.Time {
 	return w.cfg.Clock()
 }
 
-// withoutRelease ends j that has nothing to run: given back when its run was ended from outside, put back when the
-// store is away, which is no fault of the task and costs no attempt, and refused otherwise.
+// withoutRelease ends j, whose release could not be loaded: refused if it was cancelled, released if its run was ended from outside, parked
+// if the store is not available, which is no fault of the task and costs no attempt, and refused otherwise.
 func (w *Worker) withoutRelease(j *job, err error) {
 	switch {
 	case context.Cause(j.ctx) == errCancelled:
@@ -154,7 +155,7 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 		result.Status, result.Code, result.Error = envelope.StatusRefused, CodeCancelled, ""
 		w.finish(j.begun, queue.Dead(CodeCancelled, r.text), &result, r)
 	case j.ctx.Err() != nil:
-		// Drained, or the lease is gone: the guest was ended by us and not by its own doing.
+		// The worker drains, or the lease is lost: we ended the guest.
 		w.release(j, r)
 	case o.Verdict == sandbox.Failed, o.Verdict == sandbox.Limit:
 		w.fail(j, envelope.StatusFailed, result, r, "")
@@ -165,7 +166,7 @@ func (w *Worker) conclude(j *job, release release, o sandbox.Outcome, began time
 	}
 }
 
-// release gives back j, whose run was ended from outside. What of it was cut is counted for Run's answer.
+// release releases j, whose run was ended from outside. Runs that the drain cut are counted for Run's error.
 func (w *Worker) release(j *job, r report) {
 	if context.Cause(j.ctx) == errCut {
 		w.cuts.Add(1)
@@ -198,7 +199,7 @@ func (w *Worker) retry(j *job, retry manifest.Retry, o sandbox.Outcome, result e
 	w.finish(j.begun, queue.Retry(at, crash), nil, r)
 }
 
-// fail ends j for good as the task's own failure: failed by its word or by a limit, dead when no run is left.
+// fail ends j for good as the task's own failure: StatusFailed by its own word or a limit, StatusDead when no attempt is left.
 func (w *Worker) fail(j *job, status envelope.Status, result envelope.Result, r report, why string) {
 	r.outcome, r.text = outcomeFailed, result.Error
 	result.Status = status
@@ -209,7 +210,7 @@ func (w *Worker) fail(j *job, status envelope.Status, result envelope.Result, r 
 	w.finish(j.begun, queue.Dead(result.Code, reason), &result, r)
 }
 
-// refuse ends b for good by our own decision. Its sender, whose signature holds, learns the code.
+// refuse ends b for good by our decision. The result tells its sender the code.
 func (w *Worker) refuse(b *begun, err error) {
 	code := codeOf(err)
 	result := b.result(w.cfg.Clock())
@@ -218,7 +219,7 @@ func (w *Worker) refuse(b *begun, err error) {
 	w.finish(b, queue.Dead(code, err.Error()), &result, report{outcome: outcomeRefused, code: code, text: err.Error(), waited: waited})
 }
 
-// duplicate ends b, whose unique key another message has: its sender learns whose.
+// duplicate ends b, whose unique key another message holds. The result tells its sender which.
 func (w *Worker) duplicate(b *begun, first string) {
 	result := b.result(w.cfg.Clock())
 	result.Status, result.Code, result.ContentType, result.Output = envelope.StatusRefused, CodeDuplicate, "text/plain", []byte(first)
@@ -226,9 +227,9 @@ func (w *Worker) duplicate(b *begun, first string) {
 	w.finish(b, queue.Dead(CodeDuplicate, text), &result, report{outcome: outcomeRefused, code: CodeDuplicate, text: text})
 }
 
-// endedBefore puts aside a task that this worker has settled, though the broker knows nothing of it any more: it was set back,
-// or somebody deleted the state. It reports whether it did. If the outcome is still at hand it is written again. What became a dead letter may have been requeued, by an order that is
-// still on its way to this worker: it is asked once more in a while.
+// endedBefore ends a task that this worker has settled before, although the broker has forgotten that: it was set back to an older
+// state, or somebody deleted the message's state. It reports whether it did. If the outcome is still kept, it is written again. A dead
+// letter may have been requeued by an order that has not reached this worker yet; so at its first return it is parked for requeueWait.
 func (w *Worker) endedBefore(j *job) bool {
 	known, d := w.settled.has(j.digest)
 	if !known {
@@ -236,7 +237,7 @@ func (w *Worker) endedBefore(j *job) bool {
 	}
 	dead := !d.at.IsZero()
 	if dead && w.requeuedByOrder(j, d) {
-		w.settled.forget(j.digest) // as the broker has; when it dies again, that is after the order was heard
+		w.settled.forget(j.digest) // as the broker has done
 		return false
 	}
 	if dead && w.settled.doubt(j.digest) {
@@ -255,13 +256,13 @@ func (w *Worker) endedBefore(j *job) bool {
 	return true
 }
 
-// refuseUnread ends a delivery that never began: there is no state to end and nobody to tell.
+// refuseUnread ends a delivery that was not started: it has no state, and no sender who could be told.
 func (w *Worker) refuseUnread(p *post, l queue.Lease, err error) {
 	code := codeOf(err)
 	w.endUnread(p, l, queue.Dead(code, err.Error()), report{outcome: outcomeRefused, code: code, text: err.Error()})
 }
 
-// result is what every result of b has in common. It says that nothing ran.
+// result returns a result of b with the fields that all have in common. It says that nothing ran.
 func (b *begun) result(finished time.Time) envelope.Result {
 	t := b.task
 	return envelope.Result{
@@ -269,14 +270,14 @@ func (b *begun) result(finished time.Time) envelope.Result {
 	}
 }
 
-// unavailable reports whether err is about a broker or a store that may come back.
+// unavailable reports whether err says that the broker or the store cannot be used for now.
 func unavailable(err error) bool {
 	var broker *queue.UnavailableError
 	var store *modstore.UnavailableError
 	return errors.As(err, &broker) || errors.As(err, &store)
 }
 
-// damaged reports whether err is about what a key of the broker holds, which waiting does not mend.
+// damaged reports whether err says that a key of the broker holds something else, which waiting does not cure.
 func damaged(err error) bool {
 	var broker *queue.UnavailableError
 	return errors.As(err, &broker) && broker.Reason == queue.ReasonData

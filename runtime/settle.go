@@ -18,7 +18,7 @@ type ending struct {
 	report     report
 }
 
-// size is about what the result takes in memory.
+// size returns about how many bytes of memory the result takes.
 func (e *ending) size() int {
 	if e.result == nil {
 		return 0
@@ -26,7 +26,7 @@ func (e *ending) size() int {
 	return len(e.result.Output)
 }
 
-// finish sends b's outcome to the settler, or leaves it to runAlone, with a result when there is one.
+// finish hands b's outcome to the settler, or leaves it to runAlone. result is nil for none.
 func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result, r report) {
 	t := &b.task
 	r.id, r.task, r.tenant, r.attempt = b.id, t.Task, t.Tenant, b.attempt
@@ -44,15 +44,15 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 	w.room.give(1)
 }
 
-// endUnread sends the outcome of a delivery that never began.
+// endUnread hands the outcome of a delivery that was not started to the settler.
 func (w *Worker) endUnread(p *post, l queue.Lease, verdict queue.Verdict, r report) {
 	r.tenant = l.Lane.Tenant
 	p.ended.add(&ending{settlement: queue.Settlement{Lease: l, Verdict: verdict}, report: r})
 	w.room.give(1)
 }
 
-// settle writes outcomes until no more come, in batches that grow with load: see endings.take. Signing does not wait for
-// the network.
+// settle writes outcomes until nothing more is added, in batches that grow with load: see endings.take. Signing one batch overlaps
+// with the write of another.
 func (w *Worker) settle(ctx context.Context, p *post) {
 	for {
 		batch, over := p.ended.take()
@@ -71,7 +71,7 @@ func (w *Worker) settle(ctx context.Context, p *post) {
 	}
 }
 
-// sign signs the results of a batch, all with one signature, into its settlements.
+// sign signs the results of a batch, with one signature for all, and puts them into its settlements.
 func (w *Worker) sign(batch []*ending) {
 	results, of := make([]envelope.Result, 0, len(batch)), make([]*ending, 0, len(batch))
 	for _, e := range batch {
@@ -81,8 +81,8 @@ func (w *Worker) sign(batch []*ending) {
 	}
 	signed, err := envelope.SignResults(results, w.cfg.Key)
 	for bad := (*envelope.BatchError)(nil); err != nil; signed, err = envelope.SignResults(results, w.cfg.Key) {
-		// The task's part of a result is bounded by the sandbox, so this is our own defect; the
-		// outcome stands without its result rather than the task running again.
+		// The sandbox bounds the task's part of a result, so this is our own defect. The outcome is
+		// written without its result, so that the task does not run again.
 		if !errors.As(err, &bad) {
 			w.log.Error("results cannot be signed", "results", len(results), "error", err)
 			return
@@ -95,7 +95,7 @@ func (w *Worker) sign(batch []*ending) {
 	}
 }
 
-// settleBatch writes batch, waiting for the broker as long as ctx lasts.
+// settleBatch writes batch, and retries while the broker cannot be used and ctx goes on.
 func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 	settlements := make([]queue.Settlement, len(batch))
 	for i, e := range batch {
@@ -123,7 +123,7 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 	}
 }
 
-// settleAlone keeps one outcome that the broker will not take, whatever the reason, from holding up others.
+// settleAlone writes the outcomes of a batch one by one, so that one that the broker rejects does not hold up the others.
 func (w *Worker) settleAlone(ctx context.Context, p *post, batch []*ending, err error) {
 	if len(batch) == 1 {
 		w.log.Error("outcome cannot be written, its lease will end", "task_id", batch[0].report.id, "error", err)
@@ -136,7 +136,7 @@ func (w *Worker) settleAlone(ctx context.Context, p *post, batch []*ending, err 
 	}
 }
 
-// abandon lets go of outcomes that were not written.
+// abandon gives up outcomes that were not written, as if their leases were lost.
 func (w *Worker) abandon(p *post, batch []*ending) {
 	lost := make([]queue.Settled, len(batch))
 	for i := range lost {
@@ -145,7 +145,8 @@ func (w *Worker) abandon(p *post, batch []*ending) {
 	w.leave(p, batch, lost, time.Now())
 }
 
-// leave ends what the worker holds of batch, for which the broker was asked at a time, and says how each ended.
+// leave frees what the worker holds for batch, and logs and counts how each ended. settled are the broker's answers to a call made at
+// asked.
 func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked time.Time) {
 	w.flight.remove(batch)
 	p.ended.gone(batch)
@@ -171,8 +172,8 @@ func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked 
 	}
 }
 
-// tellVanished leaves a result for the sender of a message that can neither be retried nor given back, since it is nowhere any more. Whoever deleted it
-// is at fault, so it is tried once: its state says that it is dead.
+// tellVanished stores a result for the sender of a message that can be neither retried nor released, since somebody deleted its entry. It
+// is tried once only: the message's state says that it is dead in any case.
 func (w *Worker) tellVanished(p *post, e *ending) {
 	if e.begun == nil || w.cfg.Admin == nil {
 		return
@@ -190,8 +191,8 @@ func (w *Worker) tellVanished(p *post, e *ending) {
 	}
 }
 
-// remember keeps in mind that e's message has ended, for as long as it could come again. It ended no sooner than asked:
-// whoever has read its outcome may have ordered something by now.
+// remember records that e's message has ended, until it expires. Its death counts from asked, when the broker was asked: an operator may
+// have read the outcome, and ordered to requeue it, before the answer came here.
 func (w *Worker) remember(e *ending, asked time.Time) {
 	o := e.settlement.Verdict.Outcome()
 	if e.begun != nil && (o == queue.OutcomeDone || o == queue.OutcomeDead) {
@@ -205,7 +206,7 @@ func (w *Worker) remember(e *ending, asked time.Time) {
 	}
 }
 
-// renew keeps the leases of all of the post's that is in flight, until ctx ends.
+// renew renews the leases of all deliveries of the post that are in flight, until ctx ends.
 func (w *Worker) renew(ctx context.Context, p *post) {
 	for sleep(ctx, w.cfg.Lease/renewShare) {
 		began := time.Now()

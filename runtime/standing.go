@@ -9,16 +9,16 @@ import (
 	"github.com/caisson-run/caisson/runtime/policy"
 )
 
-// A standingOrder is an order to requeue or purge that was heard. It is remembered until it expires, so that it counts once
+// A standingOrder is an order to requeue or purge that was heard. It is remembered until it expires, so that it is carried out once,
 // however often somebody puts it into the broker again.
 type standingOrder struct {
 	order policy.AuthorisedOrder
-	heard time.Time       // for the first time
-	taken envelope.Digest // the dead letter that it requeued, when it is for one dead letter; zero: nothing yet
+	heard time.Time       // when it was first heard
+	taken envelope.Digest // the message that it has requeued here, if it is for one dead letter; zero: none yet
 }
 
-// hearOnce remembers a, which was heard at that time; it reports whether it is new. When there are too many, those that
-// have expired go, and then the one that was issued first: nothing as old as that is new afterwards.
+// hearOnce remembers a, heard at the given time, and reports whether it is new. When there are standingMax, those that have expired are
+// removed, and then the one that was issued first. Orders issued no later than that one do not count as new afterwards.
 func (o *orders) hearOnce(a policy.AuthorisedOrder, heard time.Time) (fresh bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -45,15 +45,15 @@ func (o *orders) hearOnce(a policy.AuthorisedOrder, heard time.Time) (fresh bool
 	return true
 }
 
-// forget makes an order that could not be handed on new again.
+// forget removes an order that could not be handed on, so that it is new when it is heard again.
 func (o *orders) forget(id envelope.MessageID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.standing, id)
 }
 
-// requeuedByOrder reports whether an order lets j run, which became a dead letter here: one to requeue that chooses it, whose
-// signer may still order, and that was heard after it died. So one order lets each dead letter come back once.
+// requeuedByOrder reports whether an order allows j, which became a dead letter on this worker, to run again: an order to requeue that
+// selects it, was heard after it died, and whose signer may still give orders. So an order brings each dead letter back once.
 func (w *Worker) requeuedByOrder(j *job, d death) bool {
 	o, now, rules := j.post.orders, w.cfg.Clock(), w.rules.Load()
 	o.mu.Lock()
@@ -70,13 +70,13 @@ func (w *Worker) requeuedByOrder(j *job, d death) bool {
 	return false
 }
 
-// chooses reports whether one is an order to requeue j, which died as d says.
+// chooses reports whether one is an order to requeue j, whose death was d.
 func (one *standingOrder) chooses(j *job, d death, now time.Time) bool {
 	order := one.order.Order()
 	switch {
 	case order.Act != envelope.ActRequeue || !now.Before(order.Expires) || !d.at.Before(one.heard):
 		return false
-	case !order.Before.IsZero() && d.at.Sub(order.Before) > envelope.SkewMax: // which is by the broker's clock
+	case !order.Before.IsZero() && d.at.Sub(order.Before) > envelope.SkewMax: // Before is by the broker's clock
 		return false
 	case order.Tenant != "" && order.Tenant != j.task.Tenant, order.Code != "" && !d.coded(order.Code):
 		return false
@@ -86,8 +86,8 @@ func (one *standingOrder) chooses(j *job, d death, now time.Time) bool {
 	if _, err := envelope.ParseMessageID(order.Target); err == nil {
 		return order.Target == j.id
 	}
-	// One dead letter, by the broker's name for it, which begins with the time by the broker's clock. Whose it is
-	// cannot be known here, so the first that fits it is it.
+	// Target is the entry of one dead letter, which begins with its time by the broker's clock. Which message it is cannot
+	// be known here, so the first that fits is taken.
 	ms, err := strconv.ParseInt(order.Target[:max(strings.IndexByte(order.Target, '-'), 0)], 10, 64)
 	return err == nil && one.taken.IsZero() && time.UnixMilli(ms).Sub(d.at).Abs() < envelope.SkewMax
 }

@@ -16,10 +16,10 @@ import (
 // Claim waits for messages and returns as soon as one is there.
 // Errors: as queue.Queue says.
 //
-// A read that has gone out to Redis is never cut, for what it brings would be
-// nobody's until its lease runs out. So reads are short (see blockFor), and when ctx
-// ends in the middle of one, Claim returns and the read's end is awaited in the
-// background, where whatever it brings goes back to its lane; see Close.
+// A read that has been sent to Redis is never aborted: what it brings would belong to
+// nobody until its lease runs out. So reads are short (see blockFor). When ctx ends
+// during one, Claim returns; the read ends in the background, and what it brings goes
+// back to its lane. See Close.
 func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, error) {
 	if err := checkClaim(c); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func (q *Queue) Claim(ctx context.Context, c queue.Claim) ([]queue.Delivery, err
 	}
 }
 
-// blockFor returns how long one read over n lanes waits. Naming them costs as much as
-// there are, so reads of many lanes are fewer; each must be over before its reply is late.
+// blockFor returns how long one read over n lanes blocks. Its cost grows with the lanes that
+// it names, so reads of many lanes are fewer and longer; each must end before Timeout.
 func (q *Queue) blockFor(n int) time.Duration {
 	if n <= blockLanes {
 		return blockMax
@@ -95,8 +95,8 @@ func checkMax(limit int) error {
 	return nil
 }
 
-// detached runs read to its end even when ctx ends before; what it brings then
-// goes back. The goroutine ends with its read, within blockManyMax and a reply's
+// detached runs read to its end even when ctx ends before; then what it brings goes
+// back. The goroutine ends with its read, within blockManyMax and a reply's
 // Timeout, and Close waits for it.
 func (q *Queue) detached(ctx context.Context, read func(context.Context) ([]queue.Delivery, error)) ([]queue.Delivery, error) {
 	type answer struct {
@@ -168,9 +168,9 @@ func (q *Queue) takeHeld(c queue.Claim) []queue.Delivery {
 	return got
 }
 
-// look reads once: without waiting where there was more the last time, and then,
-// when nothing is there, waiting on all lanes. A lane without its group gets it,
-// and one that is no stream is left out, before it looks again.
+// look reads once: first without blocking, where there was more the last time; then, when
+// that finds nothing, blocking on all lanes. Before it reads again, a lane without its
+// group gets it, and one that is no stream is left out.
 func (q *Queue) look(ctx context.Context, c queue.Claim, wait time.Duration) ([]queue.Delivery, error) {
 	for tries := 0; ; tries++ {
 		lanes := q.serviceable(c.Lanes)
@@ -189,8 +189,8 @@ func (q *Queue) look(ctx context.Context, c queue.Claim, wait time.Duration) ([]
 	}
 }
 
-// lookIn returns what is there even when one of its reads fails: what is claimed
-// must be handed out, and the fault will show again.
+// lookIn returns what it has claimed even when one of its reads fails: that must be handed
+// out, and the fault will show again.
 func (q *Queue) lookIn(ctx context.Context, lanes []queue.Lane, limit int, wait time.Duration) ([]queue.Delivery, error) {
 	for _, plans := range q.rounds(lanes, limit) {
 		got, err := q.read(ctx, plans, 0)
@@ -286,8 +286,9 @@ func (q *Queue) readArgs(p plan, wait time.Duration) []any {
 	return args
 }
 
-// clock asks, as the first of a pipeline, for Redis's time. A cluster's nodes have a clock each, and nobody says which of them is asked; and where
-// Sentinels choose the master, what one has given out another may never have heard of: there it returns nil, and start asks who owns what.
+// clock asks for Redis's time, as the first command of a pipeline. In a cluster each node has a clock of its own, and it is not
+// known which one answers. With Sentinels, a new master may know nothing of what the old one gave out. In both cases clock returns
+// nil, and start asks who owns each entry.
 func (c *Client) clock(ctx context.Context, pipe redis.Pipeliner) *redis.TimeCmd {
 	if c.conf.Cluster || c.conf.Master != "" {
 		return nil
@@ -343,7 +344,7 @@ func (q *Queue) deliveries(p plan, cmd *redis.Cmd, leased time.Time) ([]queue.De
 	return got, nil
 }
 
-// note remembers which lanes of p gave all that they were asked for: they are hot.
+// note remembers which lanes of p gave as many as they were asked for: they are hot.
 func (q *Queue) note(p plan, got []queue.Delivery) {
 	counts := map[queue.Lane]int{}
 	for _, d := range got {
@@ -389,7 +390,7 @@ func (q *Queue) mend(ctx context.Context, lanes []queue.Lane) error {
 	return nil
 }
 
-// leaveOut lets reads do without a lane for a while.
+// leaveOut excludes a lane from reads for brokenFor.
 func (q *Queue) leaveOut(l queue.Lane, err error) {
 	q.mu.Lock()
 	q.broken[l] = time.Now().Add(brokenFor)

@@ -17,18 +17,18 @@
 // is one Lua script; lua/*.lua, each with its contract.
 //
 // Redis is untrusted storage. A state that was deleted, overwritten or made up
-// can cost a message its run or cause another one before it expires; it cannot
-// make a worker run what does not verify. Each key that is not what it should
-// be is an *queue.UnavailableError with queue.ReasonData, and a lane of a wrong
-// type is left out for a while so that the others go on.
+// can keep a message from running, or have it run again before it expires; it cannot
+// make a worker run what does not verify. A key that holds something else is a
+// *queue.UnavailableError with queue.ReasonData, and a lane of a wrong type is
+// left out for a while so that the others go on.
 //
-// Known residual: go-redis allocates what a reply declares, so a hostile server
-// can exhaust the memory of a worker. It then starts anew and has run nothing.
+// go-redis allocates what a reply declares, so replies are bounded before it reads
+// them: one above 144 MiB ends its connection (bounded.go).
 //
 // Calls can be made again after any failure. A connection that went stale while
 // it lay in the pool is replaced at once; a server that is away is reported as
 // *queue.UnavailableError, and the next call dials again, for ever.
 //
-// Close, of a Client, a Queue or Results, may be called beside every other method and more than once: it ends what
-// goes on, and from then on there is queue.ErrClosed (of a Queue, for Claim).
+// Close of a Client, a Queue or Results may be called beside every other method and more than once. It ends the calls under
+// way; those, and all later ones, return queue.ErrClosed (of a Queue, Claim does).
 package redisqueue

@@ -15,12 +15,12 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// subscriberQuiet is how long nothing may be heard before Redis is asked for a sign of
-// life, and how long it may then take to give one.
+// subscriberQuiet is how long the connection may be silent before a PING is sent, and how
+// long its answer may take.
 const subscriberQuiet = 3 * time.Second
 
-// A subscriber is one subscribed connection and those who wait for what it hears.
-// go-redis would connect again by itself too, but tell nobody why it cannot.
+// A subscriber is one pub/sub connection, and the waiters for what it receives.
+// go-redis would reconnect by itself, too, but does not tell why it cannot.
 type subscriber struct {
 	client *Client
 	closer *closer // counts the goroutine that listens
@@ -34,7 +34,7 @@ type subscriber struct {
 	waiters   map[string]map[*waiter]struct{} // by channel; channels stay until close
 }
 
-// errNoAnswer is why for as long as nothing has come: since the beginning, or since a sign of life was asked for.
+// errNoAnswer is the fault while nothing has been received: since the beginning, or since a PING was sent.
 var errNoAnswer = &queue.UnavailableError{Op: "wait", Reason: queue.ReasonTimeout, Err: errors.New("no answer so far")}
 
 func newSubscriber(c *Client) *subscriber {
@@ -66,7 +66,7 @@ func (s *subscriber) join(channel string, w *waiter) error {
 		s.running = true
 		go s.run()
 	case known && !s.barred[channel]:
-		// It may be that no word of a subscription comes any more.
+		// The confirmation of the subscription may have come before w joined.
 		w.tellAll()
 	case s.pubsub != nil:
 		// One write of a few bytes. When it fails the session ends, and the next
@@ -86,7 +86,7 @@ func (s *subscriber) leave(channel string, w *waiter) {
 	delete(s.waiters[channel], w)
 }
 
-// run holds session after session until close.
+// run reconnects, session after session, until close.
 func (s *subscriber) run() {
 	defer s.closer.end()
 	defer s.fail(queue.ErrClosed)
@@ -113,8 +113,8 @@ func (s *subscriber) run() {
 	}
 }
 
-// session connects, subscribes to every channel and passes on what it hears until
-// an error. heard says whether it got as far as hearing anything.
+// session connects, subscribes to every channel and passes on what it receives until
+// an error. heard says whether it received anything.
 func (s *subscriber) session() (heard bool, err error) {
 	pubsub, err := s.connect()
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *subscriber) session() (heard bool, err error) {
 	}
 }
 
-// askForSign asks Redis whether it is still there.
+// askForSign sends a PING.
 func (s *subscriber) askForSign(pubsub *redis.PubSub) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +170,7 @@ func (s *subscriber) askForSign(pubsub *redis.PubSub) error {
 	return pubsub.Ping(s.closer.ctx)
 }
 
-// answered takes the oldest question, to which there is a reply now. Redis answers in order.
+// answered removes and returns the oldest question, which has its reply now. Redis replies in order.
 func (s *subscriber) answered() (question string, pending bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,8 +181,8 @@ func (s *subscriber) answered() (question string, pending bool) {
 	return question, true
 }
 
-// refused returns err unless the session goes on in spite of it: when it answers the question for one channel, which we may not
-// hear, that is the affair of those who wait on that channel; they asked for a queue that is not theirs, and all others go on.
+// refused returns err unless the session can go on in spite of it. When err says that one channel is forbidden to us, only the waits on
+// that channel end: they asked for a queue that is not theirs.
 func (s *subscriber) refused(err error) error {
 	if !fromServer(err) {
 		return err
@@ -198,7 +198,7 @@ func (s *subscriber) refused(err error) error {
 	return err
 }
 
-// bar ends every Wait on channel, which we may not hear.
+// bar ends every Wait on channel, which is forbidden to us.
 func (s *subscriber) bar(channel string, why error) {
 	s.mu.Lock()
 	s.barred[channel] = true
@@ -206,12 +206,13 @@ func (s *subscriber) bar(channel string, why error) {
 	s.tell(channel, func(w *waiter) { w.fail(why) })
 }
 
-// isSign says whether err is a sign of life all the same: while Redis cannot write to its disk it answers PING with MISCONF,
-// and goes on to pass on what is published.
+// isSign says whether err is an answer to PING all the same: while Redis cannot write to its disk it answers with MISCONF, and
+// still passes on what is published.
 func isSign(err error) bool { return fromServer(err) && reason(err) == queue.ReasonReadOnly }
 
-// connect subscribes to every channel, to each by itself: of several in one command Redis would say only that one of them may not be
-// heard. The lock is not held over the network, so that nobody's Wait is late to end; who joins meanwhile is subscribed after it.
+// connect subscribes to every channel, to each with a command of its own: of several in one command Redis would say only that one of
+// them is forbidden. The lock is not held during network calls, so that no Wait ends late; channels that are joined meanwhile are
+// subscribed after it.
 func (s *subscriber) connect() (*redis.PubSub, error) {
 	s.mu.Lock()
 	channels := slices.Collect(maps.Keys(s.waiters))
@@ -245,9 +246,9 @@ func (s *subscriber) setFault(why error) {
 	s.fault = why
 }
 
-// late is the error of a Wait whose ctx has ended: with why nothing could be heard or, if that is nil, with why nothing could
-// be read. So whoever waited can tell a result that had not come from a broker that was away. That there was no answer says nothing
-// to one who began so shortly before.
+// late is the error of a Wait whose ctx has ended: ctx's, joined with why nothing could be received or, if there is no such
+// reason, why nothing could be read. So the caller can tell a result that is not there yet from a broker that is away. For a Wait
+// that began less than answerSoon ago, no answer so far is no reason.
 func (s *subscriber) late(ctx context.Context, unread error, began time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,7 +284,7 @@ func (s *subscriber) fail(err error) {
 	}
 }
 
-// permanent says whether err is one that waiting cannot mend: we are not who may read this.
+// permanent says whether err is one that waiting does not cure: wrong credentials, or a missing right.
 func permanent(err error) bool {
 	var u *queue.UnavailableError
 	return err != nil && (!errors.As(err, &u) || u.Reason == queue.ReasonAuth || u.Reason == queue.ReasonPermission)

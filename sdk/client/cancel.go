@@ -9,15 +9,15 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Cancel orders the workers to end the message that r is the receipt of: if it waits it never starts, if it runs it is ended.
-// The order is signed with the Client's key, so it is for what this key's principal sent and for nothing else. nil means
-// that the broker keeps the order; Wait tells whether the message was still to be cancelled.
+// Cancel orders the workers to cancel the message of receipt r: if it waits it never starts, and if it runs it is ended. The
+// order is signed with the Client's key, so it counts for messages of this key's principal only. nil means that the broker has
+// stored the order; Wait tells whether it came in time.
 // Errors: *ReceiptError and *ConfigError, final; else those of the queue: giving the order again does no harm.
 func (c *Client) Cancel(ctx context.Context, r Receipt) error {
 	return c.cancel(ctx, r.ID, r.Queue, r.Expires)
 }
 
-// CancelPlan orders the same for all steps of a plan.
+// CancelPlan does the same for all steps of a plan.
 // Errors: as Cancel's.
 func (c *Client) CancelPlan(ctx context.Context, r PlanReceipt) error {
 	return c.cancel(ctx, r.ID, r.Queue, r.Expires)

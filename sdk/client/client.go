@@ -9,33 +9,33 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Config says for whom, with what and where a Client sends.
+// Config is what a Client is made of.
 type Config struct {
 	// Sender takes the messages. Required.
 	Sender queue.Sender
 
-	// Results gives back what became of them. nil: Wait and WaitAll give a *ConfigError.
+	// Results reads the results of messages. nil: Wait and WaitAll return a *ConfigError.
 	Results queue.Results
 
-	// Orders takes orders to cancel. nil: Cancel gives a *ConfigError.
+	// Orders takes orders to cancel. nil: Cancel and CancelPlan return a *ConfigError.
 	Orders queue.Orders
 
 	// Key signs the tasks; it must be a submit key. Required.
 	Key envelope.PrivateKey
 
-	// Workers knows the keys whose results count, see WorkerKeys. Required if Results is set.
+	// Workers finds the worker keys whose results are accepted, see WorkerKeys. Required if Results is set.
 	Workers envelope.WorkerKeyring
 
-	// Audience is the deployment, Tenant whom the key belongs to, Queue where tasks go that name no other. Required.
+	// Audience is the deployment, Tenant the one that the key belongs to, and Queue the default queue of tasks. Required.
 	Audience, Tenant, Queue string
 
-	// Within is how long tasks live that do not say: at most 24 h. 0: WithinDefault.
+	// Within is the default of Task.Within, at most 24 h. 0: WithinDefault.
 	Within time.Duration
 
 	// Coalesce says how calls of Send that come at the same time share a signature and a write.
 	Coalesce Coalesce
 
-	// Rejected is told of each result that does not count, once for the same bytes. It must not block. nil: nobody is.
+	// Rejected is called for each result that is not accepted, once for the same bytes. It must not block. nil: not called.
 	Rejected func(*RejectedError)
 
 	// Now is the clock by which tasks are issued. nil: time.Now.
@@ -75,8 +75,8 @@ func (c Config) check() error {
 	return errors.Join(faults...)
 }
 
-// A Client sends tasks and waits for their results. It is safe for concurrent use and needs no closing; the queue that it
-// was given does, at any time: calls that go on, and all later ones that need it, then give queue.ErrClosed.
+// A Client sends tasks and waits for their results. It is safe for concurrent use and needs no closing. The queue that it was given
+// may be closed at any time: calls under way, and later ones that need it, then return queue.ErrClosed.
 type Client struct {
 	cfg    Config
 	outbox outbox
@@ -103,7 +103,7 @@ func Open(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Priority is how soon a task is served, among those of its queue and tenant.
+// Priority says how soon a task is served, among the tasks of its queue and tenant.
 type Priority string
 
 // The priorities. "" is Normal.
@@ -129,28 +129,28 @@ func (p Priority) lane() (queue.Priority, error) {
 type Task struct {
 	Name string
 
-	// ID of the message. Zero: a random one, as is best. For one that is known before it is sent, from an order's number
-	// for instance: another message of the same tenant and id is never run, and becomes a dead letter.
+	// ID of the message. Zero, as is best: a random one. Set it when the id must be known beforehand, for example made from an
+	// invoice number. A second message with the same tenant and id never runs, and becomes a dead letter.
 	ID envelope.MessageID
 
-	// Of all messages of the tenant with the same Name and UniqueKey only the first runs within UniqueWindow of its start,
-	// 1 s to 24 h; Wait says of the others *DuplicateError, with the id of the first. Both or neither. The key is printable
-	// ASCII, 256 bytes at most, without a space at either end: give a digest of what is longer or of another alphabet.
+	// Of all messages of the tenant with the same Name and UniqueKey, only the first runs within UniqueWindow (1 s to 24 h) of its
+	// start; for the others Wait returns *DuplicateError, with the id of the first. Set both or neither. The key is printable ASCII,
+	// at most 256 bytes, without a space at either end; use a digest of anything else.
 	UniqueKey    string
 	UniqueWindow time.Duration
 
-	// Input is written as JSON. For other data use Payload, which goes as it is; not both.
+	// Input is encoded as JSON. Payload is sent as it is, at most 224 KiB. Not both.
 	Input   any
 	Payload []byte
 
 	// ContentType of the payload. "": application/json for Input, application/octet-stream for Payload.
 	ContentType string
 
-	// Within is how long after sending it may begin, each attempt of it; what has begun by then goes on. 0: Config.Within.
+	// Within is how long after sending an attempt may begin, at most 24 h; a run that has begun by then goes on. 0: Config.Within.
 	Within time.Duration
 
-	// NotBefore is when it may start; zero: at once. Delay says the same from now on; not both. Within counts from sending
-	// all the same, so it must be longer.
+	// NotBefore is when it may start; zero: at once. Delay says the same as a time from now. Not both. Within counts from sending in
+	// any case, so it must be longer.
 	NotBefore time.Time
 	Delay     time.Duration
 
@@ -172,17 +172,18 @@ type Task struct {
 	Parent envelope.MessageID // the message that caused this one; zero: none
 }
 
-// A Receipt is what to wait with. It may be kept, also as JSON, and used by another Client of the same key.
+// A Receipt identifies a message that was sent, to wait for its result. It may be stored, also as JSON, and used by another Client
+// with the same key.
 type Receipt struct {
 	ID envelope.MessageID `json:"id"`
-	// Digest of Message. Zero, for a receipt made of an id alone: the result of any message of that id is taken, which
-	// somebody who can send for the same tenant and write to the broker could have signed a worker's result for.
+	// Digest of Message. It may be zero in a receipt that is made from an id alone. Then the result of any message with that id is
+	// accepted, also of one that another sender of the same tenant has sent.
 	Digest  envelope.Digest `json:"digest"`
 	Queue   string          `json:"queue"`
 	Task    string          `json:"task"`
 	Expires time.Time       `json:"expires"`
 
-	// Message is what was sent, and Priority its lane, for Resend. Waiting does not need them.
+	// Message is what was sent, and Priority that of its lane. Resend needs them, waiting does not.
 	Message  []byte         `json:"-"`
 	Priority queue.Priority `json:"-"`
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Coalesce says how calls of Send that come at the same time share a signature and a write.
+// Coalesce says how calls of Send at the same time share a signature and a write.
 //
-// Without a Window nobody waits for others: a Send that comes alone is signed and written at once, and those that come
-// while writes are under way go out together when one of them ends.
+// Without a Window no Send waits for others: one that comes alone is signed and written at once. Those that come while writes are
+// under way go out together when one of the writes ends.
 type Coalesce struct {
 	// Window is how long a Send waits for others, at most CoalesceWindowMax. 0: it does not.
 	Window time.Duration
 
-	// Max is the most that share a signature, at most BatchMax. 0: CoalesceMaxDefault. 1: each is signed and written alone,
-	// any number at a time.
+	// Max is how many tasks may share a signature, at most BatchMax. 0: CoalesceMaxDefault. 1: each is signed and written by itself,
+	// any number at the same time.
 	Max int
 }
 
-// An outbox gathers what calls of Send have prepared. The zero outbox with a client is ready.
+// An outbox gathers the tasks of calls of Send into batches. The zero outbox with a client is ready.
 type outbox struct {
 	client *Client
 
@@ -35,7 +35,7 @@ type outbox struct {
 	timer   *time.Timer
 }
 
-// A letter is one call of Send that waits.
+// A letter is a call of Send that waits for its batch.
 type letter struct {
 	task envelope.Task
 	done chan struct{} // closed when receipt and err are set
@@ -47,7 +47,7 @@ type letter struct {
 	err     error
 }
 
-// A batch is letters that are signed and written as one. Its context ends when nobody waits for it any more.
+// A batch is the letters that are signed and written together. Its context ends when no caller waits for it any more.
 type batch struct {
 	letters []*letter
 	waiting int
@@ -98,8 +98,8 @@ func (o *outbox) alone(ctx context.Context, task envelope.Task) (Receipt, error)
 	return receipt, o.client.Resend(ctx, []Receipt{receipt})
 }
 
-// leave takes l, whose caller's context has ended, out of what is pending or lets its batch go on without it. The receipt is
-// zero if l has not been signed, and then it never is: see sign.
+// leave removes l, whose caller's context has ended, from the pending ones, or lets its batch go on without it. The receipt is zero if
+// l has not been signed, and then it never is: see sign.
 func (o *outbox) leave(l *letter, err error) (Receipt, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -114,7 +114,7 @@ func (o *outbox) leave(l *letter, err error) (Receipt, error) {
 	return l.receipt, err
 }
 
-// windowOver begins a write of what came within the window.
+// windowOver begins a write of what has come within the window.
 func (o *outbox) windowOver() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -124,11 +124,11 @@ func (o *outbox) windowOver() {
 	}
 }
 
-// begin writes what is pending in a goroutine, which ends when the write does. The lock is held.
+// begin writes what is pending on a goroutine, which ends with the write. o.mu is held.
 func (o *outbox) begin() {
 	o.writes++
 	go func() {
-		goruntime.Gosched() // those whom the last write released may have more to send
+		goruntime.Gosched() // callers that the last write has released may have more to send
 		o.mu.Lock()
 		b := o.take()
 		o.mu.Unlock()
@@ -137,7 +137,7 @@ func (o *outbox) begin() {
 	}()
 }
 
-// ended is called after each write, and begins the next one if there is what to write.
+// ended is called after each write, and begins the next one if something is pending.
 func (o *outbox) ended() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,7 +148,7 @@ func (o *outbox) ended() {
 	}
 }
 
-// take makes a batch of what is pending, as far as it fits. Two letters with one id do not go together. The lock is held.
+// take makes a batch of the pending letters, as far as they fit. Two letters with one id are never in one batch. o.mu is held.
 func (o *outbox) take() *batch {
 	b := &batch{}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -170,7 +170,7 @@ func (o *outbox) take() *batch {
 	return b
 }
 
-// write signs and writes b and tells its letters what became of them.
+// write signs and writes b, and gives each of its letters its outcome.
 func (o *outbox) write(b *batch) {
 	defer b.cancel()
 	letters := o.sign(b.letters)
@@ -182,15 +182,15 @@ func (o *outbox) write(b *batch) {
 	alone := len(letters) > 1 && ofOne(err)
 	for i, l := range letters {
 		fault := err
-		if alone { // the same bytes again, for those that have nothing to do with the error
+		if alone { // each by itself: the same bytes again, for those that the error is not about
 			fault = o.client.Resend(b.ctx, outgoing[i:i+1])
 		}
 		o.tell(l, fault)
 	}
 }
 
-// sign gives each letter its receipt and returns them; those that cannot be signed are told so and left out, and so are those
-// whose callers have gone without a receipt, which says that nothing is sent.
+// sign signs letters, sets their receipts and returns those that are to be sent. Letters that cannot be signed get their error and are
+// left out. So are those whose callers have left: they got no receipt, which says that nothing is sent.
 func (o *outbox) sign(letters []*letter) []*letter {
 	for {
 		tasks := make([]envelope.Task, len(letters))
@@ -217,7 +217,7 @@ func (o *outbox) sign(letters []*letter) []*letter {
 	}
 }
 
-// hand gives those letters whose callers wait their receipts, and returns them.
+// hand sets the receipts of the letters whose callers still wait, and returns those letters.
 func (o *outbox) hand(letters []*letter, receipts []Receipt) []*letter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -239,8 +239,8 @@ func (o *outbox) tell(l *letter, err error) {
 	close(l.done)
 }
 
-// ofOne says whether err may be about one message of a write and not about the others: its lane is forbidden to us, or not
-// a lane, or the message itself is refused.
+// ofOne says whether err may be about one message of a write only: its lane is forbidden or is no stream, or the message itself is
+// refused.
 func ofOne(err error) bool {
 	var field *queue.FieldError
 	var away *queue.UnavailableError

@@ -15,7 +15,7 @@ func (e *ConfigError) Error() string { return "client: config: " + e.Field + ": 
 // Code returns "client.config".
 func (e *ConfigError) Code() string { return "client.config" }
 
-// A TaskError reports a task that cannot be sent. Nothing of its batch was. It is final.
+// A TaskError reports a task that cannot be sent. Nothing of its batch was sent. It is final.
 type TaskError struct {
 	Index int    // in the batch
 	Name  string // of the task
@@ -49,7 +49,7 @@ func (e *BatchError) Error() string { return "client: batch: " + e.Text }
 // Code returns "client.batch".
 func (e *BatchError) Code() string { return "client.batch" }
 
-// A PlanError reports a plan that cannot be one. Nothing of it was sent. It is final.
+// A PlanError reports what is wrong with the shape of a plan. Nothing of it was sent. It is final.
 type PlanError struct {
 	Step string // its name, or its number where the name is what is wrong; "" when it is about the whole
 	Text string
@@ -65,7 +65,7 @@ func (e *PlanError) Error() string {
 // Code returns "client.plan".
 func (e *PlanError) Code() string { return "client.plan" }
 
-// A ReceiptError reports a receipt that was not given out by Send, or has lost what the call needs. It is final.
+// A ReceiptError reports a receipt without what the call needs. It is final.
 type ReceiptError struct {
 	ID   envelope.MessageID
 	Text string
@@ -76,8 +76,8 @@ func (e *ReceiptError) Error() string { return fmt.Sprintf("client: receipt %s: 
 // Code returns "client.receipt".
 func (e *ReceiptError) Code() string { return "client.receipt" }
 
-// A RejectedError reports bytes that the broker gave as the result of a message and that are not: forged, replayed, or
-// another message's. It says nothing of the message, which may yet end.
+// A RejectedError reports bytes that the broker returned as the result of a message and that are not its result: forged, replayed, or
+// another message's. The message itself may still end.
 type RejectedError struct {
 	ID  envelope.MessageID // of the message that was waited for
 	Err error              // an error of envelope.OpenResult, *MismatchError, or the queue's: what is there cannot be read as a result
@@ -93,7 +93,7 @@ func (e *RejectedError) Code() string { return "client.rejected" }
 // Unwrap returns Err.
 func (e *RejectedError) Unwrap() error { return e.Err }
 
-// A MismatchError reports a field of a signed result that is not as in the message that was sent.
+// A MismatchError reports a field of a signed result that differs from the message that was sent.
 type MismatchError struct{ Field string }
 
 func (e *MismatchError) Error() string { return e.Field + " is not that of the message sent" }
@@ -106,7 +106,7 @@ func (e *RefusedError) Error() string { return outcome(e.Result) }
 // Code returns that of the result, such as "policy.denied".
 func (e *RefusedError) Code() string { return e.Result.Code }
 
-// A DuplicateError reports a message that was not run because another has its unique key. It is final, and a *RefusedError.
+// A DuplicateError reports a message that was not run because another one holds its unique key. It is final, and a *RefusedError.
 type DuplicateError struct {
 	Result envelope.Result
 	First  envelope.MessageID // the message that runs, or ran
@@ -122,11 +122,10 @@ func (e *DuplicateError) Code() string { return e.Result.Code }
 // Unwrap returns the same as a *RefusedError.
 func (e *DuplicateError) Unwrap() error { return &RefusedError{e.Result} }
 
-// codeDuplicate is the code with which a worker refuses a message whose unique key is another's. The output is the id of
-// that one.
+// codeDuplicate is the code of a message whose unique key another message holds. Its result's output is the id of that message.
 const codeDuplicate = "task.duplicate"
 
-// refusal says how a message was refused.
+// refusal returns the error for the result of a refused message.
 func refusal(r envelope.Result) error {
 	if r.Code == codeDuplicate {
 		if first, err := envelope.ParseMessageID(string(r.Output)); err == nil {

@@ -16,33 +16,33 @@ const (
 	// StepsMax bounds the steps of a plan: as many as one step may come after, and few enough for one batch.
 	StepsMax = envelope.AfterMax
 
-	// CoalesceMaxDefault bounds the calls of Send that share a signature: the second signature costs less than a
-	// thousandth of what it is shared by.
+	// CoalesceMaxDefault bounds the calls of Send that share a signature. With more, the signature's part in the cost of a message
+	// hardly falls.
 	CoalesceMaxDefault = 256
 
-	// CoalesceWindowMax bounds what a Send may wait for others. More than that is no sending any more.
+	// CoalesceWindowMax bounds how long a Send may wait for others.
 	CoalesceWindowMax = time.Second
 
 	// coalesceSizeMax bounds the payloads that share a write, in bytes, unless one is larger alone.
 	coalesceSizeMax = 4 << 20
 
-	// writesMax bounds the writes of Send that are under way at a time. With two, one goes out while the reply to the
-	// other travels; with more, what is sent at a time would seldom be together.
+	// writesMax bounds the writes of Send that are under way at a time. With two, one is sent while the reply to the other travels;
+	// with more, batches would be smaller.
 	writesMax = 2
 
-	// cancelGrace is how long an order to cancel outlives the message, by clocks that differ.
+	// cancelGrace is how long an order to cancel outlives the message, for clocks that differ.
 	cancelGrace = 10 * time.Minute
 
-	// WithinDefault is how long after sending a task may begin when nothing else is said.
+	// WithinDefault is the default of Config.Within.
 	WithinDefault = time.Hour
 )
 
 const (
-	// againMin and againMax bound the pause before a result that was rejected is read again. Only somebody who
-	// tampers with the broker causes that; the true result, when it comes, takes the false one's place.
+	// againMin and againMax bound the pause before a result is read again after one was rejected. Only somebody who tampers with the
+	// broker causes that; the true result will replace the false one.
 	againMin = 50 * time.Millisecond
 	againMax = 5 * time.Second
 
-	// rejectedMax bounds how many rejected results the error of a wait that ended early tells of.
+	// rejectedMax bounds the rejected results in the error of a wait that ended early.
 	rejectedMax = 8
 )

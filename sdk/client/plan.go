@@ -15,19 +15,19 @@ import (
 
 // A Step is a task of a plan, and what it comes after.
 type Step struct {
-	// Name tells it from the other steps, by the grammar of envelope.CheckName. "": its number in the plan, from 1.
+	// Name is unique within the plan, by the grammar of envelope.CheckName. "": the step's number in the plan, from 1.
 	Name string
 
-	// Task is what runs. Its Queue and Within are the plan's, its ID follows from the plan (see StepID): all must be zero.
+	// Task is what runs. Its Queue, Within and ID must be zero: the first two are the plan's, and the ID follows from it, see StepID.
 	Task Task
 
-	// After names the steps whose results are this one's input; such a Task has no input of its own. Of one step it gets the output
-	// as it is, of several a JSON array in this order, in which an output that is not JSON is a base64 string. It runs
-	// when all of them are done, and is refused, plan.input, if one ends otherwise.
+	// After names the steps whose results are this one's input; then Task must have no input. The input from one step is its output as
+	// it is; from several it is a JSON array in this order, in which an output that is not JSON is a base64 string. The step runs when
+	// all of them are done, and is refused with plan.input if one ends otherwise.
 	After []string
 }
 
-// A Plan is steps that are signed as one and sent at once. Make one with Chain, Group, Chord and Then, or write the steps.
+// A Plan is a set of steps that are signed and sent together. Make one with Chain, Group, Chord and Then, or list the steps.
 type Plan struct {
 	Steps  []Step        // 1 to StepsMax
 	Within time.Duration // how long after sending its steps may begin. 0: Config.Within
@@ -43,14 +43,14 @@ func Chain(tasks ...Task) Plan {
 	return p
 }
 
-// Group returns a plan whose tasks run side by side.
+// Group returns a plan whose tasks run in parallel.
 func Group(tasks ...Task) Plan { return Plan{}.Then(tasks...) }
 
-// Chord returns a plan whose first tasks run side by side, and then last, with the results of all of them.
+// Chord returns a plan whose first tasks run in parallel, and then last, with the results of all of them.
 func Chord(last Task, first ...Task) Plan { return Group(first...).Then(last) }
 
-// Then returns p with tasks added that run side by side, each when all of p is done: after those of its steps that no other comes after.
-// The new steps are named by their numbers; p is not changed.
+// Then returns p with tasks added that run in parallel once all of p is done: each comes after the last steps of p, those that no other
+// step comes after. The new steps are named by their numbers; p is not changed.
 func (p Plan) Then(tasks ...Task) Plan {
 	ends := p.ends()
 	p.Steps = slices.Clone(p.named())
@@ -89,7 +89,7 @@ func (p Plan) ends() []string {
 	return ends
 }
 
-// Check says all that is wrong with the shape of p. What is wrong with its tasks is found when they are signed.
+// Check reports all that is wrong with the shape of p. Its tasks are checked when they are signed.
 // Errors, final: *PlanError, one for each fault, joined.
 func (p Plan) Check() error {
 	var faults []error
@@ -120,8 +120,8 @@ func (p Plan) Check() error {
 		}
 	}
 	if len(faults) == 0 {
-		if circle := findCircle(steps); circle != nil {
-			fault(circle[0], "waits for itself: %s", strings.Join(circle, " after "))
+		if cycle := findCycle(steps); cycle != nil {
+			fault(cycle[0], "waits for itself: %s", strings.Join(cycle, " after "))
 		}
 	}
 	return errors.Join(faults...)
@@ -159,8 +159,9 @@ func (s Step) faults(known map[string]bool) (faults []string) {
 	return faults
 }
 
-// findCircle returns names of which each comes after the next and the last is the first; nil when there is no such circle.
-func findCircle(steps []Step) []string {
+// findCycle returns the names of a cycle, each of which comes after the next, and the last of which is the first; nil when there is
+// none.
+func findCycle(steps []Step) []string {
 	after := map[string][]string{}
 	for _, s := range steps {
 		after[s.Name] = s.After
@@ -179,8 +180,8 @@ func findCircle(steps []Step) []string {
 		state[name] = open
 		path = append(path, name)
 		for _, before := range after[name] {
-			if circle := visit(before); circle != nil {
-				return circle
+			if cycle := visit(before); cycle != nil {
+				return cycle
 			}
 		}
 		path = path[:len(path)-1]
@@ -188,14 +189,15 @@ func findCircle(steps []Step) []string {
 		return nil
 	}
 	for _, s := range steps {
-		if circle := visit(s.Name); circle != nil {
-			return circle
+		if cycle := visit(s.Name); cycle != nil {
+			return cycle
 		}
 	}
 	return nil
 }
 
-// A PlanReceipt is what to wait for a plan with. It may be kept, also as JSON, and used by another Client of the same key.
+// A PlanReceipt identifies a plan that was sent, to wait for its results. It may be stored, also as JSON, and used by another Client
+// with the same key.
 type PlanReceipt struct {
 	ID      envelope.MessageID `json:"id"`
 	Queue   string             `json:"queue"`
@@ -203,7 +205,7 @@ type PlanReceipt struct {
 	Steps   []StepReceipt      `json:"steps"` // in the order of the plan
 }
 
-// A StepReceipt is one step's.
+// A StepReceipt is the receipt of one step.
 type StepReceipt struct {
 	Step  string   `json:"step"` // its name
 	After []string `json:"after,omitempty"`
@@ -286,7 +288,7 @@ func (c *Client) SignPlan(p Plan) (PlanReceipt, error) {
 	return receipt, nil
 }
 
-// bind says in each of tasks, which are those of steps, which messages it comes after, by their bodies: those before it first.
+// bind sets AfterBodies of each of tasks, which are those of steps: a step's inputs first, since their bodies are hashed in turn.
 // Errors, final: *TaskError.
 func bind(tasks []envelope.Task, steps []Step, key envelope.PrivateKey) error {
 	at := make(map[envelope.MessageID]int, len(tasks))
@@ -294,7 +296,7 @@ func bind(tasks []envelope.Task, steps []Step, key envelope.PrivateKey) error {
 		at[tasks[i].ID] = i
 	}
 	bodies := make([]envelope.Digest, len(tasks))
-	var visit func(i int) error // nests at most StepsMax deep: a plan that was checked has no circle
+	var visit func(i int) error // nests at most StepsMax deep: a plan that was checked has no cycle
 	visit = func(i int) (err error) {
 		if !bodies[i].IsZero() {
 			return nil
@@ -319,7 +321,7 @@ func bind(tasks []envelope.Task, steps []Step, key envelope.PrivateKey) error {
 	return nil
 }
 
-// planFaults turns the envelope's words for a batch into ours.
+// planFaults turns each *envelope.BatchError into a *TaskError.
 func planFaults(err error, steps []Step) error {
 	list := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -336,8 +338,8 @@ func planFaults(err error, steps []Step) error {
 	return errors.Join(faults...)
 }
 
-// RecallPlan makes the receipt of a plan that was sent under that id, to wait with. It knows no digests, see Receipt.Digest: keep
-// the receipt of SendPlan where that matters.
+// RecallPlan makes the receipt of a plan that was sent under that id. It has no digests, see Receipt.Digest: where that matters, keep
+// the receipt of SendPlan.
 // Errors, final: *PlanError.
 func (c *Client) RecallPlan(id envelope.MessageID, p Plan) (PlanReceipt, error) {
 	if err := p.Check(); err != nil {
@@ -346,7 +348,7 @@ func (c *Client) RecallPlan(id envelope.MessageID, p Plan) (PlanReceipt, error) 
 	return c.planReceipt(id, p), nil
 }
 
-// planReceipt makes what follows from a plan and its id.
+// planReceipt returns a receipt of the fields that follow from a plan and its id.
 func (c *Client) planReceipt(id envelope.MessageID, p Plan) PlanReceipt {
 	receipt := PlanReceipt{ID: id, Queue: p.Queue}
 	if receipt.Queue == "" {

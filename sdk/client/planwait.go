@@ -8,10 +8,10 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// codePlanInput is what a worker refuses a step with, an input of which did not end done.
+// codePlanInput is the code of a step that is refused because one of its inputs was not done.
 const codePlanInput = "plan.input"
 
-// A StepError reports the step at which a plan ended. It is final. Steps after it end by themselves, refused with plan.input.
+// A StepError reports the step that ended a plan. It is final. The steps after it are refused with plan.input.
 type StepError struct {
 	Plan envelope.MessageID
 	Step string
@@ -34,9 +34,9 @@ func (e *StepError) Code() string {
 // Unwrap returns Err.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// WaitPlan waits for a plan and returns the results of the steps that no other comes after, by name, when all of them are done. It ends at
-// the first step that was not done: the one that failed or was refused, and none that was refused because of it. got, unless nil, is
-// called for each result that comes until then, as WaitAll's.
+// WaitPlan waits for a plan and returns, by name, the results of its last steps (those that no other comes after) when all of them are
+// done. It ends early when a step fails or is refused, and its error names that step, not one that was refused as a consequence. got,
+// unless nil, is called for each result that arrives until then, as WaitAll's.
 // Errors: *StepError; else as WaitAll's.
 func (c *Client) WaitPlan(ctx context.Context, r PlanReceipt, got func(s StepReceipt, result envelope.Result, err error)) (map[string]envelope.Result, error) {
 	ctx, stop := context.WithCancel(ctx)
@@ -68,7 +68,7 @@ func (c *Client) WaitPlan(ctx context.Context, r PlanReceipt, got func(s StepRec
 	return w.results(), nil
 }
 
-// planWait is what has come of a plan.
+// planWait is the progress of a WaitPlan.
 type planWait struct {
 	plan  PlanReceipt
 	ended map[string]error // by step, nil for done
@@ -76,8 +76,8 @@ type planWait struct {
 	cause *StepError
 }
 
-// take notes how a step ended and looks for the step at which the plan did. A step that was refused for its input is that one only if
-// all its inputs are done, for then they were not what the worker found in the broker.
+// take records how a step ended, and sets cause when that ends the plan. A step that was refused for its input is the cause only if all
+// its inputs are done: then the worker did not find their results in the broker.
 func (w *planWait) take(s StepReceipt, result envelope.Result, err error) {
 	w.ended[s.Step] = err
 	if err == nil {
@@ -103,7 +103,7 @@ func (w *planWait) allDone(steps []string) bool {
 	return true
 }
 
-// results returns those of the steps that no other comes after.
+// results returns the results of the last steps.
 func (w *planWait) results() map[string]envelope.Result {
 	results := maps.Clone(w.done)
 	for _, s := range w.plan.Steps {

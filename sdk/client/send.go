@@ -10,10 +10,10 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Send signs t and puts it into its queue. What many goroutines send at a time shares signatures and writes, see
-// Config.Coalesce; the error is t's alone.
-// Errors: *TaskError, final: nothing was sent. With ctx's error or one of the queue it may have been; then the receipt is
-// returned, and Resend is safe. Where it is zero nothing was sent.
+// Send signs t and puts it into its queue. Calls at the same time share signatures and writes, see Config.Coalesce; the error is
+// about t alone.
+// Errors: *TaskError, final: nothing was sent. With ctx's error or the queue's t may have been sent: then the receipt is returned, and
+// Resend is safe. With a zero receipt nothing was sent.
 func (c *Client) Send(ctx context.Context, t Task) (Receipt, error) {
 	task, err := c.prepare(t)
 	if err != nil {
@@ -22,8 +22,8 @@ func (c *Client) Send(ctx context.Context, t Task) (Receipt, error) {
 	return c.outbox.send(ctx, task)
 }
 
-// Sign signs t as Send does and sends nothing: Receipt.Message is the message, which Resend puts into its queue. Until it
-// expires, whoever has it and can write to the broker can have the task run once.
+// Sign signs t as Send does and sends nothing: Receipt.Message is the message, and Resend sends it. Until it expires, whoever has it
+// and can write to the broker can have the task run once.
 // Errors, final: *TaskError.
 func (c *Client) Sign(t Task) (Receipt, error) {
 	receipt, err := c.sign(t)
@@ -33,10 +33,10 @@ func (c *Client) Sign(t Task) (Receipt, error) {
 	return receipt, nil
 }
 
-// SendMany signs all of tasks with one signature and puts them into their queues with one call of Sender.Send. Receipts
-// stand in the order of tasks.
+// SendMany signs tasks with one signature and puts them into their queues with one call of Sender.Send. Receipts are in the order of
+// tasks.
 // Errors: *TaskError, one for each bad task, joined, and *BatchError, both final: nothing was sent. With an error of the
-// queue some may have been; the receipts are returned, and Resend is safe.
+// queue some may have been sent; the receipts are returned, and Resend is safe.
 func (c *Client) SendMany(ctx context.Context, tasks []Task) ([]Receipt, error) {
 	receipts, err := c.SignMany(tasks)
 	if err != nil {
@@ -84,7 +84,7 @@ func (c *Client) SignMany(tasks []Task) ([]Receipt, error) {
 	return receipts, nil
 }
 
-// signAll signs tasks as one.
+// signAll signs tasks with one signature.
 // Errors: of envelope.SignBatch.
 func (c *Client) signAll(tasks []envelope.Task) ([]Receipt, error) {
 	messages, err := envelope.SignBatch(tasks, c.cfg.Key)
@@ -98,7 +98,7 @@ func (c *Client) signAll(tasks []envelope.Task) ([]Receipt, error) {
 	return receipts, nil
 }
 
-// batchFaults takes an error of envelope.SignBatch apart, by the place in the batch; nil for another error.
+// batchFaults splits an error of envelope.SignBatch by the index in the batch; nil for any other error.
 func batchFaults(err error) map[int]error {
 	list := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -117,8 +117,8 @@ func batchFaults(err error) map[int]error {
 	return faults
 }
 
-// Resend puts the same messages into their queues again, with one call of Sender.Send: for when the queue gave an error.
-// Copies never run twice.
+// Resend puts the same messages into their queues again, with one call of Sender.Send, for example after an error of the queue. A
+// second copy of a message never runs.
 // Errors: *ReceiptError, final; else those of the queue.
 func (c *Client) Resend(ctx context.Context, receipts []Receipt) error {
 	if len(receipts) == 0 {
@@ -161,7 +161,7 @@ func receiptOf(t *envelope.Task, msg []byte) Receipt {
 	}
 }
 
-// prepare makes of t what is to be signed.
+// prepare returns t as it is to be signed.
 func (c *Client) prepare(t Task) (envelope.Task, error) {
 	priority, err := t.Priority.lane()
 	if err != nil {
@@ -200,7 +200,7 @@ func (c *Client) prepare(t Task) (envelope.Task, error) {
 	}, nil
 }
 
-// payload returns the bytes to send and what they are.
+// payload returns the bytes to send and their content type.
 func (t Task) payload() ([]byte, string, error) {
 	if t.Input != nil && t.Payload != nil {
 		return nil, "", &envelope.FieldError{Field: "payload", Text: "is given beside an input"}

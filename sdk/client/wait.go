@@ -10,10 +10,11 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// Wait returns the result of the message that r is the receipt of, when it has come. Give ctx a deadline: a result that
-// nobody writes, or that was waited for only after its time to live, never comes.
-// Errors: *RefusedError (of which *DuplicateError is one) and *FailedError, with the result; *ReceiptError and *ConfigError, final; else ctx's or the queue's
-// (ctx's with the queue's, if the queue could not be used just then), and joined to it a *RejectedError for what came and was no result.
+// Wait waits for the result of the message of receipt r. Give ctx a deadline: a result that nobody writes, or whose time to live has
+// passed before the wait began, never arrives.
+// Errors: with the result, *RefusedError (for a duplicate, *DuplicateError, which wraps one) and *FailedError. *ReceiptError and
+// *ConfigError, final. Else ctx's or the queue's (both joined, if the queue could not be used at that moment), joined with a
+// *RejectedError for bytes that were no result.
 func (c *Client) Wait(ctx context.Context, r Receipt) (envelope.Result, error) {
 	var result envelope.Result
 	var ended error
@@ -24,9 +25,9 @@ func (c *Client) Wait(ctx context.Context, r Receipt) (envelope.Result, error) {
 	return result, ended
 }
 
-// WaitAll calls got once for each receipt, one call at a time, in the order in which results come, and returns nil when all
-// have. err is nil, *RefusedError or *FailedError, as Wait's. All waits of a Client share one subscription of its Results.
-// Errors: as Wait's, save for *RefusedError and *FailedError; what got was called for has come all the same.
+// WaitAll calls got once for each receipt, one call at a time, in the order in which results arrive, and returns nil when all have
+// arrived. got's err is nil, *RefusedError or *FailedError, as Wait's. All waits of a Client share one connection of its Results.
+// Errors: as Wait's without *RefusedError and *FailedError. Results that got was called for are valid all the same.
 func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Receipt, result envelope.Result, err error)) error {
 	if c.cfg.Results == nil {
 		return &ConfigError{"Results", "is missing"}
@@ -37,7 +38,7 @@ func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Rec
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var calls sync.Mutex // one call of got at a time, over all queues
+	var calls sync.Mutex // so that there is one call of got at a time, over all queues
 	deliver := func(r Receipt, result envelope.Result) {
 		calls.Lock()
 		defer calls.Unlock()
@@ -61,7 +62,7 @@ func (c *Client) WaitAll(ctx context.Context, receipts []Receipt, got func(r Rec
 	return first
 }
 
-// byQueue sorts receipts by queue and id. The same receipt twice is one.
+// byQueue groups receipts by queue and id. The same receipt twice counts once.
 func byQueue(receipts []Receipt) (map[string]map[string]Receipt, error) {
 	queues := map[string]map[string]Receipt{}
 	for _, r := range receipts {
@@ -82,7 +83,7 @@ func byQueue(receipts []Receipt) (map[string]map[string]Receipt, error) {
 	return queues, nil
 }
 
-// verdict says as an error how a message ended.
+// verdict returns the error for a result, nil if the task was done.
 func verdict(r envelope.Result) error {
 	switch r.Status {
 	case envelope.StatusDone:
@@ -107,8 +108,8 @@ type rejection struct {
 	err    *RejectedError
 }
 
-// run returns when nothing is pending. The queue reports each id once; after a rejection the round is broken off, a little later
-// each time, and what is pending is asked for again.
+// run returns when nothing is pending. The queue reports each id once; so after a rejection the round is ended, after a pause that
+// grows, and a new round asks again for what is pending.
 func (w *wait) run(ctx context.Context) error {
 	pause := againMin
 	for {
@@ -138,13 +139,13 @@ func (w *wait) run(ctx context.Context) error {
 	}
 }
 
-// take looks at what the queue gave for id, and reports whether it was the result.
+// take verifies what the queue returned for id, and reports whether it was the result.
 func (w *wait) take(ctx context.Context, id string, b []byte) bool {
 	r, ok := w.pending[id]
 	if !ok {
 		return true // not asked for
 	}
-	if b == nil { // something else stands in its place
+	if b == nil { // the key holds something that cannot be a result
 		var fault error
 		if b, fault = w.client.cfg.Results.Result(ctx, w.queue, w.client.resultKey(), id); fault != nil {
 			w.reject(id, nil, &RejectedError{r.ID, fault})
@@ -162,7 +163,7 @@ func (w *wait) take(ctx context.Context, id string, b []byte) bool {
 	return false
 }
 
-// reject remembers why b is not the result of id, and tells of it unless that is no news.
+// reject records why b is not the result of id, and calls Config.Rejected unless the same bytes were rejected before.
 func (w *wait) reject(id string, b []byte, err *RejectedError) {
 	before, digest := w.rejected[id], envelope.DigestOf(b)
 	if before.digest == digest {
@@ -174,10 +175,10 @@ func (w *wait) reject(id string, b []byte, err *RejectedError) {
 	}
 }
 
-// resultKey is where the results of this Client's messages are kept.
+// resultKey returns the key under which the results of this Client's messages are kept.
 func (c *Client) resultKey() string { return c.cfg.Key.Public().ID().String() }
 
-// end returns err, nil when nothing is pending, together with what was rejected and never replaced.
+// end returns nil when nothing is pending, else err joined with the rejections of what is pending.
 func (w *wait) end(err error) error {
 	if len(w.pending) == 0 {
 		return nil
@@ -195,7 +196,7 @@ func (w *wait) end(err error) error {
 	return fmt.Errorf("client: wait: %d of queue %s have not come: %w", len(w.pending), w.queue, errors.Join(errs...))
 }
 
-// open verifies b and holds it against what was sent.
+// open verifies b, and that it is the result of the message of r.
 func (c *Client) open(r Receipt, b []byte) (envelope.Result, *RejectedError) {
 	result, err := envelope.ResultReader{Keys: c.cfg.Workers, Roots: &c.roots}.Open(b)
 	if err != nil {

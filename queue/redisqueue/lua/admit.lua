@@ -68,11 +68,11 @@ local function enlist(it, rest, ids)
   unlist(it.member)
   for _, id in ipairs(ids) do
     local key = prefix .. 'wait:' .. rest.from .. ':' .. id
-    if firm('SCARD', key) < waiters_max then
+    if must('SCARD', key) < waiters_max then
       redis.call('SADD', key, it.member)
       if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
     else
-      firm('ZADD', due, 'LT', now() + look_again, it.member)
+      must('ZADD', due, 'LT', now() + look_again, it.member)
     end
     redis.call('SADD', need, rest.from .. ':' .. id)
   end
@@ -126,7 +126,7 @@ end
 
 local function used(g)
   if not g.used then
-    g.used = firm('ZCOUNT', places(g.name), string.format('%.0f', now()), '+inf')
+    g.used = must('ZCOUNT', places(g.name), string.format('%.0f', now()), '+inf')
   end
   return g.used
 end
@@ -143,7 +143,7 @@ end
 -- hand it a place before, unless all that hold one die. Then g.limit places come
 -- free with each lease, so that those in line do not all come at once.
 local function stand(it, g)
-  firm('ZADD', line(g.name), 'NX', now(), it.member)
+  must('ZADD', line(g.name), 'NX', now(), it.member)
   redis.call('PEXPIRE', line(g.name), line_keep)
   g.waits = g.waits and g.waits + 1 or redis.call('ZCARD', line(g.name))
   return now() + lease * (1 + math.floor(g.waits / g.limit))
@@ -156,7 +156,7 @@ local function take_own(it, gates)
   for _, gate in ipairs(gates) do
     local g = meet(gate[1])
     g.limit, g.every, g.burst = gate[2], gate[3], gate[4]
-    local ends = g.limit > 0 and it.st and used(g) > 0 and firm('ZSCORE', places(g.name), it.member)
+    local ends = g.limit > 0 and it.st and used(g) > 0 and must('ZSCORE', places(g.name), it.member)
     if ends and tonumber(ends) >= now() then
       g.used = g.used - 1
       own[#own + 1] = g
@@ -201,7 +201,7 @@ local function pass(it, gates)
   local own = take_own(it, gates)
   local at, why = closed(it, gates)
   if at then
-    for _, g in ipairs(own) do firm('ZREM', places(g.name), it.member) end
+    for _, g in ipairs(own) do must('ZREM', places(g.name), it.member) end
     return at, why
   end
   for _, gate in ipairs(gates) do
@@ -209,7 +209,7 @@ local function pass(it, gates)
     if g.limit > 0 then
       g.used = used(g) + 1
       hold(g.name, it.member, lease)
-      if it.st then firm('ZREM', line(g.name), it.member) end
+      if it.st then must('ZREM', line(g.name), it.member) end
     end
   end
   return nil

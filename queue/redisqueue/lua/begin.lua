@@ -35,9 +35,9 @@ local sure, groups = tonumber(ARGV[6]) - 0.75 * lease > now(), tonumber(ARGV[7])
 local codes, rest = {}, {} -- letters by item; items that start.lua decides about
 set_states(prefix)
 
--- keep has the lease of an entry begun anew where more than a quarter of it has passed: its worker, which was stopped
--- since it claimed, or could not reach Redis, counts the lease from when it asked to start. keep_late does it, last of
--- all: XCLAIM is let through at maxmemory, and once a script has written, so is everything else.
+-- keep notes an entry of whose lease more than a quarter has passed, so that its lease begins anew: its worker was stopped
+-- since it claimed, or could not reach Redis, and counts the lease from when it asked to start. keep_late renews them, at the
+-- very end: XCLAIM is allowed at maxmemory, and once a script has written, so is everything else.
 local late = {}
 local function keep(lane, entry, idle)
   if idle > 0.25 * lease then late[#late + 1] = {lane, entry} end
@@ -46,9 +46,9 @@ local function keep_late()
   for _, it in ipairs(late) do redis.call('XCLAIM', it[1], group, consumer, 0, it[2], 'JUSTID') end
 end
 
--- mine returns the entries of a group that are this worker's, asked for from the
--- first to the last. What that misses (they were not in order, or much else is held
--- in between) is left to start.lua, which asks for it alone.
+-- mine returns which entries of a group are this worker's. It asks for the range from the
+-- first to the last; what that misses (entries out of order, or many others held in
+-- between) start.lua asks for one by one.
 local function mine(lane, at, n)
   local function entry(i) return string.match(ARGV[at + 2 * i - 1], '^[^|]*|[^|]*|([^|]*)') end
   local out, p = {}, redis.pcall('XPENDING', lane, group, entry(1), entry(n), n + 64, consumer)
@@ -80,7 +80,7 @@ for g = 1, groups do
   local tenant = string.sub(states, #prefix + 4)
   local ids = {}
   for i = 1, n do ids[i] = ARGV[at + 2 * i - 2] end
-  local texts = firm('HMGET', states, unpack(ids))
+  local texts = must('HMGET', states, unpack(ids))
   local orders = orders_for(tenant, ids)
   local held = not sure and mine(lane, at, n)
   local function put_off(i, text)
@@ -107,7 +107,7 @@ for g = 1, groups do
     end
   end
   if #fresh > 0 then
-    if firm('HSET', states, unpack(fields, from, from + 2 * #fresh - 1)) < #fresh then
+    if must('HSET', states, unpack(fields, from, from + 2 * #fresh - 1)) < #fresh then
       -- An id came twice. The first copy keeps what it has, and start.lua decides about the others.
       local first = {}
       for i = 1, n do

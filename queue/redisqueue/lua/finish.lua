@@ -64,7 +64,7 @@ end
 local function plainly(kind, first, at, n)
   local ids = {}
   for i = 1, n do ids[i] = ARGV[at + 4 * i - 4] end
-  local texts, fields, find, byte = firm('HMGET', kind.states, unpack(ids)), {}, string.find, string.byte
+  local texts, fields, find, byte = must('HMGET', kind.states, unpack(ids)), {}, string.find, string.byte
   local to = prefix .. 'res:' .. kind.issuer .. ':'
   for i = 1, n do
     local a, text, id = at + 4 * i - 4, texts[i], ids[i]

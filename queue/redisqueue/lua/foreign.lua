@@ -1,4 +1,4 @@
--- foreign: tells what somebody else did to a key from what is wrong with Redis itself; first in every script.
+-- foreign: tells a key that somebody else has written to from an error of Redis itself; first in every script.
 
 -- foreign says whether a command (redis.pcall) failed over what its key holds: another type, a lane without its group, ids
 -- that have run out or are none. It ends the script with any other error, such as that Redis may not write (MISCONF,

@@ -14,7 +14,7 @@ local function line(name) return prefix .. 'line:' .. name end
 
 -- hold gives member a place, or keeps it, for another lease (ms).
 local function hold(name, member, lease)
-  firm('ZADD', places(name), now() + lease, member)
+  must('ZADD', places(name), now() + lease, member)
   redis.call('PEXPIRE', places(name), 2 * lease)
 end
 
@@ -23,7 +23,7 @@ end
 -- who came later takes it.
 local function hand(name, lease)
   for _ = 1, stale_max do
-    local first = firm('ZPOPMIN', line(name))
+    local first = must('ZPOPMIN', line(name))
     if #first == 0 then return false end
     if unpark(first[1], in_line) then
       hold(name, first[1], lease)
@@ -35,5 +35,5 @@ end
 
 -- free ends member's place and hands it on.
 local function free(name, member, lease)
-  if firm('ZREM', places(name), member) == 1 then hand(name, lease) end
+  if must('ZREM', places(name), member) == 1 then hand(name, lease) end
 end

@@ -26,19 +26,19 @@ end
 
 -- park keeps a message until the time, in ms.
 local function park(member, lane_name, bytes, at)
-  firm('HSET', parked, member, lane_name .. '@' .. string.format('%.0f', now()) .. '|' .. bytes)
-  firm('ZADD', due, at, member)
+  must('HSET', parked, member, lane_name .. '@' .. string.format('%.0f', now()) .. '|' .. bytes)
+  must('ZADD', due, at, member)
 end
 
 local function forget(member)
-  firm('ZREM', due, member)
-  firm('HDEL', parked, member)
+  must('ZREM', due, member)
+  must('HDEL', parked, member)
 end
 
 -- alive says whether the entry that a state points to can still lead to a run. What is parked and due at no time cannot: somebody deleted the due set.
 local function alive(st, member)
   if st.phase == 'running' then return owner(prefix .. 'in:' .. st.lane, group, st.entry) end
-  if st.entry == '' then return firm('HEXISTS', parked, member) == 1 and firm('ZSCORE', due, member) end
+  if st.entry == '' then return must('HEXISTS', parked, member) == 1 and must('ZSCORE', due, member) end
   local found = redis.pcall('XRANGE', prefix .. 'in:' .. st.lane, st.entry, st.entry)
   return not foreign(found) and #found > 0
 end
@@ -49,7 +49,7 @@ end
 -- parked was written by a worker; whoever else can write there could as well
 -- write to the lanes.
 local function unpark(member, why)
-  local record = firm('HGET', parked, member)
+  local record = must('HGET', parked, member)
   local lane, bytes
   if record and string.find(member, '^[a-z0-9._-]+:[A-Za-z0-9_-]+$') then lane, bytes = string.match(record, '^([a-z0-9._-]+:[0-2])@?%d*|(.*)$') end
   if not lane then
@@ -60,7 +60,7 @@ local function unpark(member, why)
   if why and st and not why[st.verdict] then return false end
   local entry = redis.pcall('XADD', prefix .. 'in:' .. lane, '*', 'e', bytes)
   if foreign(entry) then
-    firm('ZADD', due, now() + put_off, member)
+    must('ZADD', due, now() + put_off, member)
     return false
   end
   if st and st.phase == 'waiting' then

@@ -12,10 +12,10 @@
 -- Due is by Redis's TIME, the clock that settle counted the delay from.
 
 set_prefix(ARGV[1], '')
-local members = firm('ZRANGEBYSCORE', due, '-inf', now(), 'LIMIT', 0, ARGV[2])
+local members = must('ZRANGEBYSCORE', due, '-inf', now(), 'LIMIT', 0, ARGV[2])
 for i = 1, #members do unpark(members[i]) end
 foreign(redis.pcall('XTRIM', KEYS[2], 'MINID', string.format('%.0f', math.max(0, now() - ARGV[3]))))
 local ended = ended_minute() and 1 or 0
-local first = firm('ZRANGE', due, 0, 0, 'WITHSCORES')
+local first = must('ZRANGE', due, 0, 0, 'WITHSCORES')
 if #first == 0 then return {#members, -1, ended} end
 return {#members, math.max(0, math.ceil(first[2] - now())), ended}

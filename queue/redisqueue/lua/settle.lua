@@ -7,9 +7,9 @@ local consumer, lease = ARGV[2], tonumber(ARGV[4])
 local dead_max, dead_keep, message_max, state_ttl = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 set_prefix(ARGV[3], ARGV[1])
 
--- copied says whether a message has no need of the entry of what start called a copy of it: it has ended, or another entry
--- can lead to its run. Who asked start may have asked a master that was none any more, and this one may know nothing of what
--- that one knew; the entry is then all that is left of the message.
+-- copied says whether the entry of a copy (as start has answered) can be deleted: its message has ended, or another entry can
+-- lead to its run. start may have been answered by an old master, of whose writes this one knows nothing; then the entry is
+-- all that is left of the message.
 local function copied(it)
   local st = load(it.member)
   if not st then return false end
@@ -52,12 +52,12 @@ local function mark(it, phase, entry)
   save(it.member, st, it.anew)
 end
 
--- wake lets those go on for whom this was the last missing result.
+-- wake promotes the messages for which this was the last missing result.
 local function wake(issuer, id)
   local key = prefix .. 'wait:' .. issuer .. ':' .. id
-  for _, member in ipairs(firm('SMEMBERS', key)) do
+  for _, member in ipairs(must('SMEMBERS', key)) do
     local need = prefix .. 'need:' .. member
-    if firm('SREM', need, issuer .. ':' .. id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
+    if must('SREM', need, issuer .. ':' .. id) == 1 and redis.call('SCARD', need) == 0 then unpark(member, {waits = true}) end
   end
   redis.call('DEL', key)
 end
@@ -104,8 +104,8 @@ function act.crash(it, bytes)
 end
 function act.park(it, bytes) put_by(it, bytes, it.kind.delay) end
 
--- release returns false when the lane takes nothing (its last id is the highest
--- there is) and the message cannot be parked either, for want of an id. It then
+-- release returns false when the lane takes no entry (its last id is the highest
+-- possible) and the message cannot be parked either, since it has no id. It then
 -- stays with this worker until its lease runs out.
 function act.release(it, bytes)
   local fresh = redis.pcall('XADD', it.kind.lane, '*', 'e', bytes)

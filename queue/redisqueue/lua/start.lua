@@ -1,7 +1,7 @@
--- start: decides about the items of lua/begin.lua, which has KEYS, ARGV and what is
--- returned, that are not plain: they have a state, ask for more, may be another
--- worker's by now, or somebody gave an order about them. After lua/state.lua,
--- lua/parked.lua, lua/gates.lua, lua/left.lua and lua/admit.lua.
+-- start: decides about the items that are not plain: they have a state, ask for more, may
+-- be another worker's by now, or have an order to cancel. KEYS, ARGV and what is returned
+-- are in lua/begin.lua. After lua/state.lua, lua/parked.lua, lua/gates.lua, lua/left.lua and
+-- lua/admit.lua.
 
 set_prefix(ARGV[3], ARGV[1])
 local out, seen = {''}, {}

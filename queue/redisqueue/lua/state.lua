@@ -46,7 +46,7 @@ local function save(member, st, ttl)
   local tenant, id = string.match(member, '^([^:]*):(.*)$')
   local text = st.token .. '|' .. st.verdict .. '|' .. st.entry .. '|' .. st.lane .. '|' .. st.fails ..
     '|' .. st.crashes .. '|' .. st.worker .. '|' .. st.digest .. '|' .. letters[st.phase]
-  firm('HSET', states_of(tenant), id, text)
+  must('HSET', states_of(tenant), id, text)
   if ttl then list_ends(tenant, {id}, ttl) end
 end
 

@@ -26,9 +26,9 @@ local function now_us()
 end
 local function now() return math.floor(now_us() / 1000) end
 
--- firm runs a command, and drops the key first when it holds something that somebody
--- else wrote there.
-local function firm(command, key, ...)
+-- must runs a command on a key of ours. When somebody else has put a value of another type
+-- there, it deletes the key and runs the command again.
+local function must(command, key, ...)
   local got = redis.pcall(command, key, ...)
   if not foreign(got) then return got end
   if string.sub(got.err, 1, 9) == 'WRONGTYPE' then redis.call('DEL', key) end
@@ -40,14 +40,14 @@ local function set_states(prefix) base = prefix end
 
 local function states_of(tenant) return base .. 'st:' .. tenant end
 
--- list_ends has the new states of ids (a table) end in so many milliseconds, or up
--- to a minute later.
+-- list_ends lists the new states of ids (a table) to be removed ttl milliseconds from now, or
+-- up to a minute later.
 local function list_ends(tenant, ids, ttl)
   ttl = tonumber(ttl)
   local minute = string.format('%.0f', math.floor((now() + ttl) / 60000) + 1)
   local list, hash = base .. 'ends:' .. minute, states_of(tenant)
-  if firm('RPUSH', list, tenant .. ' ' .. table.concat(ids, ' ')) == 1 then
-    firm('ZADD', base .. 'ends', minute, minute)
+  if must('RPUSH', list, tenant .. ' ' .. table.concat(ids, ' ')) == 1 then
+    must('ZADD', base .. 'ends', minute, minute)
     redis.call('PEXPIRE', list, string.format('%.0f', ttl + ends_after))
   end
   if redis.call('PTTL', hash) < ttl + hash_after / 2 then
@@ -55,7 +55,7 @@ local function list_ends(tenant, ids, ttl)
   end
 end
 
--- ended_minute returns the first minute that is over and has states listed, nil when there is none.
+-- ended_minute returns the first minute that has passed and has states listed, nil when there is none.
 local function ended_minute()
-  return firm('ZRANGEBYSCORE', base .. 'ends', '-inf', string.format('%.0f', math.floor(now() / 60000)), 'LIMIT', 0, 1)[1]
+  return must('ZRANGEBYSCORE', base .. 'ends', '-inf', string.format('%.0f', math.floor(now() / 60000)), 'LIMIT', 0, 1)[1]
 end

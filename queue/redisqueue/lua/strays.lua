@@ -1,4 +1,4 @@
--- strays: have entries given out again that their lane's group has passed and that nobody holds.
+-- strays: redelivers entries that their lane's group has passed and that no worker holds.
 --
 -- KEYS[i]  lane stream
 -- ARGV[1]  consumer group
@@ -13,7 +13,7 @@ local group, left = ARGV[1], tonumber(ARGV[2])
 local piece, pieces = 64, 16 -- entries looked at in one go, and goes: they carry whole messages
 local fields_max = 64        -- fields of an entry that are kept; a message has two
 
--- passed returns the last entry that the group has given out and how many come after it, nil where that is not known.
+-- passed returns the last entry that the group has given out and how many come after it, nil when that is not known.
 local function passed(lane)
   local groups = redis.pcall('XINFO', 'GROUPS', lane)
   if foreign(groups) then return nil end
@@ -34,7 +34,7 @@ local function move(lane, entry)
   return true
 end
 
--- between moves the entries up to the newest that is held of which nobody holds any.
+-- between moves the entries that nobody holds, up to the newest that somebody holds.
 local function between(lane, newest)
   local first, moved = '-', 0
   for _ = 1, pieces do

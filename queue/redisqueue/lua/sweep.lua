@@ -13,7 +13,7 @@ local most, done = tonumber(ARGV[2]), 0
 while done < most do
   local minute = ended_minute()
   if not minute then break end
-  local text = firm('LPOP', base .. 'ends:' .. minute)
+  local text = must('LPOP', base .. 'ends:' .. minute)
   if text then
     local tenant, words = string.match(text, '^(%S+) (.*)$')
     local ids = {}
@@ -21,7 +21,7 @@ while done < most do
       if #ids == 2048 then break end -- no worker lists so many at once
       ids[#ids + 1] = id
     end
-    if #ids > 0 then firm('HDEL', states_of(tenant), unpack(ids)) end
+    if #ids > 0 then must('HDEL', states_of(tenant), unpack(ids)) end
     done = done + math.max(1, #ids)
   else
     redis.call('ZREM', KEYS[1], minute)
