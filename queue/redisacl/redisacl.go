@@ -51,10 +51,10 @@ const base = "resetkeys resetchannels -@all +ping +asking +cluster|slots"
 // Errors: one that says what the scope lacks.
 func Rules(role Role, scope Scope) (string, error) {
 	if scope.Tenant == "" && role == Producer {
-		return "", fmt.Errorf("acl: a %s needs a tenant", role)
+		return "", fmt.Errorf("acl: role %s needs a tenant", role)
 	}
 	if scope.KeyID == "" && (role == Producer || role == Operator) {
-		return "", fmt.Errorf("acl: a %s needs a key id", role)
+		return "", fmt.Errorf("acl: role %s needs a key id", role)
 	}
 	switch role {
 	case Worker:
