@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caisson-run/caisson/queue"
+	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/sdk/client"
 )
@@ -194,8 +195,8 @@ func settledOnce(t *testing.T, server *queuetest.Server, conn *connection, recei
 	}
 }
 
-// TestRedisAway stops redis-server for ten seconds under load and starts it again: the worker goes on by itself and
-// nothing is lost.
+// TestRedisAway stops redis-server for ten seconds under load and starts it again: the worker goes on by itself, so does who follows a
+// task, and nothing is lost.
 func TestRedisAway(t *testing.T) {
 	server := queuetest.Start(t, queuetest.Options{})
 	d := newDeployment(t, server, "report")
@@ -205,6 +206,7 @@ func TestRedisAway(t *testing.T) {
 	check(t, err)
 	worker := startWorkerProcess(t, d)
 	worker.await(t, "task done", crashTasks/4, 2*time.Minute)
+	followed := startFollowing(t, d, receipts[crashTasks-1].ID)
 	server.Stop()
 	worker.await(t, "intake paused", 1, 30*time.Second)
 	<-time.After(10 * time.Second) // the outage that is promised to be survived, and no wait for anything
@@ -212,8 +214,25 @@ func TestRedisAway(t *testing.T) {
 	worker.await(t, "intake resumed", 1, 30*time.Second)
 	got := results(t, conn, receipts, 90*time.Second)
 	t.Logf("%d results over an outage of 10 s", len(got))
+	if err := followed.Wait(); err != nil {
+		t.Errorf("caisson task show --follow: %v", err)
+	}
 	settledOnce(t, server, conn, receipts)
 	worker.stop(t)
+}
+
+// startFollowing runs `caisson task show --follow`, and returns when it has said how the task stands.
+func startFollowing(t *testing.T, d *deployment, id envelope.MessageID) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("caisson", "task", "show", id.String(), "--follow", "--json", "--config", d.path("client.toml"))
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	if scan := bufio.NewScanner(out); !scan.Scan() {
+		t.Fatalf("nothing is said of the task that is followed: %v", cmd.Wait())
+	}
+	return cmd
 }
 
 // TestGarbageLane feeds the worker's lane 10,000 random and mutated entries: each ends in the dead letters with a

@@ -24,7 +24,7 @@ type turnInfo struct {
 	ProgressAt time.Time `json:"progress_at,omitzero"`
 }
 
-// followTask says how a task goes on until it has a result.
+// followTask says how a task goes on until it has a result. Once it has seen the task, it goes on through an outage of the broker, as a wait does.
 func followTask(c *cobra.Command, conn *connection, id envelope.MessageID, asJSON bool) error {
 	ctx, stop := context.WithCancel(c.Context())
 	ended := make(chan error, 1)
@@ -40,17 +40,21 @@ func followTask(c *cobra.Command, conn *connection, id envelope.MessageID, asJSO
 	}()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	away := false
 	for last := (turnInfo{}); ; {
 		now, err := lookAtTask(ctx, conn, id)
-		if err != nil {
+		switch {
+		case err != nil && (last.ID == "" || !passing(err)):
 			return err
-		}
-		if now != last {
+		case err != nil && !away:
+			fmt.Fprintf(c.ErrOrStderr(), "caisson: task %s cannot be looked at just now: %v\n", id, err)
+		case err == nil && now != last:
 			if err := printTurn(c, now, asJSON); err != nil {
 				return err
 			}
 			last = now
 		}
+		away = err != nil
 		select {
 		case err := <-ended:
 			waiting = false
@@ -92,6 +96,12 @@ func reportOf(ctx context.Context, conn *connection, lane queue.Lane, id envelop
 func forbidden(err error) bool {
 	var away *queue.UnavailableError
 	return errors.As(err, &away) && away.Reason == queue.ReasonPermission
+}
+
+// passing says whether err is the broker's and may be over soon.
+func passing(err error) bool {
+	var away *queue.UnavailableError
+	return errors.As(err, &away) && away.Reason != queue.ReasonAuth && away.Reason != queue.ReasonPermission && away.Reason != queue.ReasonData
 }
 
 func printTurn(c *cobra.Command, s turnInfo, asJSON bool) error {
