@@ -15,6 +15,9 @@ const (
 	// portLooks is how many are looked at.
 	portLooks = 100
 
+	// patient is how long a Sentinel waits for a silent server where no test sets another time: longer than any test lasts.
+	patient = time.Hour
+
 	// setUpMax bounds waiting for servers that work together to find each other.
 	setUpMax = 40 * time.Second
 
@@ -23,6 +26,13 @@ const (
 
 	// eventually bounds every such condition.
 	eventually = 15 * time.Second
+
+	// soon is what comes at once: what does not waits for a time of its own, of eventually, which is three times as long. A machine that does much else
+	// stands still for a second now and then, and takes longer than that for nothing that comes at once.
+	soon = 5 * time.Second
+
+	// timeTries bounds how often InTime tries, each with twice the time: the last has 32 times that of a quiet machine, which is seconds.
+	timeTries = 6
 
 	// portTries bounds looking for a port that nobody takes before Redis does.
 	portTries = 5

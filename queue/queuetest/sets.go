@@ -61,8 +61,8 @@ func (s *Sentinels) Synced(tb testing.TB) {
 	eventuallyWithin(tb, setUpMax, "the replica has all that the master has", func() bool { return s.Master.Do("WAIT", "1", "500") == int64(1) })
 }
 
-// Patience sets how long a server may be silent until a Sentinel takes it for gone. A short one has a failover begin soon, and on a busy machine
-// sometimes where nobody meant one.
+// Patience sets how long a server may be silent until a Sentinel takes it for gone, which is very long at first. A short one has a failover begin soon,
+// and on a busy machine sometimes where nobody meant one.
 func (s *Sentinels) Patience(tb testing.TB, d time.Duration) {
 	tb.Helper()
 	for _, w := range s.watchers {
@@ -104,7 +104,7 @@ func (s *Server) watching() []string {
 		fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", MasterName, s.opts.watch),
 		"sentinel auth-user " + MasterName + " " + UserAdmin,
 		"sentinel auth-pass " + MasterName + " " + s.own.password,
-		"sentinel down-after-milliseconds " + MasterName + " 500",
+		fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, patient.Milliseconds()),
 		"sentinel failover-timeout " + MasterName + " 3000",
 		"sentinel sentinel-user " + UserAdmin,
 		"sentinel sentinel-pass " + s.own.password,
@@ -164,6 +164,17 @@ func StartCluster(tb testing.TB, opts Options) *Cluster {
 		return true
 	})
 	return c
+}
+
+// Patience sets how long a node may be silent until the others take it for gone and say CLUSTERDOWN: a second at first, in which they find each other
+// soon, and a busy machine stands still for as long.
+func (c *Cluster) Patience(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	for _, n := range c.Nodes {
+		if reply := n.Do("CONFIG", "SET", "cluster-node-timeout", fmt.Sprint(d.Milliseconds())); reply != "OK" {
+			tb.Fatalf("patience of a node: %v", reply)
+		}
+	}
 }
 
 // Login returns what a client needs to be user; its Addrs are one node's, which knows the others.

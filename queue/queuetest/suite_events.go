@@ -93,7 +93,7 @@ func testEvents(t *testing.T, b Broker) {
 	}
 	asked := time.Now()
 	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) || time.Since(asked) > time.Second {
+	if err := <-done; !errors.Is(err, context.Canceled) || time.Since(asked) > soon {
 		t.Errorf("following ended with %v after %s", err, time.Since(asked))
 	}
 	// What is too long is cut, and what is no text is made one.

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,9 +48,9 @@ func gated(gates ...queue.Gate) func(s *queue.Start) {
 
 func testUnique(t *testing.T, b Broker) {
 	w := b.Worker(t, "w", long)
-	send(t, b, acme, "first", "second", "third", "fourth")
+	send(t, b, acme, "first", "second", "third", "brief", "later")
 	ds := claim(t, w, 10, acme)
-	unique := func(s *queue.Start) { s.Unique = queue.Unique{Key: "key", Window: 300 * time.Millisecond} }
+	unique := func(s *queue.Start) { s.Unique = queue.Unique{Key: "key", Window: time.Minute} }
 	first := ask(t, w, ds[:1], unique)[0]
 	second := ask(t, w, ds[1:2], unique)[0]
 	if first.State != queue.Granted || second.State != queue.Taken || second.First != "first" || second.Lease.Token == "" {
@@ -82,9 +83,11 @@ func testUnique(t *testing.T, b Broker) {
 	if got := ask(t, w, []queue.Delivery{claimOne(t, w, other)}, unique)[0]; got.State != queue.Granted {
 		t.Errorf("another tenant's: %s", got.State)
 	}
+	brief := func(s *queue.Start) { s.Unique = queue.Unique{Key: "brief", Window: 100 * time.Millisecond} }
+	apply(t, w, ask(t, w, ds[3:4], brief)[0].Lease, queue.Done())
 	Eventually(t, "the window has passed", func() bool {
 		b.Pass(pollEvery)
-		return ask(t, w, ds[3:], unique)[0].State == queue.Granted
+		return ask(t, w, ds[4:], brief)[0].State == queue.Granted
 	})
 }
 
@@ -197,36 +200,11 @@ func testGateInFlight(t *testing.T, b Broker) {
 
 // A dead worker's place is free with its lease, and whoever takes over its message needs no other.
 func testGateCrash(t *testing.T, b Broker) {
-	dead, alive := b.Worker(t, "dead", short), b.Worker(t, "alive", short)
-	one := gated(queue.Gate{Name: "g", InFlight: 1})
-	send(t, b, acme, "crashed")
-	if s := ask(t, dead, claim(t, dead, 1, acme), one)[0]; s.State != queue.Granted {
-		t.Fatal(s.State)
-	}
-	taken := recoverAll(t, alive, 1, acme)
-	s := ask(t, alive, taken, one)[0]
-	if s.State != queue.Granted || s.Crashes != 1 {
-		t.Fatalf("taken over: %+v", s)
-	}
-	// While it renews, its place is its own.
-	send(t, b, acme, "waits")
-	if s := ask(t, alive, claim(t, alive, 1, acme), one)[0]; s.State != queue.Throttled {
-		t.Fatal(s.State)
-	}
-	begun := time.Now()
-	Eventually(t, "three leases have passed", func() bool {
-		if lost, err := alive.Renew(ctxOf(t), []queue.Lease{s.Lease}); err != nil || len(lost) != 0 {
-			t.Fatal(lost, err)
-		}
-		if _, _, err := alive.Promote(ctxOf(t), "jobs", 10); err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range claim(t, alive, 1, acme) {
-			if s := ask(t, alive, []queue.Delivery{d}, one)[0]; s.State != queue.Throttled {
-				t.Fatalf("passed a gate that is full: %s", s.State)
-			}
-		}
-		return time.Since(begun) > 3*short
+	var alive Worker
+	var one func(s *queue.Start)
+	InTime(t, short, func(lease time.Duration) bool {
+		alive, one = b.Worker(t, "alive", lease), gated(queue.Gate{Name: fmt.Sprint("g-", lease.Milliseconds()), InFlight: 1})
+		return holdsPlace(t, b, alive, one, lease)
 	})
 	// It dies as well; nobody settles, and the one that waits comes by itself.
 	Eventually(t, "the place is free", func() bool {
@@ -240,6 +218,50 @@ func testGateCrash(t *testing.T, b Broker) {
 		}
 		return false
 	})
+}
+
+// holdsPlace takes over a dead worker's message with its place at a gate, keeps it for some leases, and leaves another in line. It says false when a
+// lease was not renewed in time.
+func holdsPlace(t *testing.T, b Broker, alive Worker, one func(s *queue.Start), lease time.Duration) bool {
+	dead := b.Worker(t, "dead", lease)
+	send(t, b, acme, fmt.Sprint("crashed-", lease.Milliseconds()))
+	if s := ask(t, dead, claim(t, dead, 1, acme), one)[0]; s.State != queue.Granted {
+		t.Fatal(s.State)
+	}
+	taken := recoverAll(t, alive, 1, acme)
+	kept := time.Now() // the lease lasts from then on, at the least
+	s := ask(t, alive, taken, one)[0]
+	if s.State != queue.Granted || s.Crashes != 1 {
+		t.Fatalf("taken over: %+v", s)
+	}
+	// While it renews, its place is its own.
+	send(t, b, acme, fmt.Sprint("waits-", lease.Milliseconds()))
+	inLine := false
+	for begun := time.Now(); time.Since(begun) < 3*lease; <-time.After(pollEvery) {
+		for _, d := range claim(t, alive, 1, acme) {
+			s := ask(t, alive, []queue.Delivery{d}, one)[0]
+			if s.State == queue.Throttled {
+				inLine = true
+				continue
+			}
+			if time.Since(kept) < lease {
+				t.Fatalf("passed a gate that is full: %s", s.State)
+			}
+			apply(t, alive, s.Lease, queue.Done())
+			return false
+		}
+		kept = time.Now()
+		if lost, err := alive.Renew(ctxOf(t), []queue.Lease{s.Lease}); err != nil || len(lost) != 0 {
+			t.Fatal(lost, err)
+		}
+		if _, _, err := alive.Promote(ctxOf(t), "jobs", 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !inLine {
+		t.Fatal("nothing asked for the place meanwhile")
+	}
+	return true
 }
 
 func testGateRate(t *testing.T, b Broker) {
@@ -311,32 +333,37 @@ func testGatesAllOrNone(t *testing.T, b Broker) {
 // Nothing is held up past its end: its sender is to be told.
 func testGateExpired(t *testing.T, b Broker) {
 	w := b.Worker(t, "w", long)
-	send(t, b, acme, "runs", "late", "later")
-	ds := claim(t, w, 10, acme)
-	gate := queue.Gate{Name: "g", InFlight: 1, Every: time.Hour, Burst: 1}
-	begun := time.Now()
-	left := map[string]time.Duration{"runs": time.Hour, "late": -time.Second, "later": 100 * time.Millisecond}
-	ask2 := func(ds []queue.Delivery) []queue.Started {
-		batch := make([]queue.Start, len(ds))
-		for i, d := range ds {
-			batch[i] = startOf(d, string(d.Message))
-			batch[i].Gates, batch[i].Expires = []queue.Gate{gate}, begun.Add(left[string(d.Message)])
-		}
-		got, err := w.Start(ctxOf(t), batch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
+	var ends map[string]time.Time
+	var gate queue.Gate
+	start := func(ds []queue.Delivery) []queue.Started {
+		return ask(t, w, ds, func(s *queue.Start) { s.Gates, s.Expires = []queue.Gate{gate}, ends[s.ID] })
 	}
-	got := ask2(ds)
-	if got[0].State != queue.Granted || got[1].State != queue.Granted || got[1].Lease.Gates != "" || got[2].State != queue.Throttled {
-		t.Fatalf("%+v", got)
-	}
+	var later string
+	InTime(t, 100*time.Millisecond, func(within time.Duration) bool {
+		ids := strings.Fields(strings.ReplaceAll("runs-N late-N later-N", "N", fmt.Sprint(within.Milliseconds())))
+		later = ids[2]
+		gate = queue.Gate{Name: "gate-" + later, InFlight: 1, Every: time.Hour, Burst: 1}
+		send(t, b, acme, ids...)
+		ds := claim(t, w, 10, acme)
+		now := time.Now()
+		ends = map[string]time.Time{ids[0]: now.Add(time.Hour), ids[1]: now.Add(-time.Second), later: now.Add(within)}
+		got := start(ds)
+		if got[0].State != queue.Granted || got[1].State != queue.Granted || got[1].Lease.Gates != "" {
+			t.Fatalf("%+v", got)
+		}
+		switch {
+		case got[2].State == queue.Throttled:
+			return true
+		case got[2].State != queue.Granted || time.Now().Before(ends[later]):
+			t.Fatalf("%+v", got)
+		}
+		return false
+	})
 	promoteAll(t, w, 1)
-	if late := time.Since(begun); late < 100*time.Millisecond {
-		t.Errorf("came after %s", late)
+	if time.Now().Before(ends[later]) {
+		t.Error("came before its end")
 	}
-	if s := ask2(claim(t, w, 1, acme))[0]; s.State != queue.Granted || s.Attempt != 1 {
+	if s := start(claim(t, w, 1, acme))[0]; s.State != queue.Granted || s.Attempt != 1 {
 		t.Errorf("after its end: %+v", s)
 	}
 }

@@ -172,8 +172,8 @@ func testOrderCancel(t *testing.T, b Broker) {
 	must(t, b.Orders().Cancel(ctx, acme, "id-1", []byte("cancel 1"), time.Hour))
 	given := time.Now()
 	h.until(t, "jobs: cancel 1")
-	// A guest has 10 ms to end; most of them should be left. The bound is wide, for a machine that does much else.
-	if late := time.Since(given); late > time.Second {
+	// A guest has 10 ms to end; most of them should be left. What is looked for is an order that is heard when something else is.
+	if late := time.Since(given); late > soon {
 		t.Errorf("heard after %s", late)
 	}
 }
@@ -203,7 +203,7 @@ func testListenEnds(t *testing.T, b Broker) {
 	if err := h.end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want context.Canceled", err)
 	}
-	if late := time.Since(asked); late > time.Second {
+	if late := time.Since(asked); late > soon {
 		t.Errorf("ended %s after it was cancelled", late)
 	}
 }

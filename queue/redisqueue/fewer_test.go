@@ -84,7 +84,7 @@ func (f *fewer) claim(id string) queue.Delivery {
 	f.Helper()
 	var got queue.Delivery
 	f.step("claim "+id, func() error {
-		ds, err := f.q.Claim(f.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: 5 * time.Second})
+		ds, err := f.q.Claim(f.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: 10 * time.Second})
 		if err == nil && (len(ds) != 1 || string(ds[0].Message) != id) {
 			err = fmt.Errorf("claimed %+v, want %s", ds, id)
 		}
@@ -282,7 +282,7 @@ func (f *fewer) maintain() {
 	ctx, lanes := f.Context(), []queue.Lane{acme}
 	f.send("g")
 	dead := openQueue(f.T, f.b.worker, "dead", time.Second)
-	if ds, err := dead.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1, Wait: time.Second}); err != nil || len(ds) != 1 {
+	if ds, err := dead.Claim(ctx, queue.Claim{Lanes: lanes, Max: 1, Wait: 10 * time.Second}); err != nil || len(ds) != 1 {
 		f.Fatal(ds, err)
 	}
 	f.do("XGROUP", "DELCONSUMER", "cs:{jobs}:in:acme:1", "workers", dead.Worker())

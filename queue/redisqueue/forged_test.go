@@ -41,7 +41,7 @@ func (r *rig) start(id string, change func(s *queue.Start)) queue.Started {
 	if err := r.b.producer.Send(r.Context(), []queue.Outgoing{{Lane: acme, Message: []byte(id)}}); err != nil {
 		r.Fatal(err)
 	}
-	ds, err := r.q.Claim(r.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: time.Second})
+	ds, err := r.q.Claim(r.Context(), queue.Claim{Lanes: []queue.Lane{acme}, Max: 1, Wait: 10 * time.Second})
 	if err != nil || len(ds) != 1 || string(ds[0].Message) != id {
 		r.Fatalf("claimed %+v, %v", ds, err)
 	}

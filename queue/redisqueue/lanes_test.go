@@ -145,16 +145,21 @@ func TestManyLanes(t *testing.T) {
 	if n := received() - before; n > 600_000 {
 		t.Errorf("an idle worker sends %d bytes in 2.5 s", n)
 	}
-	// One that comes goes out at once, wherever it lies.
-	got := make(chan time.Time, 1)
-	go func() { claim(20 * time.Second); got <- time.Now() }()
-	queuetest.Eventually(t, "it waits", func() bool {
-		info, _ := s.Do("INFO", "clients").(string)
-		return strings.Contains(info, "blocked_clients:1")
-	})
-	sent := time.Now()
-	pile(s, lanes[4321], 1)
-	if late := (<-got).Sub(sent); late > time.Second {
-		t.Errorf("it came after %s", late)
+	// One that comes goes out at once, wherever it lies, and not when the idle worker asks again, which is 3 s later. A machine that stands still is given
+	// another chance: what waits to be asked for is late each time.
+	var late [3]time.Duration
+	for i := range late {
+		got := make(chan time.Time, 1)
+		go func() { claim(20 * time.Second); got <- time.Now() }()
+		queuetest.Eventually(t, "it waits", func() bool {
+			info, _ := s.Do("INFO", "clients").(string)
+			return strings.Contains(info, "blocked_clients:1")
+		})
+		sent := time.Now()
+		pile(s, lanes[4321+i], 1)
+		if late[i] = (<-got).Sub(sent); late[i] < time.Second {
+			return
+		}
 	}
+	t.Errorf("they came after %v", late)
 }

@@ -20,6 +20,7 @@ import (
 func TestSlotMoves(t *testing.T) {
 	t.Parallel()
 	c := queuetest.StartCluster(t, queuetest.Options{})
+	c.Patience(t, time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	worker, producer := dial(t, configOf(c.Login(queuetest.UserWorker))), dial(t, configOf(c.Login(queuetest.UserProducer)))

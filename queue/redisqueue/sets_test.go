@@ -53,6 +53,7 @@ func TestFailover(t *testing.T) {
 		})
 	}()
 	<-some
+	s.Patience(t, 500*time.Millisecond)
 	s.Master.Kill()
 	if err := <-waited; err != nil {
 		t.Fatalf("waiting: %v (%d of %d came)", err, came.Load(), n)
@@ -141,6 +142,7 @@ func announced(t *testing.T, s *queuetest.Sentinels) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := queuetest.StartCluster(t, queuetest.Options{Conf: []string{"cluster-require-full-coverage no"}})
+	c.Patience(t, time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	worker, producer := dial(t, configOf(c.Login(queuetest.UserWorker))), dial(t, configOf(c.Login(queuetest.UserProducer)))

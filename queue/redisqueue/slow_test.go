@@ -21,6 +21,9 @@ import (
 // slowRate is what a slow line carries, in bytes a second, each way.
 const slowRate = 8 << 20
 
+// slowCredit is how far the line makes up for what it was woken late: each piece is, on a busy machine, which would make a slower line of it.
+const slowCredit = 250 * time.Millisecond
+
 // slowLine passes on to addr, slowly, and returns where it listens.
 func slowLine(t *testing.T, addr string) string {
 	t.Helper()
@@ -33,10 +36,15 @@ func slowLine(t *testing.T, addr string) string {
 		defer from.Close()
 		defer to.Close()
 		piece := make([]byte, 64<<10)
+		var due time.Time // the last piece
 		for {
 			n, err := from.Read(piece)
 			if n > 0 {
-				time.Sleep(time.Duration(n) * time.Second / slowRate) // what is slow about it
+				if least := time.Now().Add(-slowCredit); due.Before(least) {
+					due = least
+				}
+				due = due.Add(time.Duration(n) * time.Second / slowRate)
+				time.Sleep(time.Until(due)) // what is slow about it
 				if _, err := to.Write(piece[:n]); err != nil {
 					return
 				}

@@ -41,7 +41,6 @@ func startServers(tb testing.TB, p plan) *servers {
 	switch p.set {
 	case failover, stale:
 		s := queuetest.StartSentinels(tb)
-		s.Patience(tb, patient)
 		return &servers{nodes: []*queuetest.Server{s.Master, s.Replica}, sentinels: s}
 	case cluster:
 		c := queuetest.StartCluster(tb, queuetest.Options{Sync: p.sync})
