@@ -34,7 +34,7 @@ func TestDelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, size := range []int{1, 3 << 20} { // of a hundred pieces at the least, which would take 3 s one after the other
+	for _, size := range []int{1, 16 << 20} { // of 512 pieces at the least, which would take 15 s one after the other
 		want := bytes.Repeat([]byte{'x'}, size)
 		begun := time.Now()
 		go func() { _, _ = c.Write(want) }()
@@ -42,7 +42,7 @@ func TestDelay(t *testing.T) {
 		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes: error %v", size, err)
 		}
-		if took := time.Since(begun); took < delay || took > 50*delay {
+		if took := time.Since(begun); took < delay || took > 5*time.Second { // of which a busy machine needs a second without any delay
 			t.Errorf("%d bytes took %s, want little more than %s", size, took, delay)
 		}
 	}

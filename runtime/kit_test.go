@@ -396,6 +396,23 @@ func (w *world) state(id envelope.MessageID) queue.TaskState {
 	return s
 }
 
+// stalls looks every few milliseconds whether the machine goes on, and Redis with it. What it returns ends that and says for how long they did not, at most.
+func (w *world) stalls() (stood func() time.Duration) {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(w.t.Context())
+	longest := make(chan time.Duration, 1)
+	go func() { // ends with ctx
+		var most time.Duration
+		for last := time.Now(); ctx.Err() == nil; {
+			_ = w.admin.Ping(ctx)
+			<-time.After(5 * time.Millisecond)
+			most, last = max(most, time.Since(last)), time.Now()
+		}
+		longest <- most
+	}()
+	return func() time.Duration { stop(); return <-longest }
+}
+
 // await polls the broker, a real process on the other side, until ok.
 func (w *world) await(what string, ok func() bool) {
 	w.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/caisson-run/caisson/manifest/modstore"
 	"github.com/caisson-run/caisson/queue"
 	"github.com/caisson-run/caisson/queue/envelope"
+	"github.com/caisson-run/caisson/queue/queuetest"
 	"github.com/caisson-run/caisson/queue/redisqueue"
 	"github.com/caisson-run/caisson/runtime"
 	"github.com/caisson-run/caisson/sdk/client"
@@ -206,10 +208,17 @@ func TestNarrowed(t *testing.T) {
 	}
 }
 
-// clock is a clock that a test sets forward.
-type clock struct{ ahead atomic.Int64 }
+// clock is a clock that a test sets forward. It stands still in between, however long the machine takes.
+type clock struct {
+	once  sync.Once
+	began time.Time
+	ahead atomic.Int64
+}
 
-func (c *clock) now() time.Time             { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time {
+	c.once.Do(func() { c.began = time.Now() })
+	return c.began.Add(time.Duration(c.ahead.Load()))
+}
 func (c *clock) forward(d time.Duration)    { c.ahead.Store(int64(d)) }
 func (c *clock) config(cfg *runtime.Config) { cfg.Clock = c.now; cfg.Concurrency = 1 }
 func expired(t *testing.T, w *world, r client.Receipt) {
@@ -237,8 +246,7 @@ func TestExpired(t *testing.T) {
 		w := newWorld(t)
 		var c clock
 		worker := w.work(c.config)
-		r := w.send(client.Task{Input: wish{Mode: "echo"}, NotBefore: time.Now().Add(600 * time.Millisecond)})
-		worker.await("task put aside", "code", "parked")
+		r, _ := w.parked(worker, 600*time.Millisecond)
 		c.forward(time.Hour)
 		expired(t, w, r)
 	})
@@ -261,6 +269,19 @@ func TestExpired(t *testing.T) {
 			t.Errorf("%d runs", len(done))
 		}
 	})
+}
+
+// parked sends a message for a later time, and returns once it is parked. The worker's clock may stand still.
+func (w *world) parked(worker *running, first time.Duration) (r client.Receipt, at time.Time) {
+	w.t.Helper()
+	queuetest.InTime(w.t, first, func(within time.Duration) bool {
+		at = time.Now().Add(within).Truncate(time.Millisecond)
+		r = w.send(client.Task{Input: wish{Mode: "echo", Text: "on time"}, NotBefore: at})
+		aside := func() bool { return len(worker.log.all("task put aside", "task_id", r.ID, "code", "parked")) > 0 }
+		w.await("the message is parked, or its time has come", func() bool { return aside() || time.Now().After(at) })
+		return aside() && w.state(r.ID).Phase == queue.PhaseWaiting
+	})
+	return r, at
 }
 
 // crash takes the one message of the lane, starts it, and gives it back as a runner's crash.

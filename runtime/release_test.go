@@ -83,7 +83,7 @@ func TestModuleReadOnce(t *testing.T) {
 // TestPinsOfNothing sends messages that pin modules of which there is no release: those that there are are read once for all of them.
 func TestPinsOfNothing(t *testing.T) {
 	w := newWorld(t)
-	var c clock // which stands still
+	var c clock
 	w.work(c.config)
 	for i := range byte(3) {
 		asked := w.blobs.asked()
