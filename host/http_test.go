@@ -214,6 +214,8 @@ func TestFetchTime(t *testing.T) {
 		}
 	}
 	// The run's own end is sooner, and ends the guest.
+	w.config.HTTP.Timeout = time.Minute
+	g = w.guest(t)
 	ctx, cancel := context.WithTimeout(g.ctx, 50*time.Millisecond)
 	defer cancel()
 	g.ctx = ctx

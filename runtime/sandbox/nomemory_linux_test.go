@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -19,10 +20,15 @@ func TestNoMemoryLeft(t *testing.T) {
 	p := load(t, sharedSandbox(t), module(assemble(nil, "\x41\x00\x0b")))
 	job := sandbox.Job{Limits: capability.Limits{Memory: 4 << 30}}
 	check(t, p.Run(context.Background(), job), expect{sandbox.Done, "", "", ""})
-	job.Tenant = "another" // a cell of the first would do, and is not theirs
-	giveBack := limitAddresses(t, addressesUsed(t)+1<<30)
-	out := p.Run(context.Background(), job)
-	giveBack()
+	var out sandbox.Outcome
+	for i := range 4 { // what other tests left may be given back meanwhile, and there is room for one more
+		job.Tenant = fmt.Sprint("another-", i) // a cell of the first would do, and is not theirs
+		giveBack := limitAddresses(t, addressesUsed(t)+1<<30)
+		out = p.Run(context.Background(), job)
+		if giveBack(); out.Verdict != sandbox.Done {
+			break
+		}
+	}
 	check(t, out, expect{sandbox.Crash, "sandbox.crash", "", "no memory left on this machine"})
 	check(t, p.Run(context.Background(), job), expect{sandbox.Done, "", "", ""})
 }

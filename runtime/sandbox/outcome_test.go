@@ -169,7 +169,11 @@ func TestTraps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := load(t, s, module(assemble(nil, tt.body)))
-			check(t, p.Run(context.Background(), sandbox.Job{Limits: capability.Limits{Wall: 200 * time.Millisecond}}), tt.want)
+			limits := capability.Limits{Wall: time.Minute, CPU: time.Minute}
+			if tt.want.code == "limit.wall" {
+				limits.Wall = 200 * time.Millisecond
+			}
+			check(t, p.Run(context.Background(), sandbox.Job{Limits: limits}), tt.want)
 		})
 	}
 }
