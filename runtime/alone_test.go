@@ -31,7 +31,7 @@ func TestAlone(t *testing.T) {
 			w, _ := openInside(t, f)
 			p := w.posts[0]
 			p.ended.writes = row.under
-			w.room.take(1)
+			w.capacity.take(1)
 			started := w.takeIn(t.Context(), p, []queue.Delivery{delivery(t, 1)})
 			runner, ok := w.ready.lend(started[0])
 			if !ok {
@@ -49,8 +49,8 @@ func TestAlone(t *testing.T) {
 			if len(f.settled) != 1 || f.settled[0].Verdict.Outcome() != queue.OutcomeDead || len(f.settled[0].Result) == 0 {
 				t.Errorf("settled %+v, want one that is dead, with a result", f.settled)
 			}
-			if w.flight.len() != 0 || w.room.held.Load() != 0 || p.ended.writes != 0 || len(w.ready.idle) != w.cfg.Concurrency {
-				t.Errorf("left: %d held, %d places taken, %d writes, %d runners idle", w.flight.len(), w.room.held.Load(), p.ended.writes, len(w.ready.idle))
+			if w.flight.len() != 0 || w.capacity.held.Load() != 0 || p.ended.writes != 0 || len(w.ready.idle) != w.cfg.Concurrency {
+				t.Errorf("left: %d held, %d places taken, %d writes, %d runners idle", w.flight.len(), w.capacity.held.Load(), p.ended.writes, len(w.ready.idle))
 			}
 		})
 	}

@@ -19,7 +19,7 @@ func TestLostWhileSettled(t *testing.T) {
 	}
 	running, ended, alone := begin("running"), begin("ended"), begin("alone")
 	w.flight.add([]*begun{running, ended, alone})
-	w.room.take(2)
+	w.capacity.take(2)
 	alone.alone = true // its own goroutine writes its outcome
 	w.finish(alone, queue.Release(), nil, report{})
 	w.finish(ended, queue.Release(), nil, report{})

@@ -161,13 +161,15 @@ func (b *brokerHealth) judge() bool {
 	return b.why != before
 }
 
-// trouble returns why the broker cannot be used, "" when it can. If only some queues are affected, it names them.
-func (w *Worker) trouble() string {
+// brokerReason returns why the broker cannot be used, "" when it can. If only some queues are affected, it names them.
+func (w *Worker) brokerReason() string {
 	return w.reasons(func(p *post) string { return p.broker.reason() })
 }
 
-// deaf returns why orders are not received, "" while they are. If only some queues are affected, it names them.
-func (w *Worker) deaf() string { return w.reasons(func(p *post) string { return p.hearing.reason() }) }
+// hearingReason returns why orders are not received, "" while they are. If only some queues are affected, it names them.
+func (w *Worker) hearingReason() string {
+	return w.reasons(func(p *post) string { return p.hearing.reason() })
+}
 
 // reasons returns the first reason of a post, followed by the names of the queues that have one, unless all have.
 func (w *Worker) reasons(of func(p *post) string) string {
@@ -242,7 +244,7 @@ func (w *Worker) notes() []string {
 			lines = append(lines, "outcomes that cannot be written: "+p.name)
 		}
 	}
-	if why := w.deaf(); why != "" {
+	if why := w.hearingReason(); why != "" {
 		lines = append(lines, "orders are not heard: "+why)
 	}
 	slices.Sort(lines)

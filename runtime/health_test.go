@@ -55,17 +55,17 @@ func TestHealthByQueue(t *testing.T) {
 	for range 3 {
 		gone.down(log, actClaim, away)
 		fine.up(log, actClaim)
-		if got := w.trouble(); got != "broker unavailable: connection: gone" {
+		if got := w.brokerReason(); got != "broker unavailable: connection: gone" {
 			t.Errorf("trouble is %q", got)
 		}
 	}
 	fine.down(log, actClaim, away)
-	if got := w.trouble(); got != "broker unavailable: connection" {
+	if got := w.brokerReason(); got != "broker unavailable: connection" {
 		t.Errorf("with both gone: %q", got)
 	}
 	fine.up(log, actClaim)
 	gone.up(log, actClaim)
-	if got := w.trouble(); got != "" {
+	if got := w.brokerReason(); got != "" {
 		t.Errorf("with both back: %q", got)
 	}
 	if n := strings.Count(text.String(), "intake paused: queue=gone"); n != 1 || strings.Count(text.String(), "\n") != 4 {

@@ -216,7 +216,7 @@ func openInside(t *testing.T, f *fake) (*Worker, *bytes.Buffer) {
 // take takes deliveries in, as if the one post of w had claimed them.
 func (w *Worker) take(t *testing.T, batch ...queue.Delivery) {
 	t.Helper()
-	w.room.take(len(batch))
+	w.capacity.take(len(batch))
 	w.handOver(w.takeIn(t.Context(), w.posts[0], batch))
 }
 

@@ -96,7 +96,7 @@ type job struct {
 	allowed policy.Authorised
 }
 
-// takeIn verifies and starts a batch of deliveries of one queue, which room has counted, in one round trip. It returns those that are
+// takeIn verifies and starts a batch of deliveries of one queue, which capacity has counted, in one round trip. It returns those that are
 // to run; the outcomes of all others are on their way to the settler.
 func (w *Worker) takeIn(ctx context.Context, p *post, batch []queue.Delivery) []*begun {
 	w.metrics.claimed.Observe(float64(len(batch)))
@@ -204,7 +204,7 @@ func (w *Worker) leaveUnstarted(ctx context.Context, p *post, batch []*opened, e
 		return
 	}
 	w.log.Error("start failed, deliveries left to be recovered", "deliveries", len(batch), "error", err)
-	w.room.give(len(batch))
+	w.capacity.give(len(batch))
 }
 
 // start records that the batch begins. While the broker cannot be used it retries for half a lease, after which another worker may
@@ -274,10 +274,10 @@ func (w *Worker) turnAway(p *post, o *opened, s queue.Started) {
 		w.endUnread(p, s.Lease, queue.Drop(), report{code: "duplicate", id: o.id, task: o.task.Task})
 	case queue.Lost:
 		w.log.Debug("delivery is another worker's by now", "task_id", o.id)
-		w.room.give(1)
+		w.capacity.give(1)
 	case queue.Waits, queue.Throttled:
 		w.metrics.parked.WithLabelValues(s.State.String()).Inc()
-		w.room.give(1)
+		w.capacity.give(1)
 	case queue.Taken:
 		w.duplicate(w.begin(p, o, s), s.First)
 	case queue.Replayed:

@@ -15,7 +15,7 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// TestStartFails lets no start be recorded for half a lease: nothing runs, nothing is settled, and there is room again.
+// TestStartFails lets no start be recorded for half a lease: nothing runs, nothing is settled, and there is capacity again.
 func TestStartFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{onStart: func(context.Context, int) error { return nowhere }}
@@ -26,8 +26,8 @@ func TestStartFails(t *testing.T) {
 		if took < w.cfg.Lease/2 || took > w.cfg.Lease || f.starts < 3 {
 			t.Errorf("gave up after %v and %d attempts", took, f.starts)
 		}
-		if w.ready.len() != 0 || w.waiting() != 0 || w.room.held.Load() != 0 || w.flight.len() != 0 {
-			t.Errorf("%d run, %d end, %d places are taken", w.ready.len(), w.waiting(), w.room.held.Load())
+		if w.ready.len() != 0 || w.waiting() != 0 || w.capacity.held.Load() != 0 || w.flight.len() != 0 {
+			t.Errorf("%d run, %d end, %d places are taken", w.ready.len(), w.waiting(), w.capacity.held.Load())
 		}
 		if !strings.Contains(log.String(), "start failed, deliveries left to be recovered: deliveries=2") {
 			t.Errorf("the log does not say it:\n%s", log)
@@ -99,16 +99,16 @@ func TestStates(t *testing.T) {
 			if s.Verdict.String() != row.verdict || s.Verdict.Code() != row.code || s.Lease.Token != "" || s.Lease.ID != row.id || len(s.Result) != 0 {
 				t.Errorf("settled %+v", s)
 			}
-			if w.ready.len() != 0 || w.room.held.Load() != 0 {
-				t.Errorf("%d run, %d places are taken", w.ready.len(), w.room.held.Load())
+			if w.ready.len() != 0 || w.capacity.held.Load() != 0 {
+				t.Errorf("%d run, %d places are taken", w.ready.len(), w.capacity.held.Load())
 			}
 		})
 	}
 	lost := &fake{onState: queue.Lost}
 	w, _ := openInside(t, lost)
 	w.take(t, delivery(t, 1))
-	if w.waiting() != 0 || w.room.held.Load() != 0 {
-		t.Errorf("what is another worker's: %d end, %d places are taken", w.waiting(), w.room.held.Load())
+	if w.waiting() != 0 || w.capacity.held.Load() != 0 {
+		t.Errorf("what is another worker's: %d end, %d places are taken", w.waiting(), w.capacity.held.Load())
 	}
 }
 
@@ -215,7 +215,7 @@ func TestDoneBeforeItsEnd(t *testing.T) {
 	}
 }
 
-// TestRoomAfterPause lets another queue take all the room while this one is paused: when it goes on, it claims nothing until there is room again.
+// TestRoomAfterPause lets another queue take all the room while this one is paused: when it goes on, it claims nothing until there is capacity again.
 func TestRoomAfterPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		claims := 0
@@ -241,15 +241,15 @@ func TestRoomAfterPause(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { w.claimSome(ctx, p); close(ended) }()
 		synctest.Wait()
-		most, _ := w.room.most()
-		w.room.take(most)
+		most, _ := w.capacity.most()
+		w.capacity.take(most)
 		time.Sleep(time.Millisecond)
 		order(envelope.ActResume)
 		synctest.Wait()
 		if claims != 0 {
 			t.Errorf("%d claims without room", claims)
 		}
-		w.room.give(most)
+		w.capacity.give(most)
 		synctest.Wait()
 		if claims != 1 {
 			t.Errorf("%d claims with room", claims)

@@ -19,8 +19,8 @@ const (
 	// aheadMax bounds the prefetched deliveries: two claims.
 	aheadMax = 512
 
-	// paceShare is the weight, one in so many, of the newest run in the moving average of run times.
-	paceShare = 8
+	// paceWeight is the weight, one in so many, of the newest run in the moving average of run times.
+	paceWeight = 8
 
 	// claimMax bounds one claim, and so one start script, whatever the concurrency: a script of Redis blocks
 	// the server while it runs.
@@ -29,9 +29,9 @@ const (
 	// openEach is how many deliveries of a batch are verified on one goroutine before it is worth to use another.
 	openEach = 16
 
-	// shareShare is the part of a lease, one in so many, after which a delivery that still waits for a runner, behind tasks that last
+	// releasePart is the part of a lease, one in so many, after which a delivery that still waits for a runner, behind tasks that last
 	// longer than was foreseen, is released.
-	shareShare = 15
+	releasePart = 15
 
 	// endedMax and endedBytesMax bound the outcomes of one queue that wait for the broker, in number and in bytes of their results. At
 	// the bound nothing more is claimed from the queue.
@@ -70,8 +70,8 @@ const (
 	// maintainSoonest is the least time between two rounds of maintenance, so that a due time in the past makes no busy loop.
 	maintainSoonest = 20 * time.Millisecond
 
-	// renewShare is the part of a lease, one in so many, after which it is renewed: two renewals may fail before it ends.
-	renewShare = 3
+	// renewPart is the part of a lease, one in so many, after which it is renewed: two renewals may fail before it ends.
+	renewPart = 3
 
 	// LeaseMin is the shortest lease. Below it a pause of Go's collector or of Redis's disk looks like death.
 	LeaseMin = time.Second

@@ -38,14 +38,14 @@ type metrics struct {
 	known map[labels]*counters // as many as there are series
 }
 
-// labels tell the series of one kind of end apart.
+// labels are the label values of one kind of end.
 type labels struct {
 	task    string
 	outcome outcome
 	code    string
 }
 
-// counters are the series of one kind of end, kept since to find them by their labels takes longer than to count.
+// counters are the series of one kind of end. They are cached, since finding them by their labels takes longer than counting.
 type counters struct {
 	tasks, cpu        prometheus.Counter
 	run, fuel, waited prometheus.Observer // nil, as cpu, until something ran
@@ -99,11 +99,11 @@ func newMetrics(w *Worker) *metrics {
 	leftOut := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_lanes_left_out",
 		Help: "Lanes that are not read for now, since somebody has put something else in their place."}, func() float64 { return float64(len(w.cfg.Broker.LeftOut())) })
 	heard := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_orders_heard",
-		Help: "1 while orders are heard."}, func() float64 { return one(w.deaf() == "") })
+		Help: "1 while orders are heard."}, func() float64 { return one(w.hearingReason() == "") })
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_deliveries_held",
 		Help: "Deliveries that this worker holds a lease for."}, func() float64 { return float64(w.flight.len()) })
 	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "caisson_broker_up",
-		Help: "1 while the broker can be used for all queues."}, func() float64 { return one(w.trouble() == "") })
+		Help: "1 while the broker can be used for all queues."}, func() float64 { return one(w.brokerReason() == "") })
 	m.registry.MustRegister(m.tasks, m.run, m.cpu, m.fuel, m.waited, m.claimed, m.settled, m.renewed, m.recovered, m.vanished, m.busy, m.orders, m.cancel, m.parked, m.eventsDropped, paused, leftOut, heard, held, ready,
 		newSandboxMetrics(w.cfg.Sandbox.Stats),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -124,7 +124,7 @@ func (m *metrics) count(r report) {
 	}
 	task := ""
 	if r.ran && r.outcome != outcomeRefused {
-		task = r.task // else its name is the sender's choice, of which there is no end
+		task = r.task // else the name is the sender's choice, and there would be no bound on the series
 	}
 	c := m.of(labels{task, r.outcome, r.code}, r.usage.Wall > 0)
 	c.tasks.Inc()
@@ -136,7 +136,7 @@ func (m *metrics) count(r report) {
 	}
 }
 
-// of returns the series of l, those of runs only when something ran: a series that nothing is counted in is not shown.
+// of returns the series of l; those of runs only if something ran, so that no empty series is shown.
 func (m *metrics) of(l labels, ran bool) *counters {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -165,7 +165,7 @@ func (w *Worker) Handler() http.Handler {
 		rw.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
-		switch reason := w.trouble(); {
+		switch reason := w.brokerReason(); {
 		case !w.running.Load():
 			http.Error(rw, "not running", http.StatusServiceUnavailable)
 		case reason != "":

@@ -13,26 +13,26 @@ import (
 	"github.com/caisson-run/caisson/runtime/policy"
 )
 
-// Modes remembers the newest order to pause or resume that was seen for each queue, so that whoever can write to the
-// broker cannot put an older one, signed and still in time, back while a worker is restarted, nor end a pause by deleting
-// it. Implementations are safe for concurrent use.
+// Modes remembers, over restarts, the newest order to pause or resume of each queue. So somebody with write access to the broker can
+// neither bring back an older order that has not expired, nor end a pause by deleting it, while a worker restarts.
+// Implementations are safe for concurrent use.
 type Modes interface {
-	// Newest returns what was kept last for the queue, the zero Mode when nothing was.
+	// Newest returns what Keep stored last for the queue, the zero Mode when nothing.
 	Newest(queue string) Mode
-	// Keep replaces it. An error means that it is not remembered over a restart.
+	// Keep replaces it. After an error it is not remembered over a restart.
 	Keep(queue string, m Mode) error
 }
 
-// A Mode is an order to pause or resume, and which one it is. Time and id outlive the order: when it has expired, or its
-// signer's key is gone, older ones still do not count.
+// A Mode is an order to pause or resume, with its time and id. Those count even when the order has expired or its signer's key is gone:
+// older orders stay without effect.
 type Mode struct {
 	Issued time.Time
 	ID     envelope.MessageID
-	Order  []byte // as it was signed; it is verified anew at each start
+	Order  []byte // as it was signed; verified again at each start of a worker
 }
 
-// than compares m with another: above 0 when m is the newer one, issued later or, in the same millisecond, with the
-// larger id, so that all workers take the same one whichever they hear first. 0: they are the same.
+// than compares m with other: above 0 if m is newer, that is, was issued later or, in the same millisecond, has the larger id. So all
+// workers agree, whichever order they hear first. 0: they are the same.
 // Source: docs/reference/envelope.md, "Body of an order".
 func (m Mode) than(other Mode) int {
 	if c := m.Issued.Compare(other.Issued); c != 0 {
@@ -50,7 +50,7 @@ func modeOf(a policy.AuthorisedOrder, b []byte) Mode {
 // modesSizeMax bounds the file read by OpenModes: a thousand queues, each with the largest order.
 const modesSizeMax = 8 << 20
 
-// ModesFile is Modes kept in one JSON file. It forgets what is older than any order can live.
+// ModesFile is a Modes in one JSON file. It drops entries that are older than any order can live.
 type ModesFile struct {
 	path string
 
@@ -60,7 +60,7 @@ type ModesFile struct {
 
 var _ Modes = (*ModesFile)(nil)
 
-// modesText is the file: by queue.
+// modesText is the content of the file, by queue.
 type modesText map[string]modeText
 
 type modeText struct {
@@ -119,7 +119,7 @@ func (f *ModesFile) Keep(queue string, m Mode) error {
 	text := modesText{}
 	for name, kept := range f.modes {
 		if m.Issued.Sub(kept.Issued) > envelope.ModeLifetimeMax+envelope.SkewMax {
-			delete(f.modes, name) // whatever is older than it has expired
+			delete(f.modes, name) // all orders older than it have expired
 			continue
 		}
 		text[name] = modeText{kept.Issued.UnixMilli(), kept.ID.String(), kept.Order}
@@ -134,7 +134,7 @@ func (f *ModesFile) Keep(queue string, m Mode) error {
 	return nil
 }
 
-// recallModes takes up what was kept before the worker was started: a pause holds though the broker has lost it.
+// recallModes restores the modes of the last run: a pause holds even if the broker has lost it.
 func (w *Worker) recallModes() {
 	if w.cfg.Modes == nil {
 		return
@@ -147,7 +147,7 @@ func (w *Worker) recallModes() {
 		p.orders.newest = m
 		a, err := w.order(p, m.Order)
 		if err != nil {
-			continue // it has expired, or its signer may not order any more; that it was there still counts
+			continue // it has expired, or its signer may no longer give orders; older ones still do not count
 		}
 		p.orders.setMode(a, m)
 		w.log.Info("queue was "+string(a.Order().Act)+"d when the worker ended", "queue", p.name, "order", m.ID.String(), "until", a.Order().Expires)

@@ -52,8 +52,8 @@ func (o *orders) paused(now time.Time) (yes bool, until time.Time, changed conte
 	return m.Act == envelope.ActPause && now.Before(m.Expires), m.Expires, o.changed
 }
 
-// setMode takes a, an order to pause or resume that is m, unless a newer one is known. It reports whether it did, and
-// whether a is older; neither, when a is the one that counts already.
+// setMode makes a, an order to pause or resume that is m, the mode unless a newer one is known. taken reports that it did, older that a
+// newer one is known; both are false if a is already the mode.
 func (o *orders) setMode(a policy.AuthorisedOrder, m Mode) (taken, older bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -68,7 +68,7 @@ func (o *orders) setMode(a policy.AuthorisedOrder, m Mode) (taken, older bool) {
 	return true, false
 }
 
-// recheck forgets a mode whose signer may not order any more.
+// recheck drops a mode whose signer may no longer give orders.
 func (o *orders) recheck(rules *policy.Policy, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -80,15 +80,15 @@ func (o *orders) recheck(rules *policy.Policy, now time.Time) {
 	}
 }
 
-// turn sets the mode and tells who waits for a change. o.mu is held.
+// turn sets the mode and wakes whoever waits for a change. o.mu is held.
 func (o *orders) turn(mode policy.AuthorisedOrder) {
 	o.mode = mode
 	o.change()
 	o.changed, o.change = context.WithCancel(context.Background())
 }
 
-// keepCancel remembers a cancel for what is being started at this moment. When there are too many, those that have
-// expired go, and then all: the broker keeps them too, and gives them with each start.
+// keepCancel remembers an order to cancel, for messages that are being started at this moment. At cancelsMax the expired ones are
+// removed, and if that is not enough, all: the broker keeps them too, and returns them with each start.
 func (o *orders) keepCancel(a policy.AuthorisedOrder, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -130,7 +130,7 @@ func (o *orders) cancelled(id string, allowed policy.Authorised, now time.Time) 
 	return !task.Plan.IsZero() && match(task.Plan.String())
 }
 
-// listen hears orders until ctx ends.
+// listen receives orders until ctx ends.
 func (w *Worker) listen(ctx context.Context) {
 	for attempt := 1; ; attempt++ {
 		err := w.cfg.Listener.Listen(ctx, w.cfg.Queues, func(name string, order []byte) {
@@ -158,8 +158,8 @@ func (w *Worker) listen(ctx context.Context) {
 	}
 }
 
-// awaitOrders waits until what the broker has kept is known, so that a worker that starts begins nothing of a queue that
-// is paused. A worker that hears nothing for long works all the same, and says so.
+// awaitOrders waits until the orders that the broker has stored are known, so that a worker that starts does not begin tasks of a
+// paused queue. After hearWithin it works without them, and logs that.
 func (w *Worker) awaitOrders(ctx context.Context, p *post) {
 	if w.cfg.Listener == nil {
 		return
@@ -174,8 +174,7 @@ func (w *Worker) awaitOrders(ctx context.Context, p *post) {
 	}
 }
 
-// order verifies and authorises the bytes of an order for one queue. What is none is counted and said, for somebody
-// wrote it who can write to the broker.
+// order verifies and authorises the bytes of an order for one queue.
 func (w *Worker) order(p *post, b []byte) (policy.AuthorisedOrder, error) {
 	rules, now := w.rules.Load(), w.cfg.Clock()
 	verified, err := envelope.OrderReader{Keys: rules, Audience: rules.Audience()}.Open(b, now)
@@ -221,8 +220,8 @@ func (w *Worker) hear(p *post, b []byte) {
 	}
 }
 
-// hand passes an order to the one who carries orders out. When too many wait it is dropped, and false is returned:
-// other workers heard it too.
+// hand passes an order to obey, which carries it out. When too many wait it drops the order and returns false: other workers have
+// heard it, too.
 func (w *Worker) hand(p *post, a policy.AuthorisedOrder) bool {
 	select {
 	case p.orders.once <- a:
@@ -233,8 +232,8 @@ func (w *Worker) hand(p *post, a policy.AuthorisedOrder) bool {
 	}
 }
 
-// ignoreOrder counts what is no order, or none that its signer may give. One that is over is no news: the broker says
-// again what it has kept.
+// ignoreOrder counts and logs bytes that are no order, or an order that its signer may not give: somebody with write access to the
+// broker put them there. Expired orders are not logged, since the broker returns what it has stored again and again.
 func (w *Worker) ignoreOrder(p *post, err error) {
 	code := codeOf(err)
 	w.metrics.orders.WithLabelValues("", code).Inc()
@@ -244,7 +243,7 @@ func (w *Worker) ignoreOrder(p *post, err error) {
 	w.limited.warn("order ignored", code, "queue", p.name, "code", code, "error", err)
 }
 
-// obey carries out orders to requeue and to purge, and answers all, until ctx ends. It has a goroutine of its own, so
+// obey carries out orders to requeue and to purge, and answers orders of all kinds, until ctx ends. It has a goroutine of its own, so
 // that a long purge delays no cancel.
 func (w *Worker) obey(ctx context.Context, p *post) {
 	for {
@@ -261,8 +260,8 @@ func (w *Worker) obey(ctx context.Context, p *post) {
 	}
 }
 
-// carryOut does what a asks of the broker and returns to how many it was done. Other workers do it at the same time,
-// and some may have done it before: it touches only what is older than the order.
+// carryOut carries out a at the broker and returns how many messages or letters it concerned. Other workers do the same at the same
+// time, or have done it before; so it touches only what is older than the order.
 func (w *Worker) carryOut(ctx context.Context, p *post, a policy.AuthorisedOrder) (total int, err error) {
 	o, admin := a.Order(), w.cfg.Admin
 	filter := queue.DeadFilter{Code: o.Code, Tenant: o.Tenant, Before: o.Issued}
@@ -317,8 +316,8 @@ func (w *Worker) lanesOf(p *post, tenant string) []queue.Lane {
 	return lanes
 }
 
-// answer leaves a signed result for whoever gave the order. A worker that found nothing to do leaves others, who did
-// it, the time to say so first.
+// answer stores a signed result for the giver of the order. A worker that found nothing to do waits for answerAfter, so that one that
+// did something answers first.
 func (w *Worker) answer(ctx context.Context, p *post, a policy.AuthorisedOrder, n int, err error) {
 	o := a.Order()
 	quick := n > 0 || err != nil || o.Act == envelope.ActPause || o.Act == envelope.ActResume || o.Act == envelope.ActCancel
@@ -342,14 +341,14 @@ func (w *Worker) answer(ctx context.Context, p *post, a policy.AuthorisedOrder, 
 	}
 }
 
-// notToCancel says of an order to cancel that it does not cancel the message that it was found for.
+// notToCancel is the refusal of an order to cancel that names a message which it may not cancel.
 func notToCancel(a policy.AuthorisedOrder) error {
 	o := a.Order()
 	return &refusal{CodeOrder, fmt.Sprintf("the order of %s to cancel %s is not for this message, or for one that another has sent", a.Principal(), o.Target)}
 }
 
-// ordered reports whether an order cancels what has just been started: one that the broker keeps for it, or one that
-// was heard while it was being started.
+// ordered reports whether an order cancels o, which has just been started: one that the broker has stored for it, or one that was heard
+// while it was being started.
 func (w *Worker) ordered(p *post, o *opened, s *queue.Started) bool {
 	if p.orders.cancelled(o.id, o.allowed, w.cfg.Clock()) {
 		return true

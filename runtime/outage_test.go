@@ -64,7 +64,7 @@ func TestMaintainerSaysWhy(t *testing.T) {
 				ended := make(chan error)
 				go func() { ended <- w.Run(ctx) }()
 				time.Sleep(time.Minute)
-				if got := w.trouble(); got != "broker unavailable: permission" {
+				if got := w.brokerReason(); got != "broker unavailable: permission" {
 					t.Errorf("it says %q", got)
 				}
 				stop()

@@ -26,7 +26,7 @@ func (p *pace) end(runner int, now time.Time) {
 	took := max(sincePaceStart(now)-p.runners[runner].Swap(0), 1)
 	mean := p.mean.Load()
 	// A lost update, when runners race, is one delivery that does not count.
-	p.mean.Store(max(mean+(took-mean)/paceShare, 1))
+	p.mean.Store(max(mean+(took-mean)/paceWeight, 1))
 }
 
 // ahead returns how many deliveries the runners will begin within aheadFor, beside those that they have, by the average run or, for
@@ -44,8 +44,8 @@ func (p *pace) ahead(now time.Time) int {
 	return min(int(sum+0.5), aheadMax)
 }
 
-// room counts the deliveries that have no outcome yet, so that the worker takes no more than it can run soon.
-type room struct {
+// capacity counts the deliveries that have no outcome yet, so that the worker takes no more than it can run soon.
+type capacity struct {
 	pace  *pace
 	ready *ready
 	held  atomic.Int64
@@ -55,56 +55,56 @@ type room struct {
 
 // most returns how many deliveries the worker may hold now, and how many free places are enough for a claim: half of what is ahead
 // of the runners, so that claims are few when tasks are short.
-func (r *room) most() (most, enough int) {
-	ahead := r.pace.ahead(time.Now())
+func (c *capacity) most() (most, enough int) {
+	ahead := c.pace.ahead(time.Now())
 	// Deliveries that wait for Config.Limits are no work for free runners, and must not keep other deliveries out.
-	return len(r.pace.runners) + ahead + min(r.ready.blocked(), blockedMax), max(1, ahead/2)
+	return len(c.pace.runners) + ahead + min(c.ready.blocked(), blockedMax), max(1, ahead/2)
 }
 
 // free returns how many more deliveries the post may take.
-func (r *room) free(p *post) int {
+func (c *capacity) free(p *post) int {
 	if p.ended.full() {
 		return 0
 	}
-	most, _ := r.most()
-	return max(most-int(r.held.Load()), 0)
+	most, _ := c.most()
+	return max(most-int(c.held.Load()), 0)
 }
 
 // wait blocks until there is enough room for a claim and returns how much; 0 when ctx ended first.
-func (r *room) wait(ctx context.Context, p *post) int {
+func (c *capacity) wait(ctx context.Context, p *post) int {
 	for {
 		if ctx.Err() != nil {
 			return 0
 		}
-		most, enough := r.most()
-		r.below.Store(int64(most - enough))
-		if n := most - int(r.held.Load()); n >= enough && !p.ended.full() {
-			r.wake() // another post may wait too
+		most, enough := c.most()
+		c.below.Store(int64(most - enough))
+		if n := most - int(c.held.Load()); n >= enough && !p.ended.full() {
+			c.wake() // another post may wait too
 			return n
 		}
 		select {
-		case <-r.freed:
+		case <-c.freed:
 		case <-ctx.Done():
 		}
 	}
 }
 
-func (r *room) take(n int) { r.held.Add(int64(n)) }
+func (c *capacity) take(n int) { c.held.Add(int64(n)) }
 
-func (r *room) give(n int) {
-	if r.held.Add(-int64(n)) <= r.below.Load() {
-		r.wake()
+func (c *capacity) give(n int) {
+	if c.held.Add(-int64(n)) <= c.below.Load() {
+		c.wake()
 	}
 }
 
-func (r *room) wake() {
+func (c *capacity) wake() {
 	select {
-	case r.freed <- struct{}{}:
+	case c.freed <- struct{}{}:
 	default:
 	}
 }
 
-// ready is the queue of started deliveries that wait for a runner, oldest first. It is bounded by room.
+// ready is the queue of started deliveries that wait for a runner, oldest first. It is bounded by capacity.
 type ready struct {
 	mu      sync.Mutex
 	some    sync.Cond // of mu: waiting has grown, a place is idle, or halted is set
@@ -259,7 +259,7 @@ func (r *ready) excess(keep int, before time.Time) []*begun {
 // share releases deliveries that wait behind tasks which last longer than was foreseen when they were claimed, so that another worker
 // may run them, until ctx ends.
 func (w *Worker) share(ctx context.Context) {
-	patience := w.cfg.Lease / shareShare
+	patience := w.cfg.Lease / releasePart
 	for sleep(ctx, min(patience, maintainEvery)) {
 		now := time.Now()
 		for _, b := range w.ready.excess(w.pace.ahead(now), now.Add(-patience)) {

@@ -194,7 +194,7 @@ func TestReady(t *testing.T) {
 }
 
 // TestMemoryFull fills Redis: it still hands out work, and refuses to record it. The worker says so once, is not
-// ready all that time, and does the work when there is room again.
+// ready all that time, and does the work when there is capacity again.
 func TestMemoryFull(t *testing.T) {
 	w := newWorld(t)
 	first := w.work()

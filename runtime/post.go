@@ -23,7 +23,7 @@ type post struct {
 	intakes      sync.WaitGroup // claims and what they brought, until that is started; waited for by its claimer
 }
 
-// endings is the queue of outcomes that wait for the settler. It is bounded by what a post may hold: see room.
+// endings is the queue of outcomes that wait for the settler. It is bounded by what a post may hold: see capacity.
 type endings struct {
 	mu     sync.Mutex
 	list   []*ending
@@ -133,7 +133,7 @@ func (e *endings) full() bool {
 	return e.count >= endedMax || e.bytes >= endedBytesMax
 }
 
-// claimSome waits for room and for deliveries, which it counts in room. It returns none when ctx has ended.
+// claimSome waits for capacity and for deliveries, which it counts there. It returns none when ctx has ended.
 func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 	for attempt := 0; ctx.Err() == nil; {
 		changed := w.goAhead(ctx, p)
@@ -145,7 +145,7 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 			p.broker.pause(ctx, attempt)
 			continue
 		}
-		most := w.room.wait(ctx, p) // after goAhead: during a pause other posts may have taken the room
+		most := w.capacity.wait(ctx, p) // after goAhead: during a pause other posts may have taken the capacity
 		if most == 0 {
 			return nil
 		}
@@ -170,7 +170,7 @@ func (w *Worker) claimSome(ctx context.Context, p *post) []queue.Delivery {
 			attempt = 0
 			p.broker.up(w.log, actClaim)
 			if len(batch) > 0 {
-				w.room.take(len(batch))
+				w.capacity.take(len(batch))
 				return batch
 			}
 		case ctx.Err() == nil:
@@ -232,7 +232,7 @@ func (w *Worker) promote(ctx context.Context, p *post) time.Duration {
 
 // recover takes over as many deliveries of dead workers as there is room for, and returns how long to wait before the next call.
 func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
-	free := min(w.room.free(p), claimMax)
+	free := min(w.capacity.free(p), claimMax)
 	if paused, _, _ := p.orders.paused(w.cfg.Clock()); paused || free == 0 || p.broker.stuck() || time.Now().Before(p.recoverAfter) {
 		return maintainEvery
 	}
@@ -252,7 +252,7 @@ func (w *Worker) recover(ctx context.Context, p *post) time.Duration {
 		return maintainEvery
 	}
 	w.metrics.recovered.Add(float64(len(found.Deliveries)))
-	w.room.take(len(found.Deliveries))
+	w.capacity.take(len(found.Deliveries))
 	w.handOver(w.takeIn(ctx, p, found.Deliveries))
 	return 0
 }

@@ -9,13 +9,12 @@ import (
 	"github.com/caisson-run/caisson/queue/envelope"
 )
 
-// recent keeps the last outcomes that this worker has written, whole. A broker that was set back (Redis with appendfsync
-// everysec loses up to two seconds of writes with its machine) gives their messages out again: then the same outcome is
-// written again, and nothing runs twice. What is older than keep goes when something newer comes, so that nothing goes while the
-// broker is away; recentMax and recentBytesMax bound it, too. The oldest go first, a page at a time.
+// recent keeps the newest outcomes that this worker has written, with their results. A broker that was set back to an older state (Redis
+// with appendfsync everysec loses up to two seconds of writes with its machine) delivers their messages again: then the same outcome
+// is written again, and nothing runs twice. Outcomes older than keep are dropped when a newer one is added, so that none is dropped
+// while the broker is away; recentMax and recentBytesMax bound them, too. The oldest are dropped first, a page at a time.
 //
-// They are kept as bytes in pages, in which there is nothing for the collector to look at: as structs they were most of
-// what it went through.
+// They are encoded into pages of bytes, which the garbage collector need not scan: as structs they were most of its work.
 type recent struct {
 	keep  time.Duration
 	mu    sync.Mutex
@@ -25,16 +24,16 @@ type recent struct {
 	bytes int     // of all pages
 }
 
-// place is where an outcome begins: in the page of a number, at an offset.
+// place says where an outcome begins: the number of its page, and the offset in it.
 type place struct{ page, at uint32 }
 
 type page struct {
 	data []byte            // outcomes, one after the other
-	of   []envelope.Digest // theirs
+	of   []envelope.Digest // the digests of their messages
 	last time.Time         // when the last was added
 }
 
-// add keeps s, which has been written for the message of digest by now: all but its lease, which nobody can have twice.
+// add keeps s, which has been written for the message of digest, without its lease.
 func (r *recent) add(digest envelope.Digest, now time.Time, s queue.Settlement) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +63,7 @@ func (r *recent) room(size int) *page {
 func (r *recent) drop() {
 	oldest := r.pages[0]
 	for _, digest := range oldest.of {
-		if r.by[digest].page == r.first { // else it is of a newer one, too
+		if r.by[digest].page == r.first { // else a newer page has it, too
 			delete(r.by, digest)
 		}
 	}

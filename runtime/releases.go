@@ -27,7 +27,7 @@ type releases struct {
 	seen map[seenKey]*modstore.Seen // for messages that pin a module
 }
 
-// seenKey is what decides what a stored release is found to be.
+// seenKey is what the verdict on a stored release depends on.
 type seenKey struct {
 	task       string
 	publishers manifest.Publishers
@@ -39,14 +39,15 @@ type releaseKey struct {
 	pin  envelope.Digest
 }
 
-// release is a resolved and admitted one, ready to run.
+// release is a release that is resolved and admitted, ready to run.
 type release struct {
 	program  *sandbox.Program
 	manifest manifest.Manifest
 	digest   envelope.Digest // of the module
 }
 
-// resolved is one answer of the store. turn holds one token while nobody asks it, so that one runner asks and others wait.
+// resolved is a cached answer of the store. turn holds one token while nobody asks the store, so that one runner asks and the others
+// wait for it.
 type resolved struct {
 	turn chan struct{}
 	at   time.Time
@@ -68,7 +69,7 @@ func newReleases(cfg Config) *releases {
 	}
 }
 
-// forget drops what was resolved: publishers may have changed. Modules are what they were.
+// forget drops all cached answers, since publishers may have changed, but not the modules' bytes.
 func (r *releases) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,8 +81,7 @@ func (r *releases) forget() {
 	clear(r.seen)
 }
 
-// load returns what t is to run: its newest release by a publisher that may publish
-// it, or the pinned module's.
+// load returns the release that t is to run: the newest one by a publisher that may publish it, or the pinned module's.
 //
 // Errors: ctx's, those of modstore.Find and sandbox.Load. An error is not kept: the next task asks again.
 func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t envelope.Task) (release, error) {
@@ -104,8 +104,8 @@ func (r *releases) load(ctx context.Context, publishers manifest.Publishers, t e
 	return found, nil
 }
 
-// entry returns the place for key. When there are too many, those go for which nothing was found, of which a sender can ask for as many as it likes; and then
-// all: more releases than releasesMax that are there and in use is no honest load.
+// entry returns the cached answer for key. At releasesMax, answers without a release are dropped, of which a sender can cause any number;
+// if that is not enough, all are dropped.
 func (r *releases) entry(key releaseKey) *resolved {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +123,7 @@ func (r *releases) entry(key releaseKey) *resolved {
 	return e
 }
 
-// seenOf returns what is known of a task's stored releases. Of more tasks than seenMax it is found out anew.
+// seenOf returns what is known of a task's stored releases. At seenMax tasks all is forgotten.
 func (r *releases) seenOf(key seenKey) *modstore.Seen {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,8 +138,7 @@ func (r *releases) seenOf(key seenKey) *modstore.Seen {
 	return s
 }
 
-// held returns what was bound to a module, for whatever task, or the zero Bound: its bytes are megabytes, which are read
-// and kept once.
+// held returns a release bound to a module, for whichever task, or the zero Bound: a module has megabytes, which are read and kept once.
 func (r *releases) held(module manifest.Digest) manifest.Bound {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// outcome is the word for how a delivery ended, in logs and metrics.
+// outcome says how a delivery ended, in logs and metrics.
 type outcome string
 
 const (
@@ -20,8 +20,8 @@ const (
 	outcomeLost    outcome = "lost"    // the lease was, so whatever happened was not recorded
 )
 
-// report is what is said of one delivery. It never holds a payload, a result or a guest's bytes but the
-// error text that the task wrote, which is kept out of metrics.
+// report is what logs and metrics say of one delivery. It holds no payload, no result and none of the guest's bytes but the error text
+// that the task wrote, which is kept out of metrics.
 type report struct {
 	outcome outcome
 	code    string
@@ -37,10 +37,10 @@ type report struct {
 	cancel  time.Duration // from reading the order that ended a run to the run's end; 0: none did
 }
 
-// say writes one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest. Every line has
-// the same fields, so that they can be put into one table; of what did not run the numbers are zero.
+// say logs one line for r: Info for what ran, Warn for what was refused or lost, Debug for the rest. All lines have the same fields, so
+// that they fit into one table; the numbers of what did not run are zero.
 func (w *Worker) say(r report) {
-	switch { // before the line is made, which costs more than many a task
+	switch { // before the line is built, which costs more than a small task
 	case r.outcome == outcomeNone && !w.log.IsDebug(), !w.log.IsWarn():
 		return
 	case r.outcome != outcomeRefused && r.outcome != outcomeLost && !w.log.IsInfo():
@@ -60,7 +60,7 @@ func (w *Worker) say(r report) {
 			pairs = append(pairs, "cancel_ms", milliseconds(r.cancel))
 		}
 		pairs = append(pairs, "reason", r.text)
-		if r.id == "" { // nobody's: whoever can write to the broker makes as many as it takes
+		if r.id == "" { // not verified: whoever can write to the broker can cause any number of these
 			w.limited.warn("task refused", r.code, pairs...)
 			return
 		}
@@ -74,7 +74,7 @@ func (w *Worker) say(r report) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// guestLine passes one line of the guest that b runs on. The sandbox has capped and escaped it.
+// guestLine logs one line of b's guest, which the sandbox has cut to its limit and escaped.
 func (w *Worker) guestLine(b *begun, level, line string) {
 	at := hclog.Info
 	switch level {

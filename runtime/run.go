@@ -248,7 +248,7 @@ func (w *Worker) endedBefore(j *job) bool {
 		w.limited.warn("outcome written again, the broker had forgotten it", "", "task_id", j.id)
 		s.Lease = j.lease
 		j.post.ended.add(&ending{settlement: s, begun: j.begun, report: report{code: "again", id: j.id, task: j.task.Task, tenant: j.task.Tenant, attempt: j.attempt}})
-		w.room.give(1)
+		w.capacity.give(1)
 		return true
 	}
 	err := &refusal{CodeReplayed, "this worker has settled these bytes, and the broker has forgotten it"}

@@ -41,14 +41,14 @@ func (w *Worker) finish(b *begun, verdict queue.Verdict, result *envelope.Result
 	} else {
 		b.post.ended.add(e)
 	}
-	w.room.give(1)
+	w.capacity.give(1)
 }
 
 // endUnread hands the outcome of a delivery that was not started to the settler.
 func (w *Worker) endUnread(p *post, l queue.Lease, verdict queue.Verdict, r report) {
 	r.tenant = l.Lane.Tenant
 	p.ended.add(&ending{settlement: queue.Settlement{Lease: l, Verdict: verdict}, report: r})
-	w.room.give(1)
+	w.capacity.give(1)
 }
 
 // settle writes outcomes until nothing more is added, in batches that grow with load: see endings.take. Signing one batch overlaps
@@ -150,7 +150,7 @@ func (w *Worker) abandon(p *post, batch []*ending) {
 func (w *Worker) leave(p *post, batch []*ending, settled []queue.Settled, asked time.Time) {
 	w.flight.remove(batch)
 	p.ended.gone(batch)
-	w.room.wake() // for a post that was full
+	w.capacity.wake() // for a post that was full
 	for i, e := range batch {
 		if e.begun != nil {
 			w.releaseInputs(e.begun)
@@ -208,7 +208,7 @@ func (w *Worker) remember(e *ending, asked time.Time) {
 
 // renew renews the leases of all deliveries of the post that are in flight, until ctx ends.
 func (w *Worker) renew(ctx context.Context, p *post) {
-	for sleep(ctx, w.cfg.Lease/renewShare) {
+	for sleep(ctx, w.cfg.Lease/renewPart) {
 		began := time.Now()
 		if err := w.renewAll(ctx, p); err == nil {
 			p.broker.up(w.log, actRenew)

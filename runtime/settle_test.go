@@ -84,16 +84,16 @@ func TestRenewGoesOn(t *testing.T) {
 		go w.renew(ctx, w.posts[0])
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if w.trouble() != "broker unavailable: connection" || run.ctx.Err() != nil {
-			t.Errorf("%q, %v", w.trouble(), run.ctx.Err())
+		if w.brokerReason() != "broker unavailable: connection" || run.ctx.Err() != nil {
+			t.Errorf("%q, %v", w.brokerReason(), run.ctx.Err())
 		}
 		f.mu.Lock()
 		fails = false
 		f.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if w.trouble() != "" || len(f.renewed) != 2 {
-			t.Errorf("%q after %d renewals", w.trouble(), len(f.renewed))
+		if w.brokerReason() != "" || len(f.renewed) != 2 {
+			t.Errorf("%q after %d renewals", w.brokerReason(), len(f.renewed))
 		}
 		stop()
 		synctest.Wait()

@@ -13,8 +13,8 @@ import (
 // jsonType is the content type of what can stand in a JSON array as it is.
 const jsonType = "application/json"
 
-// chargeInputs counts the inputs of what was granted, and returns those of it that fit. The others are parked, so that results
-// wait in the broker and not in this worker's memory.
+// chargeInputs counts the bytes of the inputs of granted deliveries, and returns the deliveries that fit within inputsHeldMax. The others
+// are parked, so that their inputs wait in the broker and not in this worker's memory.
 func (w *Worker) chargeInputs(granted []*begun) []*begun {
 	fit := granted[:0]
 	for _, b := range granted {
@@ -32,7 +32,7 @@ func (w *Worker) chargeInputs(granted []*begun) []*begun {
 	return fit
 }
 
-// releaseInputs lets go of b's inputs, if it still has any.
+// releaseInputs drops b's inputs, if it still has any.
 func (w *Worker) releaseInputs(b *begun) {
 	if b.charged > 0 {
 		w.inputs.Add(-b.charged)
@@ -40,10 +40,9 @@ func (w *Worker) releaseInputs(b *begun) {
 	}
 }
 
-// payload returns what j is run with: its own payload or, for a step that comes after others, their results. One
-// result is its output as it is; several are a JSON array in the order of the plan, of outputs that are JSON as they
-// are and of others in base64.
-// Errors, final: *refusal with CodeInput, so that a failure runs down the plan by itself.
+// payload returns the payload of j: its own or, for a step that comes after others, their results. One result is its output as it is.
+// Several are a JSON array in the order of the plan, in which outputs that are not JSON are base64 strings.
+// Errors, final: *refusal with CodeInput, which makes all later steps fail in turn; *refusal with CodePayload.
 func (w *Worker) payload(j *job) ([]byte, error) {
 	after := j.task.After
 	if len(after) == 0 {
@@ -59,7 +58,7 @@ func (w *Worker) payload(j *job) ([]byte, error) {
 		if results[i], err = w.input(j, id, j.inputs[i]); err != nil {
 			return nil, err
 		}
-		// Without them, and by the id alone, whoever may send for the tenant could send another message under it.
+		// By the id alone, another sender of the tenant could put a message of its own in the place of the input.
 		if bodies := j.task.AfterBodies; len(bodies) > 0 && results[i].Body != bodies[i] {
 			return nil, &refusal{CodeInput, fmt.Sprintf("the result of %s answers another message than the plan's", id)}
 		}
@@ -86,7 +85,7 @@ func (w *Worker) input(j *job, id envelope.MessageID, b []byte) (envelope.Result
 	return r, nil
 }
 
-// joined makes one payload of several outputs.
+// joined returns several outputs as one payload.
 // Errors, final: *refusal with CodePayload.
 func joined(results []envelope.Result) ([]byte, error) {
 	size := 2
@@ -111,7 +110,7 @@ func joined(results []envelope.Result) ([]byte, error) {
 	return append(out, ']'), nil
 }
 
-// contentType says what output is, where somebody asks: in a plan.
+// contentType returns the content type of output, which only matters within a plan; "" is not stated.
 func (j *job) contentType(output []byte) string {
 	if !j.task.Plan.IsZero() && json.Valid(output) {
 		return jsonType
@@ -119,8 +118,8 @@ func (j *job) contentType(output []byte) string {
 	return ""
 }
 
-// keep says for how long the result of t is kept from now on, and whether others wait for it: a step's at least until
-// the last step of its plan has expired, which is its own time since all steps of a plan are sent together.
+// keep returns how long the result of t is kept from now on, and whether to wake the steps that wait for it. A step's result is kept at
+// least until the whole plan expires, which is when the step itself does.
 func (w *Worker) keep(t *envelope.Task, verdict queue.Verdict, now time.Time) (ttl time.Duration, wake bool) {
 	o := verdict.Outcome()
 	if t.Plan.IsZero() || o != queue.OutcomeDone && o != queue.OutcomeDead {

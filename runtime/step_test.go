@@ -73,7 +73,7 @@ func TestInputsAreBounded(t *testing.T) {
 	half := make([]byte, inputsHeldMax/2)
 	begin := func(inputs ...[]byte) *begun {
 		b := w.begin(w.posts[0], &opened{id: "step"}, queue.Started{Inputs: inputs})
-		w.room.take(1)
+		w.capacity.take(1)
 		return b
 	}
 	first, second, none := begin(half), begin(half[1:], []byte{1}), begin()

@@ -25,19 +25,19 @@ type Worker struct {
 	releases *releases
 	metrics  *metrics
 
-	posts   []*post          // one for each queue
-	postOf  map[string]*post // by the queue's name
-	reports reports
-	roots   envelope.Roots // of batches of messages and results whose signatures held
-	settled ended          // messages that have ended here
-	recent  recent         // how the last of them did
-	flight  flight         // what this worker holds a lease for
-	pace    pace
-	room    room            // how much more it may hold
-	inputs  atomic.Int64    // bytes of inputs of steps that it holds, at most inputsHeldMax and one step's
-	ready   *ready          // started, waiting for a runner
-	runners sync.WaitGroup  // and what runs alone
-	work    context.Context // ends when the drain is over; what runs, runs in it
+	posts    []*post          // one for each queue
+	postOf   map[string]*post // by the queue's name
+	reports  reports
+	roots    envelope.Roots // of batches of messages and results whose signatures held
+	settled  ended          // messages that have ended here
+	recent   recent         // how the last of them did
+	flight   flight         // what this worker holds a lease for
+	pace     pace
+	capacity capacity        // how many deliveries it may hold
+	inputs   atomic.Int64    // bytes of inputs of steps that it holds, at most inputsHeldMax and one step's
+	ready    *ready          // started, waiting for a runner
+	runners  sync.WaitGroup  // and what runs alone
+	work     context.Context // ends when the drain is over; what runs, runs in it
 
 	cuts    atomic.Int64 // runs that the drain ended
 	opened  atomic.Bool  // Run was called
@@ -46,14 +46,14 @@ type Worker struct {
 	cut     chan struct{} // closed by Cut
 }
 
-// rules is a policy and what follows from it, replaced as one.
+// rules is a policy with the lanes that follow from it. It is replaced as a whole.
 type rules struct {
 	*policy.Policy
 	lanes map[string][]queue.Lane // by queue
 	count int                     // of lanes
 }
 
-// Errors that say why a run was ended from outside; they are causes of its context.
+// The causes of a run's context when the run is ended from outside.
 var (
 	errCut       = errors.New("worker: cut while draining")
 	errLeaseLost = errors.New("worker: lease lost")
@@ -82,7 +82,7 @@ func Open(cfg Config) (*Worker, error) {
 		cut:      make(chan struct{}),
 	}
 	w.pace.mean.Store(int64(aheadFor)) // before anything is known: one ahead for each runner
-	w.room = room{pace: &w.pace, ready: w.ready, freed: make(chan struct{}, 1)}
+	w.capacity = capacity{pace: &w.pace, ready: w.ready, freed: make(chan struct{}, 1)}
 	for _, name := range cfg.Queues {
 		p := &post{name: name, broker: brokerHealth{queue: name}, hearing: hearing{queue: name}, ended: endings{some: make(chan struct{}, 1)}, orders: newOrders(), events: events{on: cfg.Events != nil, some: make(chan struct{}, 1)}}
 		w.posts, w.postOf[name] = append(w.posts, p), p
@@ -96,8 +96,7 @@ func Open(cfg Config) (*Worker, error) {
 	return w, nil
 }
 
-// UsePolicy replaces the policy. What is already running goes on under the one it was authorised by; every
-// later step uses the new one.
+// UsePolicy replaces the policy. Running tasks go on under the policy that authorised them; every later step uses the new one.
 //
 // Errors: the policy is of another deployment than the one the worker was opened with, or makes more than
 // queue.LanesMax lanes in a queue; the old one stays.
@@ -119,7 +118,7 @@ func (w *Worker) UsePolicy(p *policy.Policy) error {
 		}
 	}
 	if _, known := p.WorkerKey(w.cfg.Key.Public().ID()); !known {
-		// Taken all the same: it may revoke other keys, and keeping the old one would let them go on.
+		// The policy is used all the same: it may revoke other keys.
 		w.log.Error("policy does not list this worker's key, senders will refuse its results", "key", w.cfg.Key.Public().ID().String())
 	}
 	w.rules.Store(&rules{Policy: p, lanes: lanes, count: each * len(w.cfg.Queues)})
@@ -204,12 +203,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// Cut ends the draining at once: what runs is ended and given back. Before Run's context has ended it only
-// means that the drain to come will be none.
+// Cut ends the drain at once: running tasks are ended, and their messages released. Before Run's context has ended it only means that
+// there will be no drain.
 func (w *Worker) Cut() { w.cutOnce.Do(func() { close(w.cut) }) }
 
-// drain waits for the runners, for Config.Drain or until Cut, then ends what still runs. It returns how many
-// runs it had to end.
+// drain waits for the runners, at most for Config.Drain or until Cut, then ends what still runs. It returns how many runs it had to
+// end.
 func (w *Worker) drain(cutWork context.CancelCauseFunc) int {
 	done := make(chan struct{})
 	go func() { w.runners.Wait(); close(done) }() // ends with the runners, which end below at the latest

@@ -43,7 +43,7 @@ func (e *RefusalError) Error() string {
 	return fmt.Sprintf("policy: %s (%s:%d)", e.Text, e.File, e.Line)
 }
 
-// Code gives one of the codes above.
+// Code returns one of the codes above.
 func (e *RefusalError) Code() string { return e.code }
 
 // Authorised is a task that its sender may have run. Only Authorize makes one that is not zero; the zero Authorised
@@ -60,7 +60,7 @@ type Authorised struct {
 	gates     []Gate
 }
 
-// Task gives the task as it was signed. Its payload is shared with the message and must not be changed.
+// Task returns the task as it was signed. Its payload is shared with the message and must not be changed.
 func (a Authorised) Task() envelope.Task { return a.message.Task() }
 
 // Stands reports whether p, asked again at the instant now, would say the same: it is the policy that decided, and of a
@@ -84,7 +84,7 @@ func (a Authorised) Grant() capability.Set { return a.grant }
 // Limits are the ceilings of the grants, tightened by what the sender asked for. A zero field is stated by neither.
 func (a Authorised) Limits() capability.Limits { return a.limits }
 
-// Hold gives the powers of one run of this task: what its manifest needs, if the grants cover all of it, less what the
+// Hold returns the powers of one run of this task: what its manifest needs, if the grants cover all of it, less what the
 // sender gave up.
 // Errors, final: *capability.ShortfallError, which names all that is needed and not granted.
 func (a Authorised) Hold(need capability.Set) (capability.Held, error) {

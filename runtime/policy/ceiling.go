@@ -17,7 +17,7 @@ type ceiling struct {
 	bounds
 }
 
-// get gives the field of l.
+// get returns the field of l.
 func (c *ceiling) get(l capability.Limits) int64 { return *c.of(&l) }
 
 // ceilings are all fields of capability.Limits; a test counts them. A ceiling has the range that a manifest's limit has:
@@ -36,7 +36,7 @@ var ceilings = [...]ceiling{
 	{"log_lines", func(l *capability.Limits) *int64 { return &l.LogLines }, func(s *limitsSrc) (int64, bool) { return value(s.LogLines) }, countText, bounds{manifest.LogLinesMin, manifest.LogLinesMax}},
 }
 
-// value gives what a key of the file states, and whether it is there.
+// value returns what a key of the file states, and whether it is there.
 func value[N ~int64](n *N) (int64, bool) {
 	if n == nil {
 		return 0, false

@@ -33,7 +33,7 @@ type Step struct {
 	Line    int    `json:"line,omitempty"`
 }
 
-// Explain gives the decision that Authorize makes of the same arguments, step by step. The two are one evaluator.
+// Explain returns the decision that Authorize makes of the same arguments, step by step. The two are one evaluator.
 func (p *Policy) Explain(v envelope.Verified, now time.Time) Explanation {
 	x, _, _ := p.explain(v, now)
 	return x
@@ -164,7 +164,7 @@ func (x *Explanation) noteGrants(who *principal, d *decision, task *envelope.Tas
 	}
 }
 
-// taskText gives the line of the grant that matches the task.
+// taskText returns the line of the grant that matches the task.
 func (g *grant) taskText(task string) string {
 	for _, t := range g.tasks {
 		if t.matches(task) {
@@ -204,7 +204,7 @@ func (x *Explanation) noteGates(p *Policy, who *principal, d *decision) {
 	}
 }
 
-// String gives a table, one step a line, and the verdict as the last line. It is ASCII as far as the policy's file name
+// String returns a table, one step a line, and the verdict as the last line. It is ASCII as far as the policy's file name
 // is.
 func (x Explanation) String() string {
 	rows := make([][4]string, 0, len(x.Steps)+1)

@@ -21,11 +21,11 @@ type Gate struct {
 	Burst    int           // how many may begin at once after a quiet time; 0 only without Every
 }
 
-// Gates gives what this task has to pass before it begins, at most three: what its tenant may have running, what the grant
+// Gates returns what this task has to pass before it begins, at most three: what its tenant may have running, what the grant
 // with the loosest in_flight may have running, and how often its principal may begin this task. The caller owns the slice.
 func (a Authorised) Gates() []Gate { return append([]Gate(nil), a.gates...) }
 
-// gates gives those of one task.
+// gates returns those of one task.
 func (p *Policy) gates(who *principal, d *decision, task string) []Gate {
 	var list []Gate
 	if t := p.tenant(who.tenant); t != nil && t.inFlight > 0 {

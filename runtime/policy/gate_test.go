@@ -19,7 +19,7 @@ func gated(t testing.TB, first, second string) *policy.Policy {
 	return parse(t, strings.Replace(text, `tasks  = ["image.thumbnail", "csv.report"]`, "tasks = [\"image.thumbnail\", \"csv.report\"]\n"+second, 1))
 }
 
-// gates gives those of a task, without their names, and the names.
+// gates returns those of a task, without their names, and the names.
 func gates(t testing.TB, p *policy.Policy, key string, k envelope.Task) (list []policy.Gate, names []string) {
 	t.Helper()
 	a, err := p.Authorize(verified(t, k, submitKey(t, key)), noon)

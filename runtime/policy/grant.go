@@ -76,34 +76,34 @@ type decision struct {
 	rateLine int
 }
 
-// cell is what decisions are looked up by: a queue, and a task or all tasks below a name.
-type cell struct {
+// scope is the key by which decisions are looked up: a queue, and a task or all tasks below a name.
+type scope struct {
 	queue string
 	task  pattern
 }
 
-// rules are the grants of one combination of roles, decided ahead for every cell that any of them names. Which grants
+// rules are the grants of one combination of roles, decided ahead for every scope that any of them names. Which grants
 // match a task then depends only on the task itself if a grant names it, else on the longest pattern above it.
 type rules struct {
-	grants []*grant
-	cells  map[cell]*decision
+	grants  []*grant
+	byScope map[scope]*decision
 }
 
-// lookup gives what the rules say of a task in a queue; nil is a denial. Its cost is the number of dots in the
+// lookup returns what the rules say of a task in a queue; nil is a denial. Its cost is the number of dots in the
 // task's name, not the number of rules, and it allocates nothing.
 func (r *rules) lookup(queue, task string) *decision {
-	if d := r.cells[cell{queue, pattern{name: task}}]; d != nil {
+	if d := r.byScope[scope{queue, pattern{name: task}}]; d != nil {
 		return d
 	}
 	for name := family(task); name != ""; name = family(name) {
-		if d := r.cells[cell{queue, pattern{name: name, below: true}}]; d != nil {
+		if d := r.byScope[scope{queue, pattern{name: name, below: true}}]; d != nil {
 			return d
 		}
 	}
 	return nil
 }
 
-// family gives the name that a name stands directly below, "" when there is none: "a.b" for "a.b.c". A dot at the end
+// family returns the name that a name stands directly below, "" when there is none: "a.b" for "a.b.c". A dot at the end
 // has nothing below it and does not count.
 func family(name string) string {
 	if name == "" {
@@ -121,12 +121,12 @@ type compiler struct {
 // errTooLarge tells that the index would grow past costMax.
 var errTooLarge = errors.New("the grants of this file come to too many combinations of queue, task and capability")
 
-// compile gives the rules of some roles.
+// compile returns the rules of some roles.
 func (c *compiler) compile(roles []*role) (*rules, error) {
 	roles = slices.Clone(roles)
 	slices.SortFunc(roles, func(a, b *role) int { return a.index - b.index })
 	names := make([]string, len(roles))
-	made := &rules{cells: map[cell]*decision{}}
+	made := &rules{byScope: map[scope]*decision{}}
 	for i, r := range roles {
 		names[i] = r.name
 		made.grants = append(made.grants, r.grants...)
@@ -135,48 +135,48 @@ func (c *compiler) compile(roles []*role) (*rules, error) {
 	if known, ok := c.rules[id]; ok {
 		return known, nil
 	}
-	named := map[cell][]int{} // the grants that have exactly this line
+	named := map[scope][]int{} // the grants that have exactly this line
 	for i, g := range made.grants {
 		if c.cost += len(g.queues) * len(g.tasks); c.cost > costMax {
 			return nil, errTooLarge
 		}
-		for _, at := range g.cells() {
+		for _, at := range g.scopes() {
 			named[at] = append(named[at], i)
 		}
 	}
 	decisions := map[string]*decision{}
 	for _, g := range made.grants { // not over named, whose order differs, and with it the fault that comes first
-		for _, at := range g.cells() {
-			if made.cells[at] != nil {
+		for _, at := range g.scopes() {
+			if made.byScope[at] != nil {
 				continue
 			}
 			d, err := c.decide(made.grants, named, at, decisions)
 			if err != nil {
 				return nil, err
 			}
-			made.cells[at] = d
+			made.byScope[at] = d
 		}
 	}
 	c.rules[id] = made
 	return made, nil
 }
 
-// cells gives each pair of a queue and a task line of the grant.
-func (g *grant) cells() []cell {
-	list := make([]cell, 0, len(g.queues)*len(g.tasks))
+// scopes returns each pair of a queue and a task line of the grant.
+func (g *grant) scopes() []scope {
+	list := make([]scope, 0, len(g.queues)*len(g.tasks))
 	for _, q := range g.queues {
 		for _, t := range g.tasks {
-			list = append(list, cell{q, t})
+			list = append(list, scope{q, t})
 		}
 	}
 	return list
 }
 
-// decide unites the grants that match a cell: those that have its line, and those that have a pattern above it.
-func (c *compiler) decide(all []*grant, named map[cell][]int, at cell, known map[string]*decision) (*decision, error) {
+// decide unites the grants that match a scope: those that have its line, and those that have a pattern above it.
+func (c *compiler) decide(all []*grant, named map[scope][]int, at scope, known map[string]*decision) (*decision, error) {
 	match := slices.Clone(named[at])
 	for name := family(at.task.name); name != ""; name = family(name) {
-		match = append(match, named[cell{at.queue, pattern{name: name, below: true}}]...)
+		match = append(match, named[scope{at.queue, pattern{name: name, below: true}}]...)
 	}
 	slices.Sort(match)
 	match = slices.Compact(match)

@@ -76,7 +76,7 @@ func (r *reader) key(place string, h holder, text string) *key {
 	return k
 }
 
-// keyPoint gives the 32 bytes of a key, without purpose and checksum, from its text, which has been parsed already.
+// keyPoint returns the 32 bytes of a key, without purpose and checksum, from its text, which has been parsed already.
 // Two purposes with the same bytes would be the same secret in two hands.
 func keyPoint(text string) string {
 	const digits = 48 // base64url of 32 bytes and 4 of checksum

@@ -111,7 +111,7 @@ func set(t testing.TB, lines ...string) capability.Set {
 	return s
 }
 
-// code gives the code of an error, "" for nil.
+// code returns the code of an error, "" for nil.
 func code(t testing.TB, err error) string {
 	t.Helper()
 	if err == nil {

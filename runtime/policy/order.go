@@ -14,10 +14,10 @@ type AuthorisedOrder struct {
 	sender    bool // it cancels what its own principal sent and nothing else
 }
 
-// Order gives the order as it was signed.
+// Order returns the order as it was signed.
 func (a AuthorisedOrder) Order() envelope.Order { return a.order.Order() }
 
-// Verified gives the order with its digest, to answer it.
+// Verified returns the order with its digest, to answer it.
 func (a AuthorisedOrder) Verified() envelope.VerifiedOrder { return a.order }
 
 // Principal names who gave the order.
@@ -37,7 +37,7 @@ func (a AuthorisedOrder) Cancels(task Authorised) bool {
 	return o.Target == t.ID.String() || !t.Plan.IsZero() && o.Target == t.Plan.String()
 }
 
-// OrderKey gives the key with that ID, for an envelope.OrderReader; as SubmitKey, whatever its purpose.
+// OrderKey returns the key with that ID, for an envelope.OrderReader; as SubmitKey, whatever its purpose.
 func (p *Policy) OrderKey(id envelope.KeyID) (envelope.PublicKey, bool) { return p.SubmitKey(id) }
 
 var _ envelope.OrderKeyring = (*Policy)(nil)
@@ -53,7 +53,7 @@ func (p *Policy) AuthorizeOrder(v envelope.VerifiedOrder, now time.Time) (Author
 	return a, nil
 }
 
-// ExplainOrder gives the decision that AuthorizeOrder makes of the same arguments, step by step.
+// ExplainOrder returns the decision that AuthorizeOrder makes of the same arguments, step by step.
 func (p *Policy) ExplainOrder(v envelope.VerifiedOrder, now time.Time) Explanation {
 	x := Explanation{Verdict: "allowed", file: p.file}
 	if _, refusal := p.decideOrder(v, now, &x); refusal != nil {

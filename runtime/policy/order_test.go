@@ -16,7 +16,7 @@ type anyOrderKeys struct{ key envelope.PublicKey }
 
 func (k anyOrderKeys) OrderKey(envelope.KeyID) (envelope.PublicKey, bool) { return k.key, true }
 
-// order gives an order of an act, with what the act must have.
+// order returns an order of an act, with what the act must have.
 func order(act envelope.Act) envelope.Order {
 	o := envelope.Order{ID: envelope.MessageID{9}, Audience: "prod", Queue: "media", Act: act, Issued: noon, Expires: noon.Add(time.Hour)}
 	if act == envelope.ActCancel {

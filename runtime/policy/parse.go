@@ -266,7 +266,7 @@ func (r *reader) workers(src []workerSrc) {
 	}
 }
 
-// reason gives the words of an error of another room without the room's prefix, since they follow a place in the file.
+// reason returns the words of an error of another room without the room's prefix, since they follow a place in the file.
 func reason(err error) string {
 	var field *envelope.FieldError
 	var bad *envelope.KeyError

@@ -187,7 +187,7 @@ func TestIndexIsBounded(t *testing.T) {
 	for i := range 1100 {
 		fmt.Fprintf(deep, "[[role.grant]]\nqueues = [\"q\"]\ntasks = [\"t.x%d\"]\n", i)
 	}
-	for name, grants := range map[string]*strings.Builder{"cells": wide, "capabilities": deep} {
+	for name, grants := range map[string]*strings.Builder{"scopes": wide, "capabilities": deep} {
 		text := "version = 1\naudience = \"prod\"\n[[tenant]]\nname = \"acme\"\n[[role]]\nname = \"many\"\n" + grants.String() +
 			"[[principal]]\nname = \"a\"\npurpose = \"submit\"\ntenant = \"acme\"\nkeys = [\"{submit:a}\"]\nroles = [\"many\"]\n"
 		_, err := policy.Parse("policy.toml", []byte(fill(t, text)))

@@ -70,7 +70,7 @@ func (p *Policy) Version() int64 { return p.version }
 // Audience is the name of the deployment that the policy is for.
 func (p *Policy) Audience() string { return p.audience }
 
-// Tenants gives the names of all tenants, in the order of the file. The caller owns the slice.
+// Tenants returns the names of all tenants, in the order of the file. The caller owns the slice.
 func (p *Policy) Tenants() []string {
 	names := make([]string, len(p.tenants))
 	for i, t := range p.tenants {
@@ -87,7 +87,7 @@ func (p *Policy) KVQuota(name string) int64 {
 	return 0
 }
 
-// tenant gives the row of that name; nil when there is none.
+// tenant returns the row of that name; nil when there is none.
 func (p *Policy) tenant(name string) *tenant {
 	if i, ok := p.tenantAt[name]; ok {
 		return &p.tenants[i]
@@ -95,7 +95,7 @@ func (p *Policy) tenant(name string) *tenant {
 	return nil
 }
 
-// SubmitKey gives the key with that ID, for an envelope.Reader, which asks for its purpose itself: a key for
+// SubmitKey returns the key with that ID, for an envelope.Reader, which asks for its purpose itself: a key for
 // another purpose is given too, so that its use is refused as what it is. So is a revoked key: Authorize
 // refuses it with the reason.
 func (p *Policy) SubmitKey(id envelope.KeyID) (envelope.PublicKey, bool) {
@@ -106,7 +106,7 @@ func (p *Policy) SubmitKey(id envelope.KeyID) (envelope.PublicKey, bool) {
 	return k.public, true
 }
 
-// WorkerKey gives a worker's key, for those who read results. A revoked key, and a key for another purpose, is not
+// WorkerKey returns a worker's key, for those who read results. A revoked key, and a key for another purpose, is not
 // given: a result has no later step that would refuse it.
 func (p *Policy) WorkerKey(id envelope.KeyID) (envelope.PublicKey, bool) {
 	k, ok := p.keys[id]
