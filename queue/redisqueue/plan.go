@@ -7,24 +7,23 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// plan is one read: at most count entries from each lane, and at most most in all,
-// which XREADGROUP alone ensures where there are no more lanes than that.
+// A plan is one read: at most count entries from each lane, and at most most in all.
 type plan struct {
 	lanes []queue.Lane
 	count int
 	most  int
 }
 
-// bounded says whether XREADGROUP alone keeps to most.
+// bounded says whether XREADGROUP alone keeps within most; else lua/look.lua does.
 func (p plan) bounded() bool { return len(p.lanes)*p.count <= p.most }
 
-// weights of the priorities, in turns of ten: a high lane that is never empty takes six
-// parts of what a worker reads, and leaves three to normal and one to low ones, so that
-// urgent work comes soon and nothing waits for ever. Lanes of one priority share alike.
+// weights of the priorities, in turns of ten: busy high lanes get six tenths of what a worker
+// reads, normal ones three and low ones one, so that urgent work comes soon and no lane
+// starves. Lanes of one priority get equal shares.
 var weights = map[queue.Priority]int{queue.PriorityHigh: 6, queue.PriorityNormal: 3, queue.PriorityLow: 1}
 
-// turnOf says which priority is first at a turn: each as often in ten as it weighs,
-// spread out.
+// turnOf returns which priority is first at a turn: each as often in ten turns as its
+// weight, spread out.
 var turnOf = [10]queue.Priority{
 	queue.PriorityHigh, queue.PriorityNormal, queue.PriorityHigh, queue.PriorityHigh, queue.PriorityNormal,
 	queue.PriorityHigh, queue.PriorityLow, queue.PriorityHigh, queue.PriorityNormal, queue.PriorityHigh,
@@ -70,7 +69,7 @@ func (q *Queue) rounds(lanes []queue.Lane, limit int) [][]plan {
 	return [][]plan{append([]plan{look}, q.share(hot, limit-coldMax)...)}
 }
 
-// sweep looks at all cold lanes, a piece in each round. q.mu is held.
+// sweep returns reads of all cold lanes, a part of them in each round. q.mu is held.
 func (q *Queue) sweep(cold []queue.Lane, limit int) (out [][]plan) {
 	for from := 0; from < len(cold); from += lookMax {
 		piece := cold[from:min(from+lookMax, len(cold))]

@@ -14,7 +14,7 @@ import (
 // in the next one: a thousand waiters make a few dozen trips, not a thousand.
 const readsMax = 2
 
-// reads gathers what many waiters want to read of one queue.
+// reads combines the reads of many waiters on one queue into few trips.
 type reads struct {
 	client *Client
 	closer *closer // of Results; counts reads for several
@@ -39,7 +39,7 @@ type readCall struct {
 	err    error
 }
 
-// read returns what keys hold in their places, in a trip of its own when few are under way.
+// read returns what keys hold, in their order: in a trip of its own while few are under way, else in the next one.
 func (r *reads) read(ctx context.Context, keys []string) ([]holding, error) {
 	if r.closer.isClosed() {
 		return nil, queue.ErrClosed
@@ -62,7 +62,7 @@ func (r *reads) read(ctx context.Context, keys []string) ([]holding, error) {
 	}
 }
 
-// ended is called after each trip, and begins the next one for those who wait.
+// ended is called after each trip, and begins the next one if calls wait.
 func (r *reads) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +114,7 @@ func tell(calls []*readCall, values []holding, err error) {
 	}
 }
 
-// getMany reads keys in one trip. A key that somebody spoiled, or that this user may not read, is a fault of its own, so that it holds up no other.
+// getMany reads keys in one trip. A key that holds something else, or that this user may not read, is a fault of that key only.
 func (c *Client) getMany(ctx context.Context, keys []string) ([]holding, error) {
 	cmds := make([]*redis.StringCmd, len(keys))
 	err := c.do(ctx, "result", func(ctx context.Context) error {

@@ -9,12 +9,13 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// Results reads results, and waits for them on one subscribed connection, however
-// many wait. It is safe for concurrent use.
+// Results reads results, and waits for them on one pub/sub connection, however many
+// waits there are. It is safe for concurrent use.
 //
-// Waiting is never polling: it subscribes, then reads what is there already,
-// then reads what it is told of, unless that came with its result; and when the connection was lost, it reads all
-// that is outstanding again, since whatever was told meanwhile went unheard.
+// A wait does not poll. It subscribes, then reads the results that are there already,
+// then those that are announced, unless the announcement holds the result. After a loss
+// of the connection it reads everything outstanding again, since announcements may have
+// been missed.
 type Results struct {
 	client     *Client
 	subscriber *subscriber // its closer is that of Results, too
@@ -30,7 +31,7 @@ func OpenResults(c *Client) *Results {
 	return &Results{client: c, subscriber: newSubscriber(c), reads: map[string]*reads{}}
 }
 
-// Close ends every Wait; these, and all later calls, give queue.ErrClosed. It does not close the Client.
+// Close ends every Wait; these, and all later calls, return queue.ErrClosed. It does not close the Client.
 func (r *Results) Close() error {
 	r.subscriber.close()
 	return nil
@@ -80,7 +81,7 @@ func (r *Results) read(ctx context.Context, name, issuer string, ids []string) (
 	return r.readsOf(name).read(ctx, keys)
 }
 
-// readsOf returns what gathers reads of a queue. There are as many as queues that were asked for results.
+// readsOf returns the reads of a queue. There is one for each queue whose results were asked for.
 func (r *Results) readsOf(name string) *reads {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +93,7 @@ func (r *Results) readsOf(name string) *reads {
 	return of
 }
 
-// Wait calls got for each of ids as its result comes, or as it turns out that something else stands in its place.
+// Wait calls got for each of ids when its result arrives, or when its key turns out to hold something else.
 // Errors: as queue.Results says.
 func (r *Results) Wait(ctx context.Context, name, issuer string, ids []string, got func(id string, result []byte)) error {
 	if err := checkResult(name, issuer, ids...); err != nil {

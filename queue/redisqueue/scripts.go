@@ -68,17 +68,17 @@ var (
 	kvListScript   = newScript(kvListSource)
 )
 
-// A script runs on one node or not at all. Each is given, as the last of its KEYS, one that is never there: while a cluster
-// moves the slot of its keys to another node, key by key, Redis refuses a command with several keys of which one is missing
-// (TRYAGAIN). Without it a script would begin where its first keys are, and fail in its midst at one that has gone, or that it
-// makes: scripts reach keys that only the data names.
+// A script runs on one node as a whole or not at all. For that its last key is one that never exists: while a cluster moves the
+// slot of its keys to another node, key by key, Redis refuses a command with several keys of which one is missing (TRYAGAIN).
+// Otherwise a script could begin on the old node and fail halfway at a key that has already moved, since scripts reach keys that
+// only the data names.
 // Source: Redis 7 src/cluster.c, getNodeByQuery.
 type script struct{ *redis.Script }
 
 // newScript makes a script of source, after lua/foreign.lua.
 func newScript(source string) script { return script{redis.NewScript(foreignSource + source)} }
 
-// absent is what the name of the key that is never there ends with. Names of queues and tenants hold no brace.
+// absent is the end of the name of the key that never exists. Names of queues and tenants have no brace.
 const absent = "}:absent"
 
 func withAbsent(keys []string) []string {

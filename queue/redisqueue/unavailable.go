@@ -16,10 +16,9 @@ import (
 
 // do runs f, which must be safe to run again, and types its error.
 //
-// A connection that died while it lay in the pool (Redis was restarted) shows
-// only when it is used, so f is run again as often as there may be such
-// connections, without waiting. A server that cannot be dialled is not: the
-// caller decides when to come back.
+// A pooled connection that has died (Redis was restarted) shows only when it is used,
+// so f is run again at once, as often as there may be such connections. When the server
+// cannot be dialled f is not run again: the caller decides when to retry.
 func (c *Client) do(ctx context.Context, op string, f func(context.Context) error) error {
 	if c.closer.isClosed() {
 		return queue.ErrClosed
@@ -48,8 +47,8 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 	}
 }
 
-// askAnew has the nodes of a cluster asked which of them has what, where one did not answer: another may have its place by now, and it is not the one to
-// say so. go-redis asks by itself after a redirection only, and once a minute.
+// askAnew reloads the slots of a cluster after a node did not answer: another one may have taken its place by now. go-redis by itself
+// reloads them only after a redirection, and once a minute.
 func (c *Client) askAnew(err error) {
 	nodes, ok := c.rdb.(*redis.ClusterClient)
 	if why := reason(err); ok && (why == queue.ReasonConnection || why == queue.ReasonTimeout) {
@@ -89,9 +88,8 @@ func stale(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// unavailable types err, which is not nil and not that the caller's context has ended: do looks at that first. A context's
-// error is then go-redis's own, whose dialler bounds itself with one. It passed for the caller's once, and a worker gave up
-// an outcome for it that it should have written again.
+// unavailable types err, which is not nil and not the end of the caller's context: do checks that first. A context's error here is
+// that of go-redis's own dial timeout. It must not pass for the caller's, or a worker gives up an outcome that it should write again.
 func unavailable(op string, err error) error {
 	var known *queue.UnavailableError
 	var field *queue.FieldError
@@ -101,7 +99,7 @@ func unavailable(op string, err error) error {
 	return &queue.UnavailableError{Op: op, Reason: reason(err), Err: err}
 }
 
-// damaged reports a reply that this room cannot have asked for.
+// damaged returns the error for a reply that no script or command of ours gives.
 func damaged(op string, err error) error {
 	return &queue.UnavailableError{Op: op, Reason: queue.ReasonData, Err: err}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/caisson-run/caisson/queue"
 )
 
-// A told is one word of a message to those who wait: the id of a message whose result is there, and the result, unless
-// it has to be read. Neither is more than the broker's word.
+// A told is one part of an announcement to waiters: the id of a message whose result is there, and the result itself, unless it has
+// to be read. Both are the broker's word.
 type told struct{ id, result string }
 
-// toldIn reads such a message: ids with spaces between, and behind an id, perhaps, its result as :<bytes>:<result>. What
-// is not of that form ends it: who cares for a result of which it does not tell reads it at the next chance. Nor does more
-// count than one Settle can tell of: a message may have many megabytes, and a word of it takes more memory than its two bytes.
+// toldIn parses an announcement: ids separated by spaces, each of which may be followed by its result as :<bytes>:<result>. It stops at
+// anything else; the waiters for results that it misses read them at the next chance. It also stops after as many as one Settle can
+// announce: a message may have many megabytes, and each of its words takes more memory than its two bytes.
 func toldIn(text string) []told {
 	var words []told
 	for text != "" && len(words) < queue.BatchMax {
@@ -36,7 +36,7 @@ func toldIn(text string) []told {
 	return words
 }
 
-// waiter is one Wait: what it waits for, and what of that should be read.
+// A waiter is one Wait: the ids that it waits for, and those of them that should be read.
 type waiter struct {
 	ready  chan struct{} // holds one word: there is something to read
 	failed chan error    // holds one: why nothing more will be told
@@ -63,7 +63,7 @@ func (w *waiter) fail(err error) {
 	}
 }
 
-// tell says that results are there, if anybody cares.
+// tell takes an announcement: w keeps the parts that it waits for.
 func (w *waiter) tell(words []told) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,7 +82,7 @@ func (w *waiter) tell(words []told) {
 	}
 }
 
-// tellAll says that any result may be there.
+// tellAll makes w read all that it waits for: any of the results may be there.
 func (w *waiter) tellAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -139,7 +139,7 @@ func (w *waiter) putBack(ids []string) {
 	}
 }
 
-// end says that id has come, and whether that is news.
+// end removes id, whose result has arrived, and reports whether w still waited for it.
 func (w *waiter) end(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
