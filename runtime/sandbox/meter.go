@@ -89,7 +89,7 @@ func (m *meter) begin(parent, closing context.Context, limits capability.Limits,
 		depth: depth, stack: min(limits.Stack, stackStart),
 		began: t, deadline: t + limits.Wall, segment: t, sliceAt: t, yieldedAt: t, passedAt: t, turn: place,
 	}
-	place.deadline = m.deadline
+	place.parent, place.deadline = parent, m.deadline
 	// The thread's clock takes as long as a small task, so it is not read where the last one was small. Where this one is not, its first segment
 	// is charged as tickAim at most: on a busy machine its wall time can be that of others, which is neither its usage nor a reason to end it.
 	if m.unread = last.brief; !m.unread {
@@ -155,6 +155,9 @@ func (m *meter) tick(fuel, depth int64) int64 {
 	// What is not a guest must run, too. With a processor that no guest is on it does so by itself, and a yield would only wake another thread, which finds nothing to do; the
 	// garbage collector has its way at every tick, since that is a call of Go's.
 	switch passed, full := m.turn.pass(); {
+	case passed && m.turn.ended():
+		_ = m.Err() // notes why
+		panic(errEnded)
 	case passed:
 		m.yieldedAt = t
 	case full || t-m.yieldedAt >= yieldEvery:

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -9,8 +10,8 @@ import (
 
 // Processors say which of the runs that have begun compute. There may be a hundred for each processor, since those that wait for the world count, too; were all of them
 // runnable, Go's scheduler would let each of them have its tick's worth before it came back to one whose time is over, or to the worker's own heartbeats. So only
-// a few compute, and pass their place on at each tick, to the one that waits longest. One that waits when its time is over needs no place, for all that it does
-// is end: a timer wakes it, which Go's scheduler looks at before anything else.
+// a few compute, and pass their place on at each tick, to the one that waits longest, but first to one that was cancelled. One that waits when its time is over needs no
+// place, for all that it does is end: a timer wakes it, which Go's scheduler looks at before anything else.
 //
 // Whoever has a place does not wait for another run, and nobody keeps one for long. Any number of goroutines use it at once.
 type processors struct {
@@ -23,10 +24,11 @@ type processors struct {
 // A turn is one run's part in it. One goroutine uses it.
 type turn struct {
 	processors *processors
-	deadline   instant       // of its guest; 0 while it has none
-	placed     bool          // it has a place: not where it stopped waiting for one at its deadline
-	called     chan struct{} // takes one when it has got a place; nil until it waits first
-	over       *time.Timer   // wakes it at its deadline; nil until it waits first with one
+	parent     context.Context // of its guest, which ends with it; nil while it has none
+	deadline   instant         // likewise, 0
+	placed     bool            // it has a place: not where it stopped waiting for one at its deadline
+	called     chan struct{}   // takes one when it has got a place; nil until it waits first
+	over       *time.Timer     // wakes it at its deadline; nil until it waits first with one
 }
 
 func newProcessors(places int) *processors {
@@ -78,7 +80,7 @@ func (t *turn) pass() (passed, full bool) {
 	return true, false
 }
 
-// call gives a place to the run that waits longest, after all that is runnable has run: what is not a guest, too, the garbage collector among it. No guest is in that
+// call gives a place to a run that is to end, or to the one that waits longest, after all that is runnable has run: what is not a guest, too, the garbage collector among it. No guest is in that
 // queue meanwhile, where no timer would reach it; and while the queue is long, because thousands of goroutines have just started, few guests begin.
 func (p *processors) call() {
 	goruntime.Gosched()
@@ -88,9 +90,13 @@ func (p *processors) call() {
 		p.free++
 		return
 	}
-	p.waiting[0].called <- struct{}{}
-	p.waiting = slices.Delete(p.waiting, 0, 1)
+	next := max(0, slices.IndexFunc(p.waiting, (*turn).ended))
+	p.waiting[next].called <- struct{}{}
+	p.waiting = slices.Delete(p.waiting, next, next+1)
 }
+
+// ended reports whether its guest was cancelled.
+func (t *turn) ended() bool { return t.parent != nil && t.parent.Err() != nil }
 
 // wait waits for a place, until the deadline, with processors.mu locked, and unlocks it.
 func (t *turn) wait() {

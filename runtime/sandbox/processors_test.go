@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	goruntime "runtime"
 	"slices"
 	"testing"
@@ -61,6 +62,31 @@ func TestPlacesArePassedOn(t *testing.T) {
 	holder.give()
 	if p.free != 1 || p.waiters() != 0 {
 		t.Errorf("%d places are free, %d wait", p.free, p.waiters())
+	}
+}
+
+// TestCancelledComeFirst: a run that was cancelled gets the next place, whoever came before it, since all that it does is end.
+func TestCancelledComeFirst(t *testing.T) {
+	p := newProcessors(1)
+	holder := turn{processors: p}
+	holder.take()
+	over, cancel := context.WithCancel(t.Context())
+	order := make(chan string, 3)
+	for i, parent := range []context.Context{nil, t.Context(), over} {
+		go func() { // ends with the place
+			own := turn{processors: p, parent: parent}
+			own.take()
+			order <- []string{"no guest", "guest", "cancelled"}[i]
+			own.give()
+		}()
+		for p.waiters() <= i {
+			goruntime.Gosched()
+		}
+	}
+	cancel()
+	holder.give()
+	if got := []string{<-order, <-order, <-order}; !slices.Equal(got, []string{"cancelled", "no guest", "guest"}) {
+		t.Errorf("%q", got)
 	}
 }
 
