@@ -33,7 +33,7 @@ func TestHostile(t *testing.T) {
 		t.Run(row.in.Mode, func(t *testing.T) {
 			began := time.Now()
 			task.Refuses(t, row.in, row.codes...)
-			// Far above the limit of one second: the machine may be busy, but a year it is not.
+			// Far above the limit of two seconds: the machine may be busy, but a year it is not.
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
