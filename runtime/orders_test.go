@@ -532,6 +532,10 @@ func TestKeep(t *testing.T) {
 	}
 	w.mode(envelope.ActPause)
 	worker.await("queue paused")
+	w.await("no claim is under way", func() bool { // which would take the message for a moment, and what is in hands is not purged
+		info, _ := w.server.Do("INFO", "clients").(string)
+		return strings.Contains(info, "blocked_clients:0")
+	})
 	gone := w.send(client.Task{Input: wish{Mode: "echo"}})
 	time.Sleep(2 * time.Millisecond) // what is purged is older than the order, by the millisecond
 	purged := w.once(envelope.Order{Act: envelope.ActPurge, Tenant: "acme"})
