@@ -96,7 +96,12 @@ func (e *RejectedError) Unwrap() error { return e.Err }
 // A MismatchError reports a field of a signed result that differs from the message that was sent.
 type MismatchError struct{ Field string }
 
-func (e *MismatchError) Error() string { return e.Field + " is not that of the message sent" }
+func (e *MismatchError) Error() string {
+	if e.Field == "message" {
+		return "it is of another message that was sent under this id"
+	}
+	return e.Field + " is not that of the message sent"
+}
 
 // A RefusedError reports a message that was not run, or that the worker ended. It is final.
 type RefusedError struct{ Result envelope.Result }
