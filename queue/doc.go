@@ -12,7 +12,7 @@
 //	Start   -> Granted: run it                  or Replayed, Duplicate, Conflict, Lost, Waits, Throttled, Taken
 //	Renew   -> the lease is extended            while the work lasts
 //	Settle  -> Done, Dead                       final
-//	           Retry, Park                      it waits in the due set, see Maintainer.Promote
+//	           Retry, Crash, Park               it waits in the due set, see Maintainer.Promote
 //	           Release                          back to its lane at once
 //	           Drop                             this copy is deleted, the message is not
 //

@@ -197,7 +197,7 @@ type Started struct {
 	// Set when State is Granted:
 
 	Attempt int // of this run, 1 for the first
-	Crashes int // earlier runs whose lease ran out, or that were settled with Retry and crash
+	Crashes int // earlier runs whose lease ran out, or that were settled with Crash
 
 	// Cancels are the orders to cancel that are kept for the message or its plan (see Orders.Cancel). They are the broker's word:
 	// verify their signatures first.

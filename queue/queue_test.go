@@ -13,7 +13,7 @@ import (
 
 func ExampleVerdict() {
 	at := time.Date(2026, 1, 1, 0, 0, 5, 0, time.UTC)
-	for _, v := range []queue.Verdict{queue.Done(), queue.Retry(at, false), queue.Dead("policy.denied", "no grant")} {
+	for _, v := range []queue.Verdict{queue.Done(), queue.Retry(at), queue.Dead("policy.denied", "no grant")} {
 		fmt.Printf("%s %t %q\n", v, v.At().Equal(at), v.Code())
 	}
 	// A lease that did not get as far as Start cannot be settled with Done.
@@ -114,7 +114,7 @@ func TestWords(t *testing.T) {
 	words := []fmt.Stringer{
 		queue.Granted, queue.Replayed, queue.Duplicate, queue.Conflict, queue.Lost,
 		queue.Applied, queue.LeaseLost, queue.Vanished, queue.PriorityHigh, queue.PriorityNormal, queue.PriorityLow,
-		queue.Done(), queue.Retry(time.Time{}, true), queue.Park(time.Time{}), queue.Release(), queue.Dead("c", ""), queue.Drop(),
+		queue.Done(), queue.Crash(time.Time{}), queue.Park(time.Time{}), queue.Release(), queue.Dead("c", ""), queue.Drop(),
 	}
 	seen := map[string]bool{}
 	for _, w := range words {

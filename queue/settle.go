@@ -20,7 +20,7 @@ const (
 )
 
 // A Verdict says what is to become of a message. The zero value is none.
-// It is made by Done, Retry, Park, Release, Dead or Drop.
+// It is made by Done, Retry, Crash, Park, Release, Dead or Drop.
 type Verdict struct {
 	outcome Outcome
 	at      time.Time
@@ -32,11 +32,11 @@ type Verdict struct {
 // Done ends the message, whose task has succeeded.
 func Done() Verdict { return Verdict{outcome: OutcomeDone} }
 
-// Retry lets the message run again at or after at; at once if at is past. With crash it counts as a crash, which is the runner's,
-// else as a failed attempt, which is the task's.
-func Retry(at time.Time, crash bool) Verdict {
-	return Verdict{outcome: OutcomeRetry, at: at, crash: crash}
-}
+// Retry lets the message run again at or after at, at once if at is past. It counts a failed attempt, which is the task's.
+func Retry(at time.Time) Verdict { return Verdict{outcome: OutcomeRetry, at: at} }
+
+// Crash lets the message run again as Retry does. It counts a crash, which is the runner's, and no attempt.
+func Crash(at time.Time) Verdict { return Verdict{outcome: OutcomeRetry, at: at, crash: true} }
 
 // Park lets the message wait until the given time. No attempt is counted.
 func Park(until time.Time) Verdict { return Verdict{outcome: OutcomePark, at: until} }
@@ -56,10 +56,10 @@ func Drop() Verdict { return Verdict{outcome: OutcomeDrop} }
 // Outcome returns the kind of v, 0 for the zero value.
 func (v Verdict) Outcome() Outcome { return v.outcome }
 
-// At returns the time given to Retry or Park.
+// At returns the time given to Retry, Crash or Park.
 func (v Verdict) At() time.Time { return v.at }
 
-// Crash returns what was given to Retry.
+// Crash reports whether v was made by Crash.
 func (v Verdict) Crash() bool { return v.crash }
 
 // Code returns the code given to Dead.
@@ -68,7 +68,7 @@ func (v Verdict) Code() string { return v.code }
 // Reason returns the reason given to Dead, as it is kept.
 func (v Verdict) Reason() string { return v.reason }
 
-// String returns the word for v.
+// String returns v as one lower-case word; Crash is "retry", too.
 func (v Verdict) String() string {
 	switch v.outcome {
 	case OutcomeDone:

@@ -300,7 +300,7 @@ func crash(t *testing.T, w *world, hand *redisqueue.Queue) {
 	task := verified.Task()
 	started, err := hand.Start(t.Context(), []queue.Start{{Delivery: got[0], ID: task.ID.String(), Digest: verified.Digest().String(), Expires: task.Expires}})
 	check(t, err)
-	settled, err := hand.Settle(t.Context(), []queue.Settlement{{Lease: started[0].Lease, Verdict: queue.Retry(time.Time{}, true)}})
+	settled, err := hand.Settle(t.Context(), []queue.Settlement{{Lease: started[0].Lease, Verdict: queue.Crash(time.Time{})}})
 	check(t, err)
 	if settled[0] != queue.Applied {
 		t.Fatalf("the crash was not applied: %s", settled[0])

@@ -196,7 +196,11 @@ func (w *Worker) retry(j *job, retry manifest.Retry, o sandbox.Outcome, result e
 		return
 	}
 	r.outcome, r.text = outcomeRetried, o.Error
-	w.finish(j.begun, queue.Retry(at, crash), nil, r)
+	verdict := queue.Retry(at)
+	if crash {
+		verdict = queue.Crash(at)
+	}
+	w.finish(j.begun, verdict, nil, r)
 }
 
 // fail ends j for good as the task's own failure: StatusFailed by its own word or a limit, StatusDead when no attempt is left.

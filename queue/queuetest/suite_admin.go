@@ -15,7 +15,7 @@ func bury(t *testing.T, b Broker, w Worker, lane queue.Lane, code string, ids ..
 	t.Helper()
 	send(t, b, lane, ids...)
 	for _, d := range claim(t, w, len(ids), lane) {
-		apply(t, w, granted(t, w, d, string(d.Message)).Lease, queue.Retry(time.Time{}, false))
+		apply(t, w, granted(t, w, d, string(d.Message)).Lease, queue.Retry(time.Time{}))
 	}
 	promoteAll(t, w, len(ids))
 	for _, d := range claim(t, w, len(ids), lane) {

@@ -69,7 +69,7 @@ func testUnique(t *testing.T, b Broker) {
 		t.Errorf("a copy of the second: %s", got.State)
 	}
 	// Whoever holds the key may try again, and the key outlives its end.
-	apply(t, w, first.Lease, queue.Retry(time.Now(), false))
+	apply(t, w, first.Lease, queue.Retry(time.Now()))
 	promoteAll(t, w, 1)
 	if first = ask(t, w, claim(t, w, 1, acme), unique)[0]; first.State != queue.Granted || first.Attempt != 2 {
 		t.Fatalf("the holder's second attempt: %+v", first)
@@ -97,7 +97,7 @@ func testUniqueHolderReturns(t *testing.T, b Broker) {
 	send(t, b, acme, "first", "next")
 	ds := claim(t, w, 10, acme)
 	unique := func(s *queue.Start) { s.Unique = queue.Unique{Key: "key", Window: 50 * time.Millisecond} }
-	apply(t, w, ask(t, w, ds[:1], unique)[0].Lease, queue.Retry(time.Now(), false))
+	apply(t, w, ask(t, w, ds[:1], unique)[0].Lease, queue.Retry(time.Now()))
 	Eventually(t, "the window has passed", func() bool {
 		b.Pass(pollEvery)
 		return ask(t, w, ds[1:], unique)[0].State == queue.Granted

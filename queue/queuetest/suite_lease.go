@@ -41,7 +41,7 @@ func testFenced(t *testing.T, b Broker) {
 	old := granted(t, stopped, claimOne(t, stopped, acme), "id")
 	taken := granted(t, alive, recoverAll(t, alive, 1, acme)[0], "id")
 	verdicts := []queue.Verdict{
-		queue.Done(), queue.Retry(time.Now(), false), queue.Retry(time.Now(), true),
+		queue.Done(), queue.Crash(time.Now()), queue.Retry(time.Now()),
 		queue.Park(time.Now()), queue.Release(), queue.Dead("task.failed", "late"), queue.Drop(),
 	}
 	bare := queue.Lease{Lane: old.Lease.Lane, Entry: old.Lease.Entry}

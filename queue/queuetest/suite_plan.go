@@ -186,7 +186,7 @@ func testStartCancels(t *testing.T, b Broker) {
 			t.Errorf("%s: %s, cancels %s, want %s", s.Lease.ID, s.State, text, want[i])
 		}
 	}
-	apply(t, w, got[0].Lease, queue.Retry(time.Now(), false))
+	apply(t, w, got[0].Lease, queue.Retry(time.Now()))
 	promoteAll(t, w, 1)
 	if s := begin(t, w, claimOne(t, w, acme), "own"); s.Attempt != 2 || fmt.Sprintf("%s", s.Cancels) != want[0] {
 		t.Errorf("at the second attempt: %+v", s)

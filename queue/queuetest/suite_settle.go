@@ -39,7 +39,7 @@ func testSettleAgain(t *testing.T, b Broker) {
 	ds := claim(t, w, 10, acme)
 	done := resultOf(granted(t, w, ds[0], "a").Lease, queue.Done(), "first")
 	dead := queue.Settlement{Lease: granted(t, w, ds[1], "b").Lease, Verdict: queue.Dead("task.failed", "no")}
-	retry := queue.Settlement{Lease: granted(t, w, ds[2], "c").Lease, Verdict: queue.Retry(farAhead(), false)}
+	retry := queue.Settlement{Lease: granted(t, w, ds[2], "c").Lease, Verdict: queue.Retry(farAhead())}
 	for range 3 {
 		for _, s := range []queue.Settlement{done, dead, retry} {
 			if got := settle(t, w, s); got != queue.Applied {
@@ -69,7 +69,7 @@ func testSettleRetry(t *testing.T, b Broker) {
 	send(t, b, acme, "m")
 	s := granted(t, w, claimOne(t, w, acme), "id")
 	for attempt := 2; attempt <= 4; attempt++ {
-		apply(t, w, s.Lease, queue.Retry(time.Now().Add(30*time.Millisecond), false))
+		apply(t, w, s.Lease, queue.Retry(time.Now().Add(30*time.Millisecond)))
 		wantDepth(t, b, acme, 0, 0)
 		if st := stateOf(t, b, acme, "id"); st.Phase != queue.PhaseWaiting || st.Attempt != attempt {
 			t.Fatalf("state %+v, want attempt %d", st, attempt)
@@ -87,7 +87,7 @@ func testSettleRetry(t *testing.T, b Broker) {
 		}
 	}
 	// What is past is due at once.
-	apply(t, w, s.Lease, queue.Retry(time.Now().Add(-time.Hour), false))
+	apply(t, w, s.Lease, queue.Retry(time.Now().Add(-time.Hour)))
 	promoteAll(t, w, 1)
 }
 
@@ -95,7 +95,7 @@ func testSettleCrash(t *testing.T, b Broker) {
 	w := b.Worker(t, "w", long)
 	send(t, b, acme, "m")
 	s := granted(t, w, claimOne(t, w, acme), "id")
-	apply(t, w, s.Lease, queue.Retry(time.Now(), true))
+	apply(t, w, s.Lease, queue.Crash(time.Now()))
 	promoteAll(t, w, 1)
 	s = granted(t, w, claimOne(t, w, acme), "id")
 	if s.Attempt != 1 || s.Crashes != 1 {
@@ -241,7 +241,7 @@ func testSettleVanished(t *testing.T, b Broker) {
 	retried, done := granted(t, w, ds[0], "r"), granted(t, w, ds[1], "d")
 	b.Delete(t, acme, ds[0].Entry)
 	b.Delete(t, acme, ds[1].Entry)
-	if got := settle(t, w, queue.Settlement{Lease: retried.Lease, Verdict: queue.Retry(time.Now(), false)}); got != queue.Vanished {
+	if got := settle(t, w, queue.Settlement{Lease: retried.Lease, Verdict: queue.Retry(time.Now())}); got != queue.Vanished {
 		t.Errorf("retry: %s", got)
 	}
 	if kept := letters(t, b); len(kept) != 1 || kept[0].Code != queue.CodeVanished || kept[0].Message != nil {

@@ -14,7 +14,7 @@ func crashed(t *testing.T, b Broker, w Worker, ids ...string) {
 	for range queue.SuspectCrashes {
 		for _, d := range claim(t, w, 10, acme) {
 			s := granted(t, w, d, string(d.Message))
-			apply(t, w, s.Lease, queue.Retry(time.Now(), true))
+			apply(t, w, s.Lease, queue.Crash(time.Now()))
 		}
 		promoteAll(t, w, len(ids))
 	}

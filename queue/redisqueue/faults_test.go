@@ -391,7 +391,7 @@ func TestMemoryFull(t *testing.T) {
 	}
 	_, err = start(second[0])
 	wantReason(t, "start", err, queue.ReasonMemory)
-	for _, v := range []queue.Verdict{queue.Done(), queue.Retry(time.Now(), false), queue.Release(), queue.Dead("c", "r")} {
+	for _, v := range []queue.Verdict{queue.Done(), queue.Retry(time.Now()), queue.Release(), queue.Dead("c", "r")} {
 		_, err = q.Settle(ctx, []queue.Settlement{{Lease: started[0].Lease, Verdict: v}})
 		wantReason(t, v.String(), err, queue.ReasonMemory)
 	}

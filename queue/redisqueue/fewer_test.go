@@ -185,7 +185,7 @@ func (f *fewer) run() {
 	f.send("a")
 	b := f.start("b", queue.Granted, gated)
 	f.start("a", queue.Replayed, plainly) // never again
-	f.settle(b.Lease, queue.Retry(time.Now(), false))
+	f.settle(b.Lease, queue.Retry(time.Now()))
 	f.promote()
 	f.settle(f.start("b", queue.Granted, gated).Lease, queue.Dead("code", "reason"))
 

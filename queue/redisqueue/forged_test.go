@@ -66,7 +66,7 @@ func (r *rig) settle(l queue.Lease, v queue.Verdict) {
 // parked parks a message that is due at once.
 func (r *rig) parked(id string) {
 	r.Helper()
-	r.settle(r.start(id, plainly).Lease, queue.Retry(time.Now(), false))
+	r.settle(r.start(id, plainly).Lease, queue.Retry(time.Now()))
 }
 
 // comes says that exactly these messages are in the lane.
@@ -114,7 +114,7 @@ func TestOverwrittenParked(t *testing.T) {
 		r.parked("m1")
 		held := r.start("m2", plainly).Lease
 		r.do("SET", key, "somebody else's")
-		r.settle(held, queue.Retry(time.Now(), false))
+		r.settle(held, queue.Retry(time.Now()))
 		r.do("SET", key, "somebody else's")
 		r.promote()
 		r.parked("m3")
@@ -129,7 +129,7 @@ func TestForgedLine(t *testing.T) {
 	first := r.start("m1", func(s *queue.Start) { s.Gates = []queue.Gate{{Name: "g", InFlight: 1}} })
 	r.do("ZADD", "cs:{jobs}:line:g", 0, "nobody")
 	r.do("HSET", "cs:{jobs}:parked", "nobody", "acme:1@1|forged")
-	r.settle(first.Lease, queue.Retry(time.Now(), false))
+	r.settle(first.Lease, queue.Retry(time.Now()))
 	r.promote()
 	r.comes("m1")
 }

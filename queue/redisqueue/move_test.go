@@ -169,7 +169,7 @@ func (m *mover) handle(ctx context.Context, t *testing.T, q *redisqueue.Queue, d
 		case s.State != queue.Granted:
 			continue
 		case n%3 == 0 && s.Attempt == 1:
-			end = queue.Settlement{Lease: s.Lease, Verdict: queue.Retry(time.Now().Add(30*time.Millisecond), false)}
+			end = queue.Settlement{Lease: s.Lease, Verdict: queue.Retry(time.Now().Add(30 * time.Millisecond))}
 		case n%5 == 0:
 			end.Verdict = queue.Dead("task.failed", "as asked")
 		}
