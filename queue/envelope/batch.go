@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A BatchError reports one task or result of a batch that cannot be signed. Nothing of its batch was. It is final.
+// A BatchError reports one task or result of a batch that cannot be signed. Nothing of the batch was signed. It is final.
 type BatchError struct {
 	Index int // in the batch
 	Err   error
@@ -14,7 +14,7 @@ type BatchError struct {
 
 func (e *BatchError) Error() string { return fmt.Sprintf("envelope: batch: %d: %v", e.Index, e.Err) }
 
-// Code returns that of Err.
+// Code returns the code of Err, CodeField if it has none.
 func (e *BatchError) Code() string {
 	var coded interface {
 		error
@@ -29,10 +29,10 @@ func (e *BatchError) Code() string {
 // Unwrap returns Err.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-// SignBatch returns the messages for tasks, in their order, all under one signature by key, which must be a submit key.
-// Those with a Plan become steps. Each message opens without the others. One task alone is signed as Sign does. The same
-// tasks and key give the same bytes; tasks and their slices are neither changed nor kept.
-// Errors, final: *BatchError, one for each bad task, joined; *FieldError for more than BatchMax; *PurposeError for key.
+// SignBatch returns the messages for tasks, in their order, under one signature by key, which must be a submit key. Tasks with a Plan
+// become steps. Each message opens without the others. A single task is signed as Sign does. The same tasks and key give the same
+// bytes. tasks and their slices are neither changed nor kept.
+// Errors, final: *BatchError, one for each bad task, joined; *FieldError for more than BatchMax tasks; *PurposeError for key.
 // Source: docs/reference/envelope.md, "Batches".
 func SignBatch(tasks []Task, key PrivateKey) ([][]byte, error) {
 	b := batch{what: "message", key: key, purpose: Submit, sizeMax: MessageSizeMax}
@@ -55,9 +55,9 @@ func SignBatch(tasks []Task, key PrivateKey) ([][]byte, error) {
 	return b.sign()
 }
 
-// SignResults returns results as signed bytes, in their order, all under one signature by key, which must be a worker key.
-// Otherwise it is as SignBatch.
-// Errors, final: *BatchError, one for each bad result, joined; *FieldError for more than BatchMax; *PurposeError for key.
+// SignResults returns results as signed bytes, in their order, under one signature by key, which must be a worker key. Otherwise it is
+// as SignBatch.
+// Errors, final: *BatchError, one for each bad result, joined; *FieldError for more than BatchMax results; *PurposeError for key.
 func SignResults(results []Result, key PrivateKey) ([][]byte, error) {
 	b := batch{what: "result", key: key, purpose: Worker, sizeMax: ResultSizeMax}
 	if err := b.begin(len(results)); err != nil {
@@ -82,13 +82,13 @@ func SignResults(results []Result, key PrivateKey) ([][]byte, error) {
 	return signed, err
 }
 
-// bodyBuffers hold the bodies of results while they are signed. Those above bodyBufferKept, in bytes, are of large results,
-// and rare.
+// bodyBuffers hold the bodies of results while they are signed. Buffers above bodyBufferKept bytes are of large results, which are
+// rare, and are not kept.
 var bodyBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 const bodyBufferKept = 1 << 20
 
-// A batch is what is about to be signed as one.
+// A batch collects what is to be signed together.
 type batch struct {
 	what    string
 	key     PrivateKey

@@ -9,8 +9,8 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// A decoder reads, one after the other, the values of bytes that walk has passed. After a fault it returns zeros and
-// keeps the first err, so that a body reads as the list of its fields.
+// A decoder reads the values of bytes that walk has accepted, one after the other. After a fault it returns zero values and keeps the
+// first err, so that the code that reads a body is the list of its fields.
 type decoder struct {
 	part string
 	b    []byte
@@ -18,13 +18,13 @@ type decoder struct {
 	dec  *msgpack.Decoder
 	err  error
 
-	strings int       // read so far
-	before  [8]string // the last at each place, see str
+	strings int       // how many were read
+	before  [8]string // the last string at each position, see str
 }
 
 var decoders = sync.Pool{New: func() any { return &decoder{dec: msgpack.NewDecoder(nil)} }}
 
-// newDecoder begins to read b. close gives back what it holds; the decoder must not be used after it.
+// newDecoder returns a pooled decoder of b. close returns it to the pool; it must not be used afterwards.
 func newDecoder(part string, b []byte) *decoder {
 	d := decoders.Get().(*decoder)
 	d.part, d.b, d.err, d.strings = part, b, nil, 0
@@ -69,7 +69,7 @@ func (d *decoder) arrayOf(what string, n int) {
 	}
 }
 
-// arrayOr reads the head of an array that must hold n values, or one more; it reports whether there is one more.
+// arrayOr reads the head of an array that must hold n or n+1 values, and reports whether it has n+1.
 func (d *decoder) arrayOr(what string, n int) (more bool) {
 	got := d.array(what)
 	if d.err == nil && got != n && got != n+1 {
@@ -100,7 +100,7 @@ func (d *decoder) small(what string, max int) int {
 	return int(n)
 }
 
-// time reads milliseconds since 1970; 0 is the zero time. What is too far in the future is for check to refuse.
+// time reads milliseconds since 1970; 0 is the zero time. check refuses times that are too far in the future.
 func (d *decoder) time(what string) time.Time {
 	ms := d.int(what)
 	if d.err != nil || ms == 0 {
@@ -109,7 +109,7 @@ func (d *decoder) time(what string) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// duration reads milliseconds, checked before they are multiplied.
+// duration reads milliseconds, which are checked before they are converted, so that nothing overflows.
 func (d *decoder) duration(what string, max time.Duration) time.Duration {
 	ms := d.int(what)
 	if d.err == nil && (ms < 0 || ms > max.Milliseconds()) {
@@ -119,8 +119,8 @@ func (d *decoder) duration(what string, max time.Duration) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// str reads a string of at most sizeMax bytes. Of most messages the names are those of the message before, and then it is
-// the same string.
+// str reads a string of at most sizeMax bytes. Most messages have the same names as the message before; then str returns the same
+// string without an allocation.
 func (d *decoder) str(what string, sizeMax int) string {
 	if d.err != nil {
 		return ""
@@ -144,7 +144,7 @@ func (d *decoder) str(what string, sizeMax int) string {
 	return *before
 }
 
-// view reads bytes and returns the part of the input that they are, nil for nil.
+// view reads bytes and returns them as a part of the input; nil for nil.
 func (d *decoder) view(what string) []byte {
 	if d.err != nil {
 		return nil
@@ -165,7 +165,7 @@ func (d *decoder) view(what string) []byte {
 	return d.b[at : at+n : at+n]
 }
 
-// bytes reads bytes and returns a copy of them; it must not be nil. what is also the SizeError's word.
+// bytes reads bytes, which must not be nil, and returns a copy. what is also the What of a SizeError.
 func (d *decoder) bytes(what string, sizeMax int) []byte {
 	b := d.view(what)
 	if d.err != nil {
@@ -195,23 +195,23 @@ func (d *decoder) fixed(what string, dst []byte, optional bool) {
 	copy(dst, b)
 }
 
-// An encoder gives values their only form: it writes it, or, made by newMatcher, holds it against bytes that are there
-// already. Neither can fail.
+// An encoder encodes values in their one canonical form. It writes that form or, if made by newMatcher, compares it with given
+// bytes. Neither can fail.
 type encoder struct {
 	enc     *msgpack.Encoder
 	out     []byte // what was written
 	rest    []byte // of a matcher: what has not been compared yet
 	matcher bool
 	differs bool
-	fixed   [64]byte // for arrays, which would have to move to the heap to be sliced for the library
+	fixed   [64]byte // buffer for byte arrays, which would escape to the heap if they were sliced for the library
 }
 
 var encoders = sync.Pool{New: func() any { return &encoder{enc: msgpack.NewEncoder(nil)} }}
 
-// newEncoder expects to write about size bytes.
+// newEncoder returns an encoder with room for about size bytes.
 func newEncoder(size int) *encoder { return newAppender(make([]byte, 0, size)) }
 
-// newAppender writes behind b.
+// newAppender returns an encoder that appends to b.
 func newAppender(b []byte) *encoder {
 	e := encoders.Get().(*encoder)
 	e.out, e.matcher = b, false
@@ -219,7 +219,7 @@ func newAppender(b []byte) *encoder {
 	return e
 }
 
-// newMatcher returns an encoder that compares with b what it is given to write.
+// newMatcher returns an encoder that compares what it encodes with b.
 func newMatcher(b []byte) *encoder {
 	e := encoders.Get().(*encoder)
 	e.rest, e.matcher, e.differs = b, true, false
@@ -227,14 +227,14 @@ func newMatcher(b []byte) *encoder {
 	return e
 }
 
-// close gives back what e holds and returns what was written. e must not be used after it.
+// close returns e to the pool, and what was written to the caller. e must not be used afterwards.
 func (e *encoder) close() []byte {
 	out := e.out
 	e.release()
 	return out
 }
 
-// matched gives back what e holds and reports whether what a matcher was given is all that there was, byte for byte.
+// matched returns e to the pool, and reports whether a matcher's values are exactly its bytes, from the first to the last.
 func (e *encoder) matched() bool {
 	same := e.matcher && !e.differs && len(e.rest) == 0
 	e.release()

@@ -128,7 +128,7 @@ func (e *AudienceError) Error() string {
 // Code returns CodeAudience.
 func (e *AudienceError) Code() string { return CodeAudience }
 
-// An UnsupportedError reports a message that asks for what this version would have to ignore.
+// An UnsupportedError reports a message that uses a feature of the format which this version does not have.
 type UnsupportedError struct{ Feature string }
 
 func (e *UnsupportedError) Error() string {
@@ -158,8 +158,8 @@ func (e *NotYetError) Error() string {
 // Code returns CodeNotYet.
 func (e *NotYetError) Code() string { return CodeNotYet }
 
-// An ExpiredError reports a message or an order whose time is over. All else about it held, so its sender can be told:
-// Task and Digest say of which message.
+// An ExpiredError reports a message or an order that has expired. Everything else about it has been verified, so the sender of a message
+// can be told: Task and Digest say which message it is.
 type ExpiredError struct {
 	Expires, Now time.Time
 	Task         Task   // zero: it was an order
@@ -173,7 +173,7 @@ func (e *ExpiredError) Error() string {
 // Code returns CodeExpired.
 func (e *ExpiredError) Code() string { return CodeExpired }
 
-// A KeyError reports key text, a key or a key file that is refused. It never quotes the text, which may be a secret.
+// A KeyError reports the text of a key, a key or a key file that is refused. It never quotes the text, which may be a secret.
 type KeyError struct {
 	Reason string // CodeKeyFormat, CodeKeyWeak or CodeKeyFile
 	Text   string

@@ -23,7 +23,7 @@ type frame struct {
 	path path // zero: the message was signed alone
 }
 
-// openFrame reads a message of either type without trusting it: everything in it is still a claim. "" is no type.
+// openFrame reads the frame of a message, which must be of wantType or orType ("" for none). Nothing in it is verified yet.
 // Errors, final: *FormatError, *VersionError, *TypeError.
 func openFrame(msg []byte, wantType, orType string) (frame, error) {
 	if err := walk("frame", msg); err != nil {
@@ -73,7 +73,7 @@ func openFrame(msg []byte, wantType, orType string) (frame, error) {
 	return f, nil
 }
 
-// encode returns the only bytes that f has.
+// encode returns the one encoding of f.
 func (f *frame) encode() []byte {
 	e := newEncoder(len(f.body) + frameSizeExtra + f.path.n*hashSize)
 	f.write(e)
@@ -92,7 +92,7 @@ func (f *frame) write(e *encoder) {
 	f.path.write(e)
 }
 
-// seal signs body alone and returns the message around it.
+// seal signs body, not in a batch, and returns the message around it.
 // Errors, final: *PurposeError, *SizeError.
 func seal(what, typ string, body []byte, key PrivateKey, want Purpose, sizeMax int) ([]byte, error) {
 	if err := checkPurpose(key, want); err != nil {
@@ -118,13 +118,13 @@ func (f *frame) bounded(what string, sizeMax int) ([]byte, error) {
 	return msg, nil
 }
 
-// verify finds the key that f names, which must be for either purpose ("" is none), and holds the signature against it.
-// Only after this may the body be parsed. The key is looked up and judged each time; roots, which may be nil, spare no
-// more than the signature of a root that held before.
+// verify finds the key that f names, which must be for the purpose want or the purpose or ("" for none), and verifies the signature
+// with it. Only after this may the body be parsed. The key is looked up and checked each time; roots, which may be nil, saves only
+// the verification of a root whose signature held before.
 // Errors, final: *UnknownKeyError, *PurposeError, *SignatureError.
 func (f *frame) verify(find func(KeyID) (PublicKey, bool), roots *Roots, want, or Purpose) (PublicKey, error) {
 	key, ok := find(f.key)
-	// A keyring that answers with another key than was asked for is treated as one that does not know.
+	// A keyring that returns another key than was asked for is treated as one that does not know the key.
 	if !ok || key.IsZero() || key.ID() != f.key {
 		return PublicKey{}, &UnknownKeyError{f.key}
 	}
@@ -137,7 +137,7 @@ func (f *frame) verify(find func(KeyID) (PublicKey, bool), roots *Roots, want, o
 	return key, nil
 }
 
-// holds reports whether the signature is key's: over the body, or over the root of a tree that the body is in.
+// holds reports whether the signature is key's, over the body or over the root of the tree that the body is in.
 func (f *frame) holds(key PublicKey, roots *Roots) bool {
 	if f.path.isZero() {
 		return key.Verify(f.typ, f.body, f.sig)

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// CheckName refuses s as the name of an audience, a tenant, a queue or a task; what says which of these, for the error.
+// CheckName refuses s unless it can name an audience, a tenant, a queue or a task; what says which of these, for the error.
 // A name is 1 to NameSizeMax of a-z, 0-9, '.', '_' and '-', begins with a letter or digit, and has no ".." in it.
 // Errors, final: *FieldError, which does not quote s.
 func CheckName(what, s string) error {
@@ -121,8 +121,8 @@ func textRune(r rune, n int) bool {
 	return true
 }
 
-// ErrorText makes any bytes fit for Result.Error: what may not stand there is written out as \xNN, byte by byte, and
-// what is longer than ErrorSizeMax ends in "…". Text that fits already is returned unchanged.
+// ErrorText makes any bytes fit for Result.Error: bytes of characters that are not allowed there become \xNN, and text longer than
+// ErrorSizeMax is cut and ends in "…". Text that fits already is returned unchanged.
 func ErrorText(s string) string {
 	if checkText("", s, ErrorSizeMax) == nil {
 		return s

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Keyring finds the keys that may have signed a task. It may return keys of any purpose: Open refuses those that
-// are not for submitting, by name. Whether a key is revoked is policy's to say, after the signature holds.
+// A Keyring finds the keys that may have signed a task. It may return keys of any purpose: Open refuses those that are not for
+// submitting with a *PurposeError. Whether a key is revoked is for the policy to say, after the signature has been verified.
 type Keyring interface {
 	SubmitKey(id KeyID) (PublicKey, bool)
 }
@@ -16,13 +16,13 @@ type Keyring interface {
 type Reader struct {
 	Keys     Keyring // nil knows no key
 	Audience string  // "" is nobody: every message is refused
-	Roots    *Roots  // of batches that were signed before; nil: each is verified anew
+	Roots    *Roots  // of batches that were verified before; nil: each signature is verified anew
 }
 
-// A Verified is a task whose signature holds, that is meant for this deployment and in time. Only Open makes one;
-// the zero Verified has the zero PublicKey, and policy refuses it.
+// A Verified is a task whose signature holds, which is meant for this deployment and has not expired. Only Open makes one. The zero
+// Verified has the zero PublicKey, and policy refuses it.
 type Verified struct {
-	facts *verified // shared by copies, never changed; nil: of the zero Verified
+	facts *verified // shared by copies, never changed; nil in the zero Verified
 }
 
 type verified struct {
@@ -32,7 +32,7 @@ type verified struct {
 	body   Digest
 }
 
-// none is what the zero Verified says.
+// none has the facts of the zero Verified.
 var none verified
 
 func (v Verified) of() *verified {
@@ -48,10 +48,10 @@ func (v Verified) Task() Task { return v.of().task }
 // Key returns the key that signed.
 func (v Verified) Key() PublicKey { return v.of().key }
 
-// Digest returns the SHA-256 of the whole message. Two messages with one id but different digests are not the same.
+// Digest returns the SHA-256 of the whole message. Messages with one id but different digests are different messages.
 func (v Verified) Digest() Digest { return v.of().digest }
 
-// Body returns the BodyDigest of a step; of a task that is none, zero.
+// Body returns the BodyDigest of a step, zero for a task that is no step.
 func (v Verified) Body() Digest { return v.of().body }
 
 // Open verifies msg and returns the task inside. msg is not kept. now is the instant by which Issued and Expires are
@@ -96,12 +96,12 @@ func (r Reader) find(id KeyID) (PublicKey, bool) {
 	return r.Keys.SubmitKey(id)
 }
 
-// judge refuses a task that is well formed but not for this reader, or not yet.
+// judge refuses a task that is well formed but not meant for this reader, or issued in the future.
 func (r Reader) judge(t *Task, signer KeyID, now time.Time) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	// The frame's key id is not signed. It must be what the signer signed, or one message would have two issuers.
+	// The frame's key id is not signed. It must be the issuer that is, or one message would have two issuers.
 	if t.Issuer != signer {
 		return &FieldError{"issuer", "is not the key that signed"}
 	}
@@ -114,8 +114,8 @@ func (r Reader) judge(t *Task, signer KeyID, now time.Time) error {
 	return nil
 }
 
-// An Unverified is what can be said of a message for a person who looks at it. Nothing in it is proved, not even that
-// its key signed it, unless Fault is nil. Never decide anything by it.
+// An Unverified describes a message for a person. Unless Fault is nil nothing in it is proved, not even that Key signed it. Never
+// decide anything by it.
 type Unverified struct {
 	Size   int    // bytes
 	Digest Digest // of the bytes as they are
@@ -130,8 +130,8 @@ type Unverified struct {
 	Task     Task
 }
 
-// Inspect says of any bytes what it can, in the same bounds as Open. Unlike Open it parses a body whose signature
-// does not hold; that body is walked before, like any other.
+// Inspect describes any bytes as far as they can be read, within the same bounds as Open. Unlike Open it also parses a body whose
+// signature does not hold, after walk has checked it like any other.
 func (r Reader) Inspect(msg []byte, now time.Time) Unverified {
 	u := Unverified{Size: len(msg), Digest: DigestOf(msg)}
 	_, u.Fault = r.Open(msg, now)

@@ -5,8 +5,8 @@ import "time"
 // An Act is what an order asks for.
 type Act string
 
-// The acts. Those with a filter choose dead letters by Order.Tenant, Target and Code; where all are empty, all of them.
-// What waits or died after Order.Issued is left alone.
+// The acts. Those with a filter select dead letters by Order.Tenant, Target and Code; if all are empty, all letters. Messages that came
+// or died after Order.Issued are left alone.
 const (
 	ActPause     Act = "pause"      // nothing of the queue begins; what runs goes on
 	ActResume    Act = "resume"     // ends a pause
@@ -47,8 +47,8 @@ func (a Act) rule() (actRule, bool) {
 	return actRule{}, false
 }
 
-// An Order is what an operator, or for ActCancel a sender, tells the workers of one queue. Fields without a word on zero
-// must be set.
+// An Order is what an operator (or, with ActCancel, a sender) orders the workers of one queue to do. Fields whose comment does not
+// mention zero or "" must be set.
 type Order struct {
 	ID       MessageID // the workers' answer is kept under it, as a result
 	Issuer   KeyID     // the signing key; SignOrder sets it
@@ -89,7 +89,7 @@ func SignOrder(o Order, key PrivateKey) ([]byte, error) {
 	return seal("order", orderType, o.encode(), key, purpose, OrderSizeMax)
 }
 
-// purpose returns that of key if it may sign o.
+// purpose returns the purpose of key, if a key of that purpose may sign o.
 func (o *Order) purpose(key PublicKey) (Purpose, error) {
 	p := key.Purpose()
 	if p == Operate || p == Submit && o.Act == ActCancel {
@@ -109,8 +109,8 @@ type OrderReader struct {
 	Audience string       // "" is nobody: every order is refused
 }
 
-// A VerifiedOrder is an order whose signature holds, by a key for that act, meant for this deployment and in time. Only
-// OrderReader.Open makes one; policy refuses the zero VerifiedOrder.
+// A VerifiedOrder is an order whose signature holds, by a key that may sign its act, which is meant for this deployment and has not
+// expired. Only OrderReader.Open makes one; policy refuses the zero VerifiedOrder.
 type VerifiedOrder struct {
 	order  Order
 	key    PublicKey
@@ -126,9 +126,8 @@ func (v VerifiedOrder) Key() PublicKey { return v.key }
 // Digest returns the SHA-256 of the whole order.
 func (v VerifiedOrder) Digest() Digest { return v.digest }
 
-// Answer returns the Result by which a worker says that it has seen to v, as StatusDone; the worker may change Status,
-// Code, Output and Error, and adds Finished. Its Task is the act and its Tenant the order's or, where that has none, the
-// audience.
+// Answer returns the Result with which a worker answers v, as StatusDone. The worker adds Finished and may change Status, Code, Output
+// and Error. Its Task is the act, its Tenant the order's or, if that has none, the audience.
 func (v VerifiedOrder) Answer() Result {
 	o := v.order
 	r := Result{ID: o.ID, Message: v.digest, Audience: o.Audience, Tenant: o.Tenant, Queue: o.Queue, Task: string(o.Act), Status: StatusDone}
@@ -174,7 +173,7 @@ func (r OrderReader) find(id KeyID) (PublicKey, bool) {
 	return r.Keys.OrderKey(id)
 }
 
-// judge refuses an order whose encoding is in order but that is not for this key or reader, or not now.
+// judge refuses an order that is well formed but not for this key, this reader or this time.
 func (r OrderReader) judge(o *Order, key PublicKey, now time.Time) error {
 	if err := o.check(); err != nil {
 		return err
@@ -208,7 +207,7 @@ func (o *Order) check() error {
 	}
 	rule, ok := o.Act.rule()
 	if !ok {
-		return &FieldError{"act", "is none that there is"}
+		return &FieldError{"act", "is unknown"}
 	}
 	if err := o.checkScope(rule); err != nil {
 		return err
@@ -228,7 +227,7 @@ func (o *Order) check() error {
 	return checkText("note", o.Note, NoteSizeMax)
 }
 
-// checkScope holds the fields that say of what against those that the act has.
+// checkScope refuses fields that the act needs and that are missing, or that it does not have.
 func (o *Order) checkScope(rule actRule) error {
 	for _, part := range []struct {
 		field, value string
@@ -254,7 +253,7 @@ func (o *Order) checkScope(rule actRule) error {
 	return nil
 }
 
-// checkTarget refuses what can be no id, or for a filter no id and no entry.
+// checkTarget refuses a target that cannot be an id or, with a filter, an id or an entry.
 func (o *Order) checkTarget(s string) error {
 	if o.Act == ActCancel {
 		id, err := ParseMessageID(s)

@@ -17,10 +17,11 @@ const (
 	StatusDead    Status = "dead"    // its attempts are used up, or it expired before one succeeded
 )
 
-// A Result is how a message ended, signed by the worker that ended it. Fields without a word on zero must be set.
+// A Result says how a message ended. The worker that ended it signs it. Fields whose comment does not mention zero, "" or nil must be
+// set.
 type Result struct {
 	ID      MessageID // of the message
-	Message Digest    // of the whole message: the result answers these bytes and no others of the same id
+	Message Digest    // of the whole message: the result is for these bytes, not for others with the same id
 	Worker  KeyID     // the signing key; SignResult sets it
 
 	Audience, Tenant, Queue, Task string // as in the message
@@ -44,8 +45,8 @@ type Result struct {
 // resultArity is the number of values in a result's body. One with Body has one more.
 const resultArity = 17
 
-// A WorkerKeyring finds the keys that may have signed a result. It may return keys of any purpose: OpenResult refuses
-// those that are not workers'.
+// A WorkerKeyring finds the keys that may have signed a result. It may return keys of any purpose: ResultReader.Open refuses those that
+// are not for workers.
 type WorkerKeyring interface {
 	WorkerKey(id KeyID) (PublicKey, bool)
 }
@@ -62,7 +63,7 @@ func SignResult(r Result, key PrivateKey) ([]byte, error) {
 	return seal("result", resultType, body, key, Worker, ResultSizeMax)
 }
 
-// prepare sets what signing sets and returns b with the body that is to be signed behind it.
+// prepare sets the fields that signing sets, and returns b with the body that is to be signed appended.
 func (r *Result) prepare(b []byte, key PrivateKey) ([]byte, error) {
 	r.Worker = key.Public().ID()
 	r.Started, r.Finished = wireTime(r.Started), wireTime(r.Finished)
@@ -75,11 +76,11 @@ func (r *Result) prepare(b []byte, key PrivateKey) ([]byte, error) {
 // A ResultReader opens results. It may be used by any number of goroutines.
 type ResultReader struct {
 	Keys  WorkerKeyring // nil knows no key
-	Roots *Roots        // of batches that were signed before; nil: each is verified anew
+	Roots *Roots        // of batches that were verified before; nil: each signature is verified anew
 }
 
-// Open verifies b and returns the result inside; nothing of it is part of b. It says that a known worker gave
-// this result, not what for: compare ID and Message with what was sent.
+// Open verifies b and returns the result inside, which shares no memory with b. It proves that a known worker signed the result, not
+// for which message: compare ID and Message with what was sent.
 // Errors, all final: *SizeError, *FormatError, *VersionError, *TypeError, *UnknownKeyError, *PurposeError,
 // *SignatureError, *FieldError, *UnsupportedError.
 // Source: docs/reference/envelope.md, "Reading a result".
@@ -114,7 +115,7 @@ func (r ResultReader) find(id KeyID) (PublicKey, bool) {
 	return r.Keys.WorkerKey(id)
 }
 
-// OpenResult opens b as a ResultReader does that remembers nothing.
+// OpenResult opens b as a ResultReader without Roots does.
 // Errors: as ResultReader.Open's.
 func OpenResult(b []byte, keys WorkerKeyring) (Result, error) {
 	return ResultReader{Keys: keys}.Open(b)
@@ -188,7 +189,7 @@ func (r *Result) checkTexts() error {
 	return checkText("error", r.Error, ErrorSizeMax)
 }
 
-// appendTo writes the only bytes that r has as a body behind b.
+// appendTo appends the one encoding of r's body to b.
 func (r *Result) appendTo(b []byte) []byte {
 	e := newAppender(slices.Grow(b, len(r.Output)+len(r.Error)+512))
 	r.write(e)

@@ -2,18 +2,18 @@ package envelope
 
 import "sync"
 
-// Roots remembers the roots of batches whose signatures held, so that one verification serves all messages of a batch.
-// The zero Roots is empty and ready. It holds at most RootsMax and forgets those that were not asked for lately.
+// Roots remembers the roots of batches whose signatures held, so that one verification serves all messages of a batch. The zero Roots is
+// empty and ready. It holds at most RootsMax and forgets those that were not used lately.
 //
-// What is remembered is the key, the size, the root and the very signature, so a message opens with Roots if and only if
-// it opens without. Whether the key is known, for this purpose, and not revoked is asked for each message all the same.
-// Safe for concurrent use. One Roots may serve readers of tasks and of results.
+// It remembers the key, the size, the root and the signature itself, so a message opens with Roots if and only if it opens without.
+// Whether the key is known, for this purpose and not revoked is still checked for each message.
+// Roots is safe for concurrent use. One Roots may serve readers of tasks and of results.
 type Roots struct {
 	mu       sync.Mutex
 	new, old map[signedRoot]struct{} // new becomes old when it has half of RootsMax
 }
 
-// signedRoot is one verification that came out well.
+// A signedRoot is a root whose signature was verified.
 type signedRoot struct {
 	key  PublicKey
 	size int

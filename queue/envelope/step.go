@@ -6,9 +6,9 @@ import "fmt"
 // has one more.
 const stepArity = taskArity + 2
 
-// BodyDigest returns what AfterBodies of a step and Body of a result say of the message that Sign or SignBatch makes of t
-// and key: the hash that its body has as a leaf of a batch. Unlike the digest of the message it is known before anything is
-// signed, so that a step can be bound to the step before it though both are under one signature.
+// BodyDigest returns the hash of t's body as a leaf of a batch: what a later step's AfterBodies and a result's Body say of the message
+// that Sign or SignBatch makes of t. Unlike the digest of the message it is known before anything is signed, so that a step can be
+// bound to an earlier step under the same signature.
 // Errors, final: as Sign's for t.
 // Source: docs/reference/envelope.md, "Batches" and "Body of a step".
 func BodyDigest(t Task, key PrivateKey) (Digest, error) {
@@ -19,7 +19,7 @@ func BodyDigest(t Task, key PrivateKey) (Digest, error) {
 	return Digest(leafHash(t.wireType(), body)), nil
 }
 
-// checkStep refuses what would give a step two inputs, or none that anyone could make.
+// checkStep refuses a step with an input of its own beside After, and values of After that no message can have.
 func (t *Task) checkStep() error {
 	if n := len(t.AfterBodies); n > 0 && n != len(t.After) {
 		return &FieldError{"after_bodies", "are not as many as after"}
@@ -60,7 +60,7 @@ func (t *Task) checkStep() error {
 	return nil
 }
 
-// writeStep writes what a step has more than a task.
+// writeStep writes the fields that only a step has.
 func (t *Task) writeStep(e *encoder) {
 	e.id(t.Plan[:])
 	e.array(len(t.After))
@@ -76,8 +76,8 @@ func (t *Task) writeStep(e *encoder) {
 	}
 }
 
-// readStep reads what writeStep wrote; more says that AfterBodies are there. A plan of zeros would be none, and is refused
-// here: a task that is no step has another type.
+// readStep reads what writeStep wrote; more says that AfterBodies are there. A zero plan is refused, since a task that is no step has
+// another type.
 func (t *Task) readStep(d *decoder, more bool) {
 	d.fixed("plan", t.Plan[:], false)
 	if d.err == nil && t.Plan.IsZero() {

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Limits are what the sender asks a task to be held to. Zero means not asked; the manifest's and the policy's limits
-// hold in any case, and the least one wins.
+// Limits are tighter limits that the sender asks for. Zero: none asked for. The manifest's and the policy's limits apply in any case,
+// and the smallest wins.
 type Limits struct {
 	Memory, Stack, Result int64         // bytes
 	Wall, CPU             time.Duration // whole milliseconds, at most 24 h
 	Calls                 int64         // host calls
 }
 
-// A Task is what a sender asks for. Fields without a word on zero must be set.
+// A Task is what a sender asks for. Fields whose comment does not mention zero, "" or nil must be set.
 type Task struct {
 	ID       MessageID
 	Issuer   KeyID  // the signing key; Sign sets it
@@ -26,19 +26,19 @@ type Task struct {
 
 	// Times have millisecond resolution on the wire; Sign cuts off the rest.
 	Issued    time.Time
-	NotBefore time.Time // zero: at once; else before Expires. It is no refusal: the worker parks the task until then
+	NotBefore time.Time // zero: at once; else before Expires. Until then the worker parks the task
 	Expires   time.Time // after Issued, by LifetimeMax at most; from this instant on the message is refused
 
 	Attempts int // most attempts wanted, 0: as the manifest says; at most AttemptsMax
 	Limits   Limits
 
-	// Narrowed says that the sender gives up every capability that is not in Caps. Without it Caps must be empty, and
-	// the task has what manifest and policy give. With it and no Caps the task has none.
+	// Narrowed says that the sender gives up every capability that is not in Caps. Without it Caps must be empty, and the task has
+	// what manifest and policy grant. With it and no Caps the task has no capability.
 	Narrowed bool
-	Caps     []string // capability lines; their grammar is judged where policy is, not here
+	Caps     []string // capability lines; runtime/policy checks their grammar, this package does not
 
-	// Of all messages of one tenant and task with the same UniqueKey only the first runs within UniqueWindow of its
-	// start; the others are refused with its id. Both or neither; the window is UniqueWindowMin to LifetimeMax.
+	// Of all messages of one tenant and task with the same UniqueKey, only the first runs within UniqueWindow of its start; the others
+	// are refused with its id. Set both or neither. The window is UniqueWindowMin to LifetimeMax; the key "" is none.
 	UniqueKey    string
 	UniqueWindow time.Duration
 
@@ -54,12 +54,12 @@ type Task struct {
 	// Plan and are sent together, see SignBatch.
 	Plan MessageID
 
-	// After are the messages, of the same audience, tenant and queue, whose results are this step's payload: AfterMax at
-	// most, none twice. With any, Payload and ContentType must be empty.
+	// After are the messages whose results are this step's payload: at most AfterMax, none twice, all of the same audience, tenant and
+	// queue; nil for none. With any, Payload and ContentType must be empty.
 	After []MessageID
 
-	// AfterBodies are the BodyDigests of After, in their order, or none. With them only a result that answers these very
-	// messages is an input, and not one of another message that somebody sent under the same id.
+	// AfterBodies are the BodyDigests of After, in their order, or nil. With them, only results of these very messages are inputs, not
+	// those of other messages that somebody sent under the same ids.
 	AfterBodies []Digest
 }
 
@@ -84,7 +84,7 @@ func Sign(t Task, key PrivateKey) ([]byte, error) {
 	return seal("message", t.wireType(), body, key, Submit, MessageSizeMax)
 }
 
-// prepare sets what signing sets and returns the body that is to be signed.
+// prepare sets the fields that signing sets, and returns the body that is to be signed.
 func (t *Task) prepare(key PrivateKey) ([]byte, error) {
 	t.Issuer = key.Public().ID()
 	t.Issued, t.NotBefore, t.Expires = wireTime(t.Issued), wireTime(t.NotBefore), wireTime(t.Expires)
@@ -102,7 +102,7 @@ func (t *Task) wireType() string {
 	return stepType
 }
 
-// wireTime returns t as the wire can say it.
+// wireTime returns t cut to milliseconds, in UTC, as the wire has it.
 func wireTime(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -163,7 +163,7 @@ func (t *Task) checkTimes() error {
 	return nil
 }
 
-// checkTime refuses a time that is set but that the wire cannot say, or would say as "not set".
+// checkTime refuses a time that is set but that the wire cannot represent, or would represent as not set.
 func checkTime(what string, t time.Time) error {
 	if ms := t.UnixMilli(); !t.IsZero() && (ms <= 0 || ms > timeMax) {
 		return &FieldError{what, "is not between the years 1970 and 10000"}
@@ -191,7 +191,7 @@ func (t *Task) checkNumbers() error {
 	return checkDuration("limits.cpu", l.CPU, limitDurationMax)
 }
 
-// checkUnique holds key and window together: one alone would promise what nobody could keep.
+// checkUnique refuses a key without a window, and a window without a key.
 func (t *Task) checkUnique() error {
 	if err := checkLine("unique_key", t.UniqueKey, UniqueKeySizeMax); err != nil {
 		return err
@@ -255,11 +255,11 @@ func (t *Task) checkCaps() error {
 	return nil
 }
 
-// at names one value of a list; only for errors, since a message with many values is checked in one go.
+// at names one value of a list, for errors.
 func at(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
-// checkFeatures refuses what the format has a place for and this version would have to ignore: a task that counts on an
-// answer that others cannot read must not run without.
+// checkFeatures refuses fields that the format has and that this version would have to ignore: a task whose sender counts on an
+// encrypted answer must not run without.
 func (t *Task) checkFeatures() error {
 	switch {
 	case t.Encryption != "":
@@ -270,7 +270,7 @@ func (t *Task) checkFeatures() error {
 	return nil
 }
 
-// encode returns the only bytes that t has as a body.
+// encode returns the one encoding of t's body.
 func (t *Task) encode() []byte {
 	e := newEncoder(len(t.Payload) + 512)
 	t.write(e)
