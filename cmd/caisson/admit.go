@@ -13,11 +13,11 @@ import (
 	"github.com/caisson-run/caisson/runtime/sandbox"
 )
 
-// admitVerb makes this program the process that admits modules for another of its kind: `caisson sandbox-admit`. It is no
-// command for people, and so stands in no help.
+// admitVerb is the verb of the child process that admits modules for a worker: `caisson sandbox-admit`. It is not for people, so no help
+// lists it.
 const admitVerb = "sandbox-admit"
 
-// serveAdmission is what the verb does. It returns the exit status.
+// serveAdmission runs the child process and returns its exit status.
 func serveAdmission() int {
 	if err := sandbox.ServeAdmission(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "caisson: %v\n", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/caisson-run/caisson/sdk/client"
 )
 
-// clientFile is client.toml: who sends, to which deployment, over which broker. Source: docs/reference/cli.md.
+// clientFile is client.toml: the sender, the deployment and the broker. Source: docs/reference/cli.md.
 type clientFile struct {
 	Audience string       `toml:"audience"`
 	Tenant   string       `toml:"tenant"`

@@ -55,7 +55,7 @@ type demoOptions struct {
 	progress io.Writer // all else
 }
 
-// demoSummary is what the demo comes to.
+// demoSummary is the result of the demo.
 type demoSummary struct {
 	Done      int        `json:"done"`
 	Lost      int        `json:"lost"`
@@ -64,7 +64,7 @@ type demoSummary struct {
 	AsTheySay int        `json:"trials_as_expected"`
 }
 
-// err says what did not go as it should, nil when all did.
+// err returns what did not go as expected, nil when everything did.
 func (s demoSummary) err() error {
 	if other := len(s.Trials) - s.AsTheySay; s.Lost > 0 || other > 0 {
 		return fmt.Errorf("the demo did not go as it should: %d of the tasks lost, %d of the trials not as expected", s.Lost, other)

@@ -9,8 +9,8 @@ import (
 	"github.com/caisson-run/caisson/runtime"
 )
 
-// brokerOf is the worker's hand in its queues, as it is. A build with the tag chaos, which only the tests of runtime/chaos
-// make, lets the process die or stop at its calls: see faults_chaos.go.
+// brokerOf returns the worker's broker unchanged. In a build with the tag chaos, which only the tests of runtime/chaos make, its calls can
+// kill or stop the process: see faults_chaos.go.
 func brokerOf(q *redisqueue.Queue) runtime.Broker { return q }
 
 // workerClock is the clock that the worker judges messages by; nil: the machine's.

@@ -46,7 +46,7 @@ func (f *operatorFlags) addLanes(c *cobra.Command) {
 	c.Flags().StringVar(&f.policy, "policy", "", "policy file, which names the tenants and whose orders count")
 }
 
-// operator is who looks at queues and orders something of their workers.
+// operator is the connection and key of a command that inspects queues or gives orders.
 type operator struct {
 	*connection
 	flags operatorFlags
@@ -137,7 +137,7 @@ func (o *operator) sign(order envelope.Order, life time.Duration) (signed, error
 	return signed{order: order, bytes: b, digest: envelope.DigestOf(b)}, nil
 }
 
-// orderInfo is what came of an order.
+// orderInfo is the outcome of an order.
 type orderInfo struct {
 	Order  string `json:"order"`
 	Act    string `json:"act"`

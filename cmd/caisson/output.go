@@ -25,8 +25,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// oneLine is s fit to stand within a line: no text from a task, a broker or a file can end the line, move the
-// cursor or change the colour. What is not printable is written out, so that it can be seen.
+// oneLine returns s escaped so that it fits into one line: no text of a task, a broker or a file can end the line, move the cursor or
+// change the colour. What is not printable is written as an escape.
 func oneLine(s string) string { return escape(s, "") }
 
 // someLines is oneLine for text that may have lines and tabs of its own.

@@ -27,7 +27,7 @@ before they obey, and sign their answer. Whoever can write to Redis but has no s
 	return c
 }
 
-// queueInfo is how a queue stands.
+// queueInfo is the state of a queue.
 type queueInfo struct {
 	Queue   string `json:"queue"`
 	Mode    string `json:"mode"` // running, paused, unverified (signed by a key that is not known here), hidden
@@ -111,7 +111,7 @@ func printQueues(w io.Writer, all []queueInfo, asJSON bool) error {
 	return nil
 }
 
-// laneInfo is how a lane stands.
+// laneInfo is the state of a lane.
 type laneInfo struct {
 	Queue    string `json:"queue"`
 	Tenant   string `json:"tenant"`

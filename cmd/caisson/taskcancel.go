@@ -18,7 +18,7 @@ import (
 // cancelWait is how long a cancellation waits to see the task end.
 const cancelWait = 5 * time.Second
 
-// cancelInfo is what came of an order to cancel.
+// cancelInfo is the outcome of an order to cancel.
 type cancelInfo struct {
 	Order  string `json:"order"`
 	ID     string `json:"id"`
