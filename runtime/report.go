@@ -66,7 +66,7 @@ func (w *Worker) say(r report) {
 		}
 		w.log.Warn("task refused", pairs...)
 	case outcomeLost:
-		w.log.Warn("task outcome lost", pairs...)
+		w.limited.warn("task outcome lost", r.code, pairs...)
 	default:
 		w.log.Debug("task put aside", pairs...)
 	}

@@ -126,7 +126,7 @@ func (w *Worker) settleBatch(ctx context.Context, p *post, batch []*ending) {
 // settleAlone writes the outcomes of a batch one by one, so that one that the broker rejects does not hold up the others.
 func (w *Worker) settleAlone(ctx context.Context, p *post, batch []*ending, err error) {
 	if len(batch) == 1 {
-		w.log.Error("outcome cannot be written, its lease will end", "task_id", batch[0].report.id, "error", err)
+		w.limited.warn("outcome cannot be written, its lease will end", "", "task_id", batch[0].report.id, "error", err)
 		p.refused.Store(time.Now().UnixNano())
 		w.abandon(p, batch)
 		return

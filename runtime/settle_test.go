@@ -175,8 +175,9 @@ func TestSettleGivesUp(t *testing.T) {
 		if got := f.verdicts(); len(got) != 0 || !strings.Contains(log.String(), "outcomes not written, their tasks will run again: outcomes=2") {
 			t.Errorf("settled %v:\n%s", got, log)
 		}
-		if n := strings.Count(log.String(), "task outcome lost"); n != 2 {
-			t.Errorf("%d outcomes are said to be lost", n)
+		w.limited.flush()
+		if n := strings.Count(log.String(), "task outcome lost"); n != 2 || !strings.Contains(log.String(), "task outcome lost: more=1 ") {
+			t.Errorf("%d lines say that outcomes are lost:\n%s", n, log)
 		}
 	})
 }

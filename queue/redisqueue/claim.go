@@ -390,11 +390,15 @@ func (q *Queue) mend(ctx context.Context, lanes []queue.Lane) error {
 	return nil
 }
 
-// leaveOut excludes a lane from reads for brokenFor.
+// leaveOut excludes a lane from reads for brokenFor. Of one that was left out until just now it was said.
 func (q *Queue) leaveOut(l queue.Lane, err error) {
 	q.mu.Lock()
+	_, said := q.broken[l]
 	q.broken[l] = time.Now().Add(brokenFor)
 	q.mu.Unlock()
+	if said {
+		return
+	}
 	q.conf.Logger.Warn("lane left out", "lane", l.String(), "error", err)
 }
 
@@ -426,7 +430,9 @@ func (q *Queue) serviceable(lanes []queue.Lane) []queue.Lane {
 		if broken && now.Before(until) {
 			continue
 		}
-		delete(q.broken, l)
+		if broken && now.Sub(until) > brokenFor { // it was read meanwhile
+			delete(q.broken, l)
+		}
 		out = append(out, l)
 	}
 	return out

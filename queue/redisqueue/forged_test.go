@@ -225,6 +225,19 @@ func TestPurgeOfOthers(t *testing.T) {
 	}
 }
 
+// Whoever counts a queue of which a key is spoilt is told which one it is.
+func TestDepthNamesSpoilt(t *testing.T) {
+	for _, key := range []string{laneKey(acme), "cs:{jobs}:due", "cs:{jobs}:dead"} {
+		r := newRig(t)
+		r.do("SET", key, "x")
+		_, err := r.b.operator.Depth(t.Context(), []queue.Lane{acme})
+		wantReason(t, "depth", err, queue.ReasonData)
+		if err == nil || strings.Count(err.Error(), key+": WRONGTYPE") != 1 {
+			t.Errorf("%s is not named once: %v", key, err)
+		}
+	}
+}
+
 // Something else in the place of a result is said to who waits for it, and holds up nobody else.
 func TestForgedResults(t *testing.T) {
 	r := newRig(t)

@@ -234,23 +234,29 @@ func (c *Client) Depth(ctx context.Context, lanes []queue.Lane) (queue.Depths, e
 		return queue.Depths{}, err
 	}
 	out := queue.Depths{Lanes: make([]queue.Depth, len(lanes)), Due: map[string]int64{}, Dead: map[string]int64{}}
-	var fault error
+	var fault error // the first, with the key that somebody spoilt or that this user may not look at
+	note := func(key string, err error) {
+		if err != nil && fault == nil {
+			fault = fmt.Errorf("%s: %w", key, err)
+		}
+	}
 	for i, l := range lanes {
 		d := queue.Depth{Lane: l}
 		// A lane that nobody has claimed from yet has no group.
 		if p, err := pending[i].Result(); err == nil {
 			d.Running = p.Count
 		} else if !strings.HasPrefix(err.Error(), "NOGROUP") {
-			fault = errors.Join(fault, err)
+			note(laneKey(l), err)
 		}
 		// What is settled is deleted, so a lane holds what waits and what runs.
 		d.Waiting = max(0, lengths[i].Val()-d.Running)
-		fault = errors.Join(fault, lengths[i].Err())
+		note(laneKey(l), lengths[i].Err())
 		out.Lanes[i] = d
 	}
 	for i, name := range names {
 		out.Due[name], out.Dead[name] = due[i].Val(), dead[i].Val()
-		fault = errors.Join(fault, due[i].Err(), dead[i].Err())
+		note(dueKey(name), due[i].Err())
+		note(deadKey(name), dead[i].Err())
 	}
 	if fault != nil {
 		return queue.Depths{}, unavailable("depth", fault)
