@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/caisson-run/caisson/queue/envelope"
 	"github.com/caisson-run/caisson/queue/redisqueue"
@@ -35,6 +40,29 @@ type connection struct {
 func (c *connection) close() {
 	c.results.Close()
 	c.redis.Close()
+}
+
+// lookFirst bounds the look before a wait.
+const lookFirst = 2 * time.Second
+
+// sayIfAway says on stderr, before a wait for r that goes on through every outage, that the broker cannot be asked just now: nobody might
+// ever hear of a wrong address.
+func (c *connection) sayIfAway(cmd *cobra.Command, r client.Receipt, timeout time.Duration) {
+	bound := lookFirst
+	if timeout > 0 {
+		bound = min(bound, timeout/2)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), bound)
+	defer cancel()
+	_, err := c.results.Result(ctx, r.Queue, c.key.Public().ID().String(), r.ID.String())
+	switch {
+	case cmd.Context().Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("no answer in %v", bound)
+		fallthrough
+	case passing(err):
+		fmt.Fprintf(cmd.ErrOrStderr(), "caisson: waiting, but the broker cannot be asked just now: %s\n", oneLine(err.Error()))
+	}
 }
 
 // connect reads client.toml, every fault of it at once, and connects. queueName replaces the file's when set.

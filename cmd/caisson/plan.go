@@ -187,6 +187,7 @@ Exit status 0 when the plan is done, 1 when a step failed, 3 when one was refuse
 				return err
 			}
 			defer conn.close()
+			conn.sayIfAway(c, receipt.Steps[0].Receipt, timeout)
 			return waitForPlan(c, conn, receipt, timeout, f.json)
 		},
 	}

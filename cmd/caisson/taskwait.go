@@ -81,6 +81,7 @@ func runWait(c *cobra.Command, args []string, f waitFlags) error {
 			receipts[i].Queue = conn.file.Queue
 		}
 	}
+	conn.sayIfAway(c, receipts[0], f.timeout)
 	if len(receipts) == 1 && f.receipts == "" {
 		return waitAndPrint(c, conn, receipts[0], f.timeout, f.json)
 	}
