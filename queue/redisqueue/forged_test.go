@@ -203,6 +203,17 @@ func TestSpoiltCancels(t *testing.T) {
 	}
 }
 
+// An order that cannot be kept names the key that somebody spoilt.
+func TestSpoiltOrders(t *testing.T) {
+	r := newRig(t)
+	r.do("SET", "cs:{jobs}:orders", "x")
+	err := r.b.operator.Once(t.Context(), "jobs", []byte("order"))
+	wantReason(t, "order", err, queue.ReasonData)
+	if err == nil || !strings.Contains(err.Error(), "cs:{jobs}:orders: WRONGTYPE") {
+		t.Errorf("the key is not named: %v", err)
+	}
+}
+
 // TestPurgeOfOthers purges lanes of which one is no stream, and what is parked where something else stands in its place: the rest is forgotten.
 func TestPurgeOfOthers(t *testing.T) {
 	r := newRig(t)

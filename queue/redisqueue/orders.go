@@ -118,7 +118,7 @@ func (c *Client) keepAndTell(ctx context.Context, op string, keep keeping, chann
 		}
 		for _, cmd := range cmds {
 			if err := cmd.Err(); err != nil && (cmd != spare || reason(err) != queue.ReasonData) {
-				return err
+				return fmt.Errorf("%v: %w", cmd.Args()[1], err) // the key: somebody may have spoilt it
 			}
 		}
 		return c.rdb.Publish(ctx, channel, word).Err()
