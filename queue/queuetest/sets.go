@@ -87,6 +87,26 @@ func (s *Sentinels) AwaitMaster(tb testing.TB, m *Server) {
 	})
 }
 
+// Part makes a master of the replica and has all Sentinels name it, while the old one lives on as a master: as when that one is cut off from
+// the others, and not from its clients.
+func (s *Sentinels) Part(tb testing.TB) {
+	tb.Helper()
+	do := func(to *Server, args ...string) {
+		tb.Helper()
+		if reply := to.Do(args...); reply != "OK" {
+			tb.Fatal(args, reply)
+		}
+	}
+	for _, w := range s.watchers { // or they would make a replica of it again
+		do(w, "SENTINEL", "REMOVE", MasterName)
+	}
+	do(s.Replica, "REPLICAOF", "NO", "ONE")
+	for _, w := range s.watchers {
+		do(w, "SENTINEL", "MONITOR", MasterName, "127.0.0.1", fmt.Sprint(s.Replica.port), "2")
+		do(w, "SENTINEL", "SET", MasterName, "auth-user", UserAdmin, "auth-pass", s.Master.own.password)
+	}
+}
+
 // Login returns what a client needs to be user of the master; its Addrs are the Sentinels'.
 func (s *Sentinels) Login(user string) Login {
 	l := s.Master.Login(user)

@@ -105,12 +105,14 @@ func Dial(c Config) (*Client, error) {
 func open(c Config, k *connector) redis.UniversalClient {
 	switch {
 	case c.Master != "":
-		return redis.NewFailoverClient(&redis.FailoverOptions{
+		rdb := redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: c.Master, SentinelAddrs: c.seeds(), SentinelUsername: c.SentinelUser, SentinelPassword: c.SentinelPassword,
 			CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,
 			MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
-			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
+			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout, ConnMaxLifetime: masterConnMax,
 		})
+		rdb.AddHook(&masterHook{open: map[*masterConn]struct{}{}})
+		return rdb
 	case c.Cluster:
 		return redis.NewClusterClient(&redis.ClusterOptions{
 			Addrs: c.seeds(), CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,62 @@ func TestFailover(t *testing.T) {
 		t.Errorf("the replica is %v", role)
 	}
 	notGivenOut(ctx, t, b, s.Replica)
+	cancel()
+	<-listening
+}
+
+// TestMasterCutOff: the Sentinels name another master while the old one lives, cut off from them, and so does what is subscribed there. Who waits for results and who listens
+// to orders follows to the new one, whether or not there is anything else to ask for.
+func TestMasterCutOff(t *testing.T) {
+	t.Parallel()
+	s := queuetest.StartSentinels(t)
+	b := &broker{
+		worker: dial(t, configOf(s.Login(queuetest.UserWorker))), producer: dial(t, configOf(s.Login(queuetest.UserProducer))),
+		operator: dial(t, configOf(s.Login(queuetest.UserOperator))),
+	}
+	b.results = redisqueue.OpenResults(b.producer)
+	idle := redisqueue.OpenResults(dial(t, configOf(s.Login(queuetest.UserProducer))))
+	t.Cleanup(func() { _, _ = b.results.Close(), idle.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const n = 20
+	ids, _ := messages(0, n)
+	waited := make(chan error, 2)
+	for _, r := range []*redisqueue.Results{b.results, idle} {
+		go func() { waited <- r.Wait(ctx, "jobs", queuetest.Issuer, ids, func(string, []byte) {}) }()
+	}
+	heard := make(chan string, 10)
+	listening := make(chan error, 1)
+	go func() {
+		listening <- b.worker.Listen(ctx, []string{"jobs"}, func(_ string, order []byte) { heard <- string(order) }, quiet)
+	}()
+	queuetest.Eventually(t, "all three are subscribed", func() bool {
+		info, _ := s.Master.Do("CLIENT", "LIST", "TYPE", "pubsub").(string)
+		return strings.Count(info, "sub=1") == 3
+	})
+
+	s.Part(t)
+	s.Master.Do("CLIENT", "KILL", "TYPE", "normal") // go-redis closes those by itself when it hears of it
+	load(ctx, t, b, n)
+	crew := newCrew(t, b, 1, 2*time.Second)
+	for range cap(waited) {
+		if err := <-waited; err != nil {
+			t.Errorf("waiting: %v", err)
+		}
+	}
+	for err := b.operator.Once(ctx, "jobs", []byte("after")); err != nil; err = b.operator.Once(ctx, "jobs", []byte("after")) {
+		if !again(ctx, t, err) {
+			return
+		}
+	}
+	for got := ""; got != "after"; {
+		select {
+		case got = <-heard:
+		case <-ctx.Done():
+			t.Fatal("no order of the new master is heard")
+		}
+	}
+	crew.end()
 	cancel()
 	<-listening
 }

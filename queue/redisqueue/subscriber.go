@@ -128,7 +128,12 @@ func (s *subscriber) session() (heard bool, err error) {
 		s.mu.Unlock()
 		_ = pubsub.Close()
 	}()
+	looked := time.Now()
 	for asked := false; ; { // for a sign of life
+		if time.Since(looked) >= subscriberQuiet {
+			s.client.lookForMaster(s.closer.ctx)
+			looked = time.Now()
+		}
 		message, err := pubsub.ReceiveTimeout(s.closer.ctx, subscriberQuiet)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() && !asked {
