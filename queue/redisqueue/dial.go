@@ -109,7 +109,7 @@ func open(c Config, k *connector) redis.UniversalClient {
 			MasterName: c.Master, SentinelAddrs: c.seeds(), SentinelUsername: c.SentinelUser, SentinelPassword: c.SentinelPassword,
 			CredentialsProviderContext: k.login, TLSConfig: k.tls, Dialer: k.dial, Protocol: 2, DisableIdentity: true,
 			MaxRetries: -1, DialerRetries: 1, DialTimeout: c.DialTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
-			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout, ConnMaxLifetime: masterConnMax,
+			ContextTimeoutEnabled: true, PoolSize: c.Connections, PoolTimeout: c.Timeout,
 		})
 		rdb.AddHook(&masterHook{open: map[*masterConn]struct{}{}})
 		return rdb

@@ -28,10 +28,6 @@ const (
 	leaseMin = 100 * time.Millisecond
 	leaseMax = time.Hour
 
-	// masterConnMax is how long a connection to a master that Sentinels named is used: who the master is, is asked with each new
-	// one. A Sentinel that says it unasked may be gone.
-	masterConnMax = time.Minute
-
 	// brokenFor is how long a lane that is no stream is left out of reads.
 	brokenFor = 10 * time.Second
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -30,8 +31,8 @@ func (c *Client) do(ctx context.Context, op string, f func(context.Context) erro
 			return err
 		}
 		if errors.Is(err, redis.Nil) {
-			// Sentinels that know no such master: their nil is no answer of ours, and would pass for one.
-			err = errors.New(err.Error())
+			// go-redis calls such Sentinels unreachable, and its nil would pass for an answer of ours.
+			err = fmt.Errorf("a Sentinel that answers knows no master %q", c.conf.Master)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
