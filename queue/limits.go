@@ -58,7 +58,8 @@ const (
 	InputsBytesMax = 64 << 20
 
 	// SuspectCrashes is how many crashes make a message a suspect. When a worker dies, every message that it ran counts a crash,
-	// whichever was to blame. So a broker grants suspects one at a time in each queue: the next crash shows which one it is.
+	// whichever was to blame. So a broker grants suspects one at a time in each queue, and a worker runs one beside nothing else
+	// and says when that begins (Start.Begins): the next crash shows which one it is.
 	SuspectCrashes = 2
 
 	// GatesMax bounds the gates before one message: queue, tenant, task and principal, each with either bound.

@@ -70,6 +70,10 @@ type Start struct {
 	Unique Unique
 	Gates  []Gate
 
+	// Begins: the message, a suspect that was granted before by the same token, is about to run. Before that its worker's death is no
+	// crash of it. The answer is Granted, or Lost when the lease is. Of others it says nothing.
+	Begins bool
+
 	// Unasked: the message has a unique key that is not to be asked for, since it must not run now: its time has not come, say.
 	// It is granted, and asks for its key at the first start that names it, whatever became of this one. Unique is empty then.
 	Unasked bool

@@ -92,3 +92,56 @@ func TestLentPlaces(t *testing.T) {
 		t.Error("lent while the worker drains")
 	}
 }
+
+// TestSuspectRunsAlone: a suspect waits until nothing else runs, nothing begins meanwhile, nor beside it; and it does not go back to
+// its lane because it waits.
+func TestSuspectRunsAlone(t *testing.T) {
+	w, _ := openInside(t, &fake{})
+	r := newReady(Limits{}, 2)
+	b := func(crashes int) *begun {
+		return &begun{opened: &opened{}, post: w.posts[0], crashes: crashes, since: time.Now()}
+	}
+	before, suspect, after := b(0), b(queue.SuspectCrashes), b(1)
+	got := make(chan *begun)
+	next := func() {
+		b, _ := r.next()
+		got <- b
+	}
+	runner, _ := r.lend(before)
+	if _, ok := r.lend(suspect); ok {
+		t.Fatal("a suspect was lent a place beside another")
+	}
+	r.add([]*begun{suspect, after}, time.Millisecond, func(*begun, bool) {})
+	if taken := r.excess(0, time.Now().Add(time.Hour)); len(taken) != 1 || taken[0] != after {
+		t.Errorf("given back: %v", taken)
+	}
+	r.add([]*begun{after}, time.Millisecond, func(*begun, bool) {})
+	go next()
+	select {
+	case b := <-got:
+		t.Fatalf("%d crashes: begun beside another", b.crashes)
+	case <-time.After(20 * time.Millisecond):
+	}
+	r.done(before, runner, true)
+	if <-got != suspect {
+		t.Fatal("not the suspect, when nothing else runs")
+	}
+	if _, ok := r.lend(b(0)); ok {
+		t.Error("lent beside a suspect")
+	}
+	go next()
+	select {
+	case <-got:
+		t.Fatal("begun beside a suspect")
+	case <-time.After(20 * time.Millisecond):
+	}
+	r.done(suspect, runner, false)
+	if <-got != after {
+		t.Error("not the next, when the suspect has ended")
+	}
+	late := b(queue.SuspectCrashes)
+	late.since = time.Now().Add(-suspectWait)
+	if _, ok := r.lend(late); !ok {
+		t.Error("a suspect waits for ever behind what lasts long")
+	}
+}

@@ -90,6 +90,9 @@ type begun struct {
 	end context.CancelCauseFunc
 }
 
+// suspect reports whether the next crash makes b poison. A suspect runs while nothing else does, so that a crash is its own.
+func (b *begun) suspect() bool { return b.crashes == queue.SuspectCrashes }
+
 // job is a begun delivery that policy lets run. Only authorise makes one.
 type job struct {
 	*begun

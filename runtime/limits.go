@@ -86,6 +86,11 @@ const (
 	// suspects run one at a time, so that none is blamed for another's crash.
 	crashesMax = queue.SuspectCrashes + 1
 
+	// suspectWait is how long a worker begins nothing while a suspect waits for what runs to end; then the suspect runs beside it.
+	// suspectAlone is how long nothing begins beside a suspect. A worker must not stand still for the sake of tasks that take long.
+	suspectWait  = 5 * time.Second
+	suspectAlone = 10 * time.Second
+
 	// releaseFresh is how long a resolved release is used before the store is asked again. A new release or
 	// a revoked publisher takes effect within it.
 	releaseFresh = 2 * time.Second

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,13 +110,15 @@ type ready struct {
 	mu      sync.Mutex
 	some    sync.Cond // of mu: waiting has grown, a place is idle, or halted is set
 	waiting []*begun
-	idle    []int // the numbers of idle runners
+	idle    []int     // the numbers of idle runners
+	runners int       // of all
+	sole    time.Time // until when nothing may begin beside a suspect that runs
 	halted  bool
 	local   local
 }
 
 func newReady(limits Limits, runners int) *ready {
-	r := &ready{local: local{limits: limits, of: map[class]*tally{}}}
+	r := &ready{runners: runners, local: local{limits: limits, of: map[class]*tally{}}}
 	for i := range runners {
 		r.idle = append(r.idle, i)
 	}
@@ -139,6 +142,9 @@ func (r *ready) add(batch []*begun, mean time.Duration, away func(b *begun, byLa
 		}
 		r.waiting = append(r.waiting, b)
 		r.local.count(b, 0, 1)
+		if b.suspect() {
+			time.AfterFunc(suspectWait, r.some.Broadcast) // then it is crowded no longer
+		}
 	}
 	r.mu.Unlock()
 	for range min(len(batch)-len(over), ConcurrencyMax) {
@@ -154,12 +160,15 @@ func (r *ready) next() (b *begun, runner int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for ; !r.halted; r.some.Wait() {
-		if len(r.idle) == 0 { // all are lent
+		if len(r.idle) == 0 || time.Now().Before(r.sole) { // all are lent, or a suspect runs alone
 			continue
 		}
 		for i, b := range r.waiting { // the first, unless limits hold it up
 			if r.local.blocked(b) {
 				continue
+			}
+			if r.crowded(b) {
+				break
 			}
 			copy(r.waiting[1:i+1], r.waiting[:i])
 			r.waiting[0] = nil
@@ -167,14 +176,23 @@ func (r *ready) next() (b *begun, runner int) {
 				r.waiting = nil
 			}
 			r.local.count(b, 1, -1)
-			return b, r.place()
+			return b, r.place(b)
 		}
 	}
 	return nil, 0
 }
 
-// place takes an idle runner. r.mu is held.
-func (r *ready) place() (runner int) {
+// crowded reports whether b is a suspect that has to wait until nothing else runs. r.mu is held.
+func (r *ready) crowded(b *begun) bool {
+	return b.suspect() && len(r.idle) < r.runners && time.Since(b.since) < suspectWait
+}
+
+// place takes an idle runner for b. r.mu is held.
+func (r *ready) place(b *begun) (runner int) {
+	if b.suspect() && len(r.idle) == r.runners {
+		r.sole = time.Now().Add(suspectAlone)
+		time.AfterFunc(suspectAlone, r.some.Broadcast)
+	}
 	runner = r.idle[len(r.idle)-1]
 	r.idle = r.idle[:len(r.idle)-1]
 	return runner
@@ -185,11 +203,11 @@ func (r *ready) place() (runner int) {
 func (r *ready) lend(b *begun) (runner int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.halted || len(r.idle) == 0 || len(r.waiting) > 0 || r.local.blocked(b) {
+	if r.halted || len(r.idle) == 0 || time.Now().Before(r.sole) || len(r.waiting) > 0 || r.local.blocked(b) || r.crowded(b) {
 		return 0, false
 	}
 	r.local.count(b, 1, 0)
-	return r.place(), true
+	return r.place(b), true
 }
 
 // done gives back the runner that ran b, which may unblock another delivery of b's classes. A runner's own goroutine calls next
@@ -199,8 +217,14 @@ func (r *ready) done(b *begun, runner int, lent bool) {
 	r.idle = append(r.idle, runner)
 	r.local.count(b, -1, 0)
 	wake := len(r.waiting) > 0 && (lent || r.local.limits != (Limits{}))
+	if b.suspect() {
+		r.sole = time.Time{}
+	}
 	r.mu.Unlock()
-	if wake {
+	switch {
+	case b.suspect():
+		r.some.Broadcast()
+	case wake:
 		r.some.Signal()
 	}
 }
@@ -237,7 +261,8 @@ func (r *ready) rest() []*begun {
 	return all
 }
 
-// excess removes and returns the deliveries that have waited since a time before the given one, except for the keep oldest.
+// excess removes and returns the deliveries that have waited since a time before the given one, except for the keep oldest and for
+// suspects, which would have to wait anew elsewhere.
 func (r *ready) excess(keep int, before time.Time) []*begun {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,11 +273,17 @@ func (r *ready) excess(keep int, before time.Time) []*begun {
 	if old <= keep {
 		return nil
 	}
-	taken := append([]*begun(nil), r.waiting[keep:old]...)
-	for _, b := range taken {
+	var taken []*begun
+	left := slices.Clone(r.waiting[:keep])
+	for _, b := range r.waiting[keep:old] {
+		if b.suspect() {
+			left = append(left, b)
+			continue
+		}
 		r.local.count(b, 0, -1)
+		taken = append(taken, b)
 	}
-	r.waiting = append(r.waiting[:keep], r.waiting[old:]...)
+	r.waiting = append(left, r.waiting[old:]...)
 	return taken
 }
 

@@ -110,12 +110,26 @@ func (w *Worker) runOne(b *begun) {
 // its release, a template or a cell, or the whole process may have been stopped.
 func (w *Worker) beginRun(j *job) time.Time {
 	switch {
-	case w.flight.overdue(j.begun, w.cfg.Lease):
+	case w.flight.overdue(j.begun, w.cfg.Lease), j.suspect() && !w.beginSuspect(j):
 		j.end(errLeaseLost)
 	case j.ctx.Err() == nil:
 		w.note(j.begun, queue.EventStarted, "", "")
 	}
 	return w.cfg.Clock()
+}
+
+// beginSuspect tells the broker that j, a suspect, begins to run: from now on the end of this process is j's crash. It reports whether
+// j may run.
+func (w *Worker) beginSuspect(j *job) bool {
+	ctx, cancel := context.WithTimeout(j.ctx, w.cfg.Lease/2)
+	defer cancel()
+	s := queue.Start{Delivery: j.delivery, ID: j.id, Digest: j.digest.String(), Expires: j.task.Expires, Begins: true}
+	got, err := w.cfg.Broker.Start(ctx, []queue.Start{s})
+	if err != nil {
+		w.limited.warn("suspect cannot begin", "", "task_id", j.id, "error", err)
+		return false
+	}
+	return got[0].State == queue.Granted
 }
 
 // withoutRelease ends j, whose release could not be loaded: refused if it was cancelled, released if its run was ended from outside, parked

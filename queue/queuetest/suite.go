@@ -93,6 +93,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"leases/recovered in pieces", testRecoverInPieces},
 		{"leases/suspects one at a time", testSuspects},
 		{"leases/a suspect crashes", testSuspectCrashes},
+		{"leases/a suspect that has not begun", testSuspectHeld},
 		{"promotes/in pieces and in time", testPromote},
 		{"results/kept and expire", testResult},
 		{"results/wait", testWait},

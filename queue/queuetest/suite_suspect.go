@@ -67,6 +67,18 @@ func testSuspects(t *testing.T, b Broker) {
 	}
 }
 
+// A suspect whose worker dies before it has begun counts nothing, however often.
+func testSuspectHeld(t *testing.T, b Broker) {
+	dead, alive := b.Worker(t, "dead", short), b.Worker(t, "alive", short)
+	crashed(t, b, dead, "one")
+	granted(t, dead, claimOne(t, dead, acme), "one")
+	for _, w := range []Worker{alive, dead, alive} {
+		if s := granted(t, w, recoverAll(t, w, 1, acme)[0], "one"); s.Crashes != queue.SuspectCrashes {
+			t.Errorf("started %+v, want %d crashes", s, queue.SuspectCrashes)
+		}
+	}
+}
+
 // A suspect's worker dies with it: it comes again with one crash more, when its lease is over, and is no suspect any more but
 // what the worker makes of it. The others waited, and count nothing.
 func testSuspectCrashes(t *testing.T, b Broker) {
@@ -76,6 +88,17 @@ func testSuspectCrashes(t *testing.T, b Broker) {
 	for _, d := range claim(t, dead, 10, acme) {
 		if s := begin(t, dead, d, string(d.Message)); s.State == queue.Granted {
 			guilty = string(d.Message)
+			begins := func(s *queue.Start) { s.Begins = true }
+			for range 2 { // the second time as when the reply was lost
+				if s := ask(t, dead, []queue.Delivery{d}, begins)[0]; s.State != queue.Granted {
+					t.Errorf("begun: %+v", s)
+				}
+			}
+			other := d
+			other.Token += "x"
+			if s := ask(t, dead, []queue.Delivery{other}, begins)[0]; s.State != queue.Lost {
+				t.Errorf("begun by another token: %+v", s)
+			}
 		}
 	}
 	got := recoverAll(t, alive, 1, acme)

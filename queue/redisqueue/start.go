@@ -126,7 +126,7 @@ func groupStarts(batch []queue.Start, places []int, now time.Time) (groups []sta
 	last := -1
 	for _, i := range places {
 		s := &batch[i]
-		g := startGroup{lane: s.Delivery.Lane, plain: s.Plan == "" && len(s.Gates) == 0 && len(s.After) == 0 && s.Unique.Key == ""}
+		g := startGroup{lane: s.Delivery.Lane, plain: !s.Begins && s.Plan == "" && len(s.Gates) == 0 && len(s.After) == 0 && s.Unique.Key == ""}
 		g.keep = (keep(s.Expires.Sub(now)) + time.Minute - 1).Truncate(time.Minute)
 		if last < 0 || groups[last] != g {
 			var met bool
@@ -175,6 +175,7 @@ type asked struct {
 	From   string   `json:"from,omitempty"`
 	Unique string   `json:"unique,omitempty"`
 	Window int64    `json:"window,omitempty"`
+	Begins bool     `json:"begins,omitempty"`
 }
 
 // unasked reports whether s has a unique key that it does not ask for: see askOf.
@@ -186,6 +187,9 @@ func unasked(s *queue.Start, now time.Time) bool {
 // it will not run, and is granted so that its end can be told.
 func askOf(s *queue.Start, now time.Time) (gates, rest string) {
 	left := s.Expires.Sub(now)
+	if s.Begins {
+		return "", text(asked{Left: 1, Begins: true})
+	}
 	if len(s.Gates) == 0 && len(s.After) == 0 && s.Unique.Key == "" || left <= 0 {
 		return "", ""
 	}

@@ -6,9 +6,22 @@
 set_prefix(ARGV[3], ARGV[1])
 local out, seen = {''}, {}
 
+-- begins notes that a suspect runs from now on, and its worker's death is a crash of it.
+local function begins(it)
+  local st, new = it.st, it.new
+  if not st or st.phase ~= 'running' or st.token ~= new.token then return 5 end
+  new.fails, new.crashes = st.fails, st.crashes
+  if st.verdict == 'held' then
+    st.verdict = ''
+    save(it.member, st)
+  end
+  return 1
+end
+
 -- start decides about an item: it.st is the state that it had, it.new the one that it gets.
 local function start(it)
   local st, new = it.st, it.new
+  if it.ask and decode(it.ask.rest).begins then return begins(it) end
   if st then
     -- Without a digest the state stands for whatever bytes came under this id.
     if st.digest ~= '' and st.digest ~= new.digest then return 4 end
@@ -26,6 +39,7 @@ local function start(it)
   if new.crashes == suspect_crashes and not it.ask then it.ask = {gates = '', rest = ''} end
   local code = it.ask and admit(it) or 1
   if code == 8 then new.verdict = 'taken' end
+  if code == 1 and new.crashes == suspect_crashes and new.verdict == '' then new.verdict = 'held' end
   if code == 1 or code == 8 then write(it) end
   if code == 1 and st and st.verdict == 'waits' then unlist(it.member) end
   return code

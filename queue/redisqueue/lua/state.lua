@@ -4,7 +4,7 @@
 --   token     of the newest lease
 --   verdict   that ended that lease, '' while it runs. Of start: taken while it runs;
 --             unasked, while it runs and when it came back from that, where its unique key
---             was not asked for; while it waits: waits for inputs; throttled, or paid, when its rates need
+--             was not asked for; held, while it runs, of a suspect that has not begun; while it waits: waits for inputs; throttled, or paid, when its rates need
 --             not be asked again; reserved: paid, and waits for its time
 --   entry     in its lane, '' while it is parked
 --   lane      <tenant>:<priority>
