@@ -60,6 +60,8 @@ func (c Credentials) check(serverName string) (conf *tls.Config, faults []error)
 type connector struct {
 	conf Config
 
+	asking sync.Mutex // held over Renew, which reads files
+
 	mu    sync.Mutex
 	now   Credentials
 	tls   *tls.Config // what now makes
@@ -80,12 +82,14 @@ func (k *connector) login(context.Context) (user, password string, err error) {
 
 // renew asks for new credentials, and returns the TLS settings to connect with.
 func (k *connector) renew() *tls.Config {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if k.conf.Renew == nil {
 		return k.tls
 	}
+	k.asking.Lock()
+	defer k.asking.Unlock()
 	newest, err := k.conf.Renew()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.fault = err; err != nil || newest.same(k.now) {
 		return k.tls
 	}
