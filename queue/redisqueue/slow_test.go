@@ -170,7 +170,8 @@ func TestSlowLine(t *testing.T) {
 	})
 	t.Run("send", func(t *testing.T) {
 		t.Parallel()
-		batch := make([]queue.Outgoing, size/queue.MessageBytesMax)
+		// 3.5 s: the buffers of our own side and the line's credit take the first of it at once.
+		batch := make([]queue.Outgoing, 7*slowRate/2/queue.MessageBytesMax)
 		for i := range batch {
 			batch[i] = queue.Outgoing{Lane: acme, Message: make([]byte, queue.MessageBytesMax)}
 		}
