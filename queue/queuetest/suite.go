@@ -83,6 +83,7 @@ func Run(t *testing.T, open func(tb testing.TB) Broker) {
 		{"settles/copy", testSettleCopy},
 		{"settles/drop", testSettleDrop},
 		{"settles/vanished", testSettleVanished},
+		{"settles/passed on", testSettlePassedOn},
 		{"settles/state forgotten", testSettleStateForgotten},
 		{"settles/mixed batch", testSettleMixedBatch},
 		{"leases/recovered", testRecover},

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -252,6 +253,28 @@ func testSettleVanished(t *testing.T, b Broker) {
 	}
 	// A verdict that does not need the bytes is applied.
 	apply(t, w, done.Lease, queue.Done())
+}
+
+// A worker that was stopped for longer than its lease comes back and would give a message back, which another one took over and gave back before it
+// started it. The message is not gone: it runs once more.
+func testSettlePassedOn(t *testing.T, b Broker) {
+	w := b.Worker(t, "w", long)
+	for i, verdict := range []queue.Verdict{queue.Release(), queue.Retry(time.Now()), queue.Park(time.Now())} {
+		stopped, id := b.Worker(t, "stopped", short), fmt.Sprint("m", i)
+		send(t, b, acme, id)
+		s := granted(t, stopped, claimOne(t, stopped, acme), id)
+		other := b.Worker(t, "other", short)
+		apply(t, other, recoverAll(t, other, 1, acme)[0].Unstarted(), queue.Release())
+		if got := settle(t, stopped, queue.Settlement{Lease: s.Lease, Verdict: verdict}); got != queue.LeaseLost {
+			t.Errorf("%s: %s", verdict, got)
+		}
+		again := granted(t, w, claimOne(t, w, acme), id)
+		apply(t, w, again.Lease, queue.Done())
+	}
+	if kept := letters(t, b); len(kept) != 0 {
+		t.Errorf("letters %+v", kept)
+	}
+	wantDepth(t, b, acme, 0, 0)
 }
 
 func testSettleStateForgotten(t *testing.T, b Broker) {

@@ -70,6 +70,13 @@ local function publish(it)
   if kind.wake then wake(kind.issuer, it.id) end
 end
 
+-- passed_on says whether nobody has the entry any more: another worker, to which it came when this one's lease was over, gave it
+-- back before it started it. The message stands in its lane as another entry then. What is only deleted is still pending.
+local function passed_on(it)
+  local pending = redis.pcall('XPENDING', it.kind.lane, group, it.entry, it.entry, 1)
+  return not foreign(pending) and #pending == 0
+end
+
 local buried = false
 local function bury(it, code, reason, bytes)
   local add = {'XADD', dead, 'MAXLEN', '~', dead_max, '*', 'code', code, 'reason', reason,
@@ -131,6 +138,7 @@ local function settle(it)
   local bytes
   if needs[verdict] or verdict == 'dead' then bytes = message(it.kind.lane, it.entry, message_max) end
   if needs[verdict] and not bytes then
+    if passed_on(it) then return 2 end
     bury(it, 'queue.vanished', 'the entry was deleted from its lane', nil)
     leave(it.kind.lane, it.entry)
     return 3
