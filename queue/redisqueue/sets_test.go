@@ -60,18 +60,7 @@ func TestFailover(t *testing.T) {
 		t.Fatalf("waiting: %v (%d of %d came)", err, came.Load(), n)
 	}
 	// Everything goes on at the new master: sending, orders, and what listens for them.
-	for err := b.operator.Once(ctx, "jobs", []byte("after")); err != nil; err = b.operator.Once(ctx, "jobs", []byte("after")) {
-		if !again(ctx, t, err) {
-			return
-		}
-	}
-	for got := ""; got != "after"; {
-		select {
-		case got = <-heard:
-		case <-ctx.Done():
-			t.Fatal("no order is heard after the failover")
-		}
-	}
+	hearAnother(ctx, t, b, heard)
 	crew.end()
 	if role, _ := s.Replica.Do("ROLE").([]any); len(role) == 0 || role[0] != "master" {
 		t.Errorf("the replica is %v", role)
@@ -79,6 +68,23 @@ func TestFailover(t *testing.T) {
 	notGivenOut(ctx, t, b, s.Replica)
 	cancel()
 	<-listening
+}
+
+// hearAnother gives an order, once the new master takes it, and waits until it is heard.
+func hearAnother(ctx context.Context, t *testing.T, b *broker, heard <-chan string) {
+	t.Helper()
+	for err := b.operator.Once(ctx, "jobs", []byte("after")); err != nil; err = b.operator.Once(ctx, "jobs", []byte("after")) {
+		if !again(ctx, t, err) {
+			t.FailNow()
+		}
+	}
+	for got := ""; got != "after"; {
+		select {
+		case got = <-heard:
+		case <-ctx.Done():
+			t.Fatal("no order of the new master is heard")
+		}
+	}
 }
 
 // TestMasterCutOff: the Sentinels name another master while the old one lives, cut off from them, and so does what is subscribed there. Who waits for results and who listens
@@ -120,18 +126,7 @@ func TestMasterCutOff(t *testing.T) {
 			t.Errorf("waiting: %v", err)
 		}
 	}
-	for err := b.operator.Once(ctx, "jobs", []byte("after")); err != nil; err = b.operator.Once(ctx, "jobs", []byte("after")) {
-		if !again(ctx, t, err) {
-			return
-		}
-	}
-	for got := ""; got != "after"; {
-		select {
-		case got = <-heard:
-		case <-ctx.Done():
-			t.Fatal("no order of the new master is heard")
-		}
-	}
+	hearAnother(ctx, t, b, heard)
 	crew.end()
 	cancel()
 	<-listening
